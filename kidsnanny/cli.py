@@ -1,0 +1,180 @@
+"""The command line: `kidsnanny check PICTURES…` and `kidsnanny train text`."""
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from kidsnanny import __version__
+from kidsnanny.errors import ComponentError, KidsnannyError, PolicyError
+from kidsnanny.images import SUFFIXES, Source
+from kidsnanny.pipeline import Pipeline
+from kidsnanny.policy import BUILT_IN
+from kidsnanny.profiles import PROFILES
+from kidsnanny.records import Verdict
+
+
+class Exit(IntEnum):
+    """Exit codes, as `--help` tells them."""
+
+    CLEAR = 0
+    USAGE = 2
+    COMPONENT = 3
+    FLAGGED = 10
+    NOT_INSPECTED = 11
+    INTERRUPTED = 130
+
+
+EPILOG = (
+    "Exit codes: 0 nothing flagged; 10 something flagged (this beats 11); 11 something could not be inspected; "
+    "2 wrong usage; 3 a component could not be built; 130 interrupted."
+)
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="May a child of this age see this picture, and if not, why? Everything runs on this machine.",
+)
+train_app = typer.Typer(no_args_is_help=True, help="Train the small models that kidsnanny ships.")
+app.add_typer(train_app, name="train")
+stderr = Console(stderr=True, highlight=False)
+stdout = Console(highlight=False, soft_wrap=True)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(f"kidsnanny {__version__}")
+        raise typer.Exit
+
+
+@app.command(epilog=EPILOG)
+def check(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATHS…", help="Pictures, folders (walked for pictures), or - for stdin.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print all verdicts as one JSON array.")] = False,
+    as_jsonl: Annotated[bool, typer.Option("--jsonl", help="Print one JSON verdict a line, as they come.")] = False,
+    policy: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help=f"{', '.join(BUILT_IN)}, or your own TOML file.")
+    ] = "preteen",
+    profile: Annotated[str, typer.Option(metavar="NAME", help=f"One of: {', '.join(PROFILES)}.")] = "embedded",
+    fail_on: Annotated[
+        Literal["review", "unsafe"], typer.Option(help="From which label on a picture counts as flagged.")
+    ] = "review",
+) -> None:
+    """Look at pictures and say which of them a child may see, and why not the others.
+
+    Each gets `safe`, `review` (a person should look) or `unsafe`. A picture that could not be looked at in full is
+    never `safe`. Nothing is sent anywhere and nothing is written to disk.
+    """
+    if as_json and as_jsonl:
+        _fail(Exit.USAGE, "--json and --jsonl exclude each other; give one of them.")
+    sources = _collect(paths)
+    try:
+        pipeline = Pipeline(profile, policy=policy)
+        verdicts = track(
+            pipeline.stream(sources),
+            description="Looking at pictures",
+            total=len(sources),
+            console=stderr,
+            transient=True,
+            disable=not stderr.is_terminal or len(sources) < 2,
+        )
+        code = _report(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on)
+    except PolicyError as error:
+        _fail(Exit.USAGE, str(error))
+    except ComponentError as error:
+        _fail(Exit.COMPONENT, str(error))
+    except KeyboardInterrupt:
+        _fail(Exit.INTERRUPTED, "Interrupted; the verdicts printed so far stand.")
+    raise typer.Exit(code)
+
+
+@train_app.command("text")
+def train_text(
+    data: Annotated[Path, typer.Option(help="Folder of *.csv.gz training files (see weights/README.md).")],
+    out: Annotated[Path, typer.Option(help="Folder to write model.npz and card.toml to.")],
+    seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0,
+) -> None:
+    """Train the text model from a folder of labelled text."""
+    from kidsnanny.training.text_model import train
+
+    try:
+        train(data, out, seed=seed)
+    except KidsnannyError as error:
+        _fail(Exit.COMPONENT, str(error))
+
+
+def main() -> None:
+    """Entry point. A pipe that is closed ends it quietly."""
+    warnings.simplefilter("error", Image.DecompressionBombWarning)  # the refusal in the verdict says it all
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    app()
+
+
+def _fail(code: Exit, message: str) -> NoReturn:
+    stderr.print(f"kidsnanny: {_printable(message)}", markup=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def _collect(paths: Sequence[str]) -> list[Source]:
+    """The pictures behind the arguments, folders walked in name order; other files are counted on stderr."""
+    sources: list[Source] = []
+    skipped = 0
+    for path in paths:
+        if path == "-":
+            sources.append(sys.stdin.buffer)
+        elif os.path.isdir(path):
+            closed: list[OSError] = []
+            found = [Path(root, name) for root, _, names in os.walk(path, onerror=closed.append) for name in names]
+            sources += [error.filename for error in closed]  # gets a verdict that says so
+            pictures = sorted(file for file in found if file.suffix.lower() in SUFFIXES)
+            skipped += len(found) - len(pictures)
+            sources += pictures
+        else:
+            sources.append(path)
+    if skipped:
+        files = "1 file that is no picture" if skipped == 1 else f"{skipped} files that are no pictures"
+        stderr.print(f"Skipped {files}.")
+    if not sources:
+        _fail(Exit.USAGE, f"There are no pictures in {', '.join(paths)}; name a picture or a folder with pictures.")
+    return sources
+
+
+def _report(verdicts: Iterable[Verdict], *, as_json: bool, as_jsonl: bool, fail_on: str) -> Exit:
+    """Print the verdicts on stdout and tell the exit code."""
+    flagged = missed = False
+    if as_json:
+        print("[", end="")
+    for count, verdict in enumerate(verdicts):
+        flagged |= bool(verdict.reasons) and (verdict.label == "unsafe" or fail_on == "review")
+        missed |= bool(verdict.not_inspected)
+        if as_json:
+            print("," * bool(count), verdict.model_dump_json(), sep="\n", end="")
+        elif as_jsonl:
+            print(verdict.model_dump_json(), flush=True)
+        else:
+            colour = {"safe": "green", "review": "yellow", "unsafe": "red"}[verdict.label]
+            label, _, rest = str(verdict).partition(":")
+            stdout.print(label, style=f"bold {colour}", end=":")
+            stdout.print(_printable(rest), markup=False)
+    if as_json:
+        print("\n]")
+    return Exit.FLAGGED if flagged else Exit.NOT_INSPECTED if missed else Exit.CLEAR
+
+
+def _printable(text: str) -> str:
+    """Text from a picture or a file name must not drive the terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,0 +1,55 @@
+"""Every error kidsnanny raises on purpose.
+
+    KidsnannyError
+    ├── InputError                  a picture cannot be looked at (in a verdict: one line of `not_inspected`)
+    │   ├── UnsupportedSourceError  not a path, bytes, binary file, PIL image or HWC uint8 array; or a URL
+    │   ├── UnreadableFileError     no such file, no permission, not a regular file
+    │   ├── UnsupportedFormatError  not one of the picture formats on the allow-list
+    │   ├── PictureTooLargeError    more bytes, pixels or a longer side than the limits allow
+    │   └── CorruptPictureError     the header is fine, the rest does not decode
+    ├── PolicyError                 a policy file is missing, malformed or has unknown keys
+    └── ComponentError              a component could not be built
+        └── WeightsError            weights are missing, or are not the file their card describes
+
+Each message is one sentence that names the thing, the reason and the mend.
+"""
+
+
+class KidsnannyError(Exception):
+    """Base of every error kidsnanny raises on purpose."""
+
+
+class InputError(KidsnannyError):
+    """A picture cannot be looked at."""
+
+
+class UnsupportedSourceError(InputError):
+    """The source is not of a kind we read."""
+
+
+class UnreadableFileError(InputError):
+    """The file cannot be opened."""
+
+
+class UnsupportedFormatError(InputError):
+    """The bytes are not a picture in a format on the allow-list."""
+
+
+class PictureTooLargeError(InputError):
+    """The picture exceeds a limit that is checked before decoding."""
+
+
+class CorruptPictureError(InputError):
+    """The picture does not decode."""
+
+
+class PolicyError(KidsnannyError):
+    """A policy cannot be loaded."""
+
+
+class ComponentError(KidsnannyError):
+    """A component could not be built."""
+
+
+class WeightsError(ComponentError):
+    """Weights are missing, or are not the file their card describes."""

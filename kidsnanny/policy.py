@@ -1,0 +1,176 @@
+"""Age profiles, thresholds and actions; `decide()` turns scores and failures into a label. All of it is pure."""
+
+import hashlib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from kidsnanny.errors import PolicyError
+from kidsnanny.records import (
+    Action,
+    CategoryScore,
+    Channel,
+    Label,
+    NotInspected,
+    Record,
+    TextLine,
+    Thresholds,
+)
+from kidsnanny.taxonomy import CATEGORIES, Category
+
+BUILT_IN = ("child", "preteen", "teen")
+_SEVERITY: tuple[Label, ...] = ("safe", "review", "unsafe")
+_URGENCY: tuple[Action, ...] = ("show", "warn", "block", "support")
+
+
+class Rule(Thresholds):
+    """What one category's final score means."""
+
+    action: Literal["block", "warn", "support"] = "block"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.review > self.block:
+            raise ValueError(f"review ({self.review}) is above block ({self.block})")
+        return self
+
+
+class UnreadableText(Record):
+    """What counts as text that was found but not read."""
+
+    confidence: float = Field(ge=0, le=1)
+    """A line the OCR is less sure of than this is not read."""
+    area: float = Field(ge=0, le=1)
+    """Such lines matter when together they cover at least this share of the frame."""
+
+
+class Policy(Record):
+    """Who the picture is for, and what is too much for them.
+
+    A TOML file says only what differs from the built-in profile it names as `base`.
+    """
+
+    name: str
+    base: str
+    ages: str
+    on_failure: Literal["review", "unsafe"]
+    """The label of a picture that could not be looked at in full, if nothing worse was found. There is no `allow`."""
+    unreadable: UnreadableText
+    categories: dict[Category, Rule]
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if missing := [c for c in CATEGORIES if c not in self.categories]:
+            raise ValueError(f"no thresholds for {', '.join(missing)}")
+        return self
+
+    @property
+    def version(self) -> str:
+        """The name and a digest of the content: it changes whenever a threshold does."""
+        return f"{self.name}@{hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]}"
+
+    @classmethod
+    def load(cls, name: str | Path) -> Self:
+        """A built-in profile by name, or a TOML file by path.
+
+        Raises:
+            PolicyError: there is no such profile or file, or it is malformed or has unknown keys.
+        """
+        table = _table(name)
+        base = table.get("base")
+        if str(name) not in BUILT_IN:
+            if base not in BUILT_IN:
+                raise PolicyError(f"{name}: `base` is {base!r}; set it to one of {', '.join(BUILT_IN)}.")
+            table = _merge(_table(base), table)
+        try:
+            return cls.model_validate(table)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the file"
+            raise PolicyError(f"{name}: {where}: {first['msg']}; see kidsnanny/policies/preteen.toml.") from error
+
+
+class Decision(Record):
+    """What a policy makes of a picture's scores."""
+
+    label: Label
+    action: Action
+    detail: dict[Category, CategoryScore]
+
+
+def decide(
+    policy: Policy,
+    scores: Mapping[Category, Mapping[Channel, float]],
+    not_inspected: Sequence[NotInspected] = (),
+) -> Decision:
+    """The decision table. Any channel may raise a category; nothing lowers one.
+
+    Args:
+        policy: thresholds and actions.
+        scores: category -> channel -> score in 0..1, for every category and channel that looked; 0 is "found nothing".
+        not_inspected: what could not be looked at. One entry is enough for the picture not to be `safe`.
+
+    Returns:
+        The label is that of the worst category, or `policy.on_failure` if something (or everything: no scores) was not
+        inspected and that is worse. The action is the most urgent one: `support` before `block` before `warn`.
+    """
+    label: Label = "safe"
+    actions: list[Action] = ["show"]
+    detail: dict[Category, CategoryScore] = {}
+    for category, by_channel in scores.items():
+        decided_by = max(by_channel, key=lambda channel: by_channel[channel])
+        final = by_channel[decided_by]
+        detail[category] = CategoryScore(
+            image=by_channel.get("image"),
+            text=by_channel.get("text"),
+            judge=by_channel.get("judge"),
+            final=final,
+            decided_by=decided_by,
+        )
+        rule = policy.categories[category]
+        if final >= rule.block:
+            label = "unsafe"
+            actions.append(rule.action)
+        elif final >= rule.review:
+            label = max(label, "review", key=_SEVERITY.index)
+            actions.append("support" if rule.action == "support" else "warn")
+    if not_inspected or not scores:
+        label = max(label, policy.on_failure, key=_SEVERITY.index)
+        actions.append("block" if policy.on_failure == "unsafe" else "warn")
+    return Decision(label=label, action=max(actions, key=_URGENCY.index), detail=detail)
+
+
+def unreadable_text(policy: Policy, lines: Sequence[TextLine], frame_area: int) -> list[NotInspected]:
+    """Frames in which lines below the confidence floor cover more than the area floor."""
+    area: dict[int, int] = {}
+    for line in lines:
+        if line.confidence < policy.unreadable.confidence:
+            area[line.frame] = area.get(line.frame, 0) + line.box.area
+    return [
+        NotInspected(part="text", reason=f"text on {share:.1%} of the picture could not be read", frame=frame)
+        for frame, covered in area.items()
+        if (share := covered / frame_area) >= policy.unreadable.area
+    ]
+
+
+def _table(name: str | Path) -> dict[str, object]:
+    built_in = str(name) in BUILT_IN
+    path = Path(__file__).parent / "policies" / f"{name}.toml" if built_in else Path(name)
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise PolicyError(f"{name}: there is no such policy; name {', '.join(BUILT_IN)} or a TOML file.") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise PolicyError(f"{name}: the policy cannot be read ({error}); correct the file.") from error
+
+
+def _merge(base: dict[str, object], over: dict[str, object]) -> dict[str, object]:
+    """`over` laid on `base`, table by table."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged

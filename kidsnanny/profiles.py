@@ -1,0 +1,45 @@
+"""Named compositions of Stage 1 and Stage 2. A part that cannot be built is an error, never a weaker profile."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from kidsnanny.errors import ComponentError
+from kidsnanny.stage1 import Screener
+from kidsnanny.stage2 import Stage2
+
+
+class Profile(NamedTuple):
+    """How to build each stage; nothing is loaded until it is called."""
+
+    stage1: Callable[[], Screener]
+    stage2: Callable[[], Stage2]
+
+
+def _nudenet() -> Screener:
+    from kidsnanny.stage1.detector import NudeNet
+
+    return NudeNet()
+
+
+def _embedded_stage2() -> Stage2:
+    from kidsnanny.stage2.ocr import RapidOcr
+    from kidsnanny.stage2.text_model import TextModel
+    from kidsnanny.weights import data_dir
+
+    return Stage2(RapidOcr(), TextModel.load(data_dir("weights") / "text_model"))
+
+
+PROFILES: dict[str, Profile] = {
+    "embedded": Profile(_nudenet, _embedded_stage2),
+}
+
+
+def profile(name: str) -> Profile:
+    """The profile of that name.
+
+    Raises:
+        ComponentError: there is none.
+    """
+    if name not in PROFILES:
+        raise ComponentError(f"{name}: there is no such profile; choose one of {', '.join(PROFILES)}.")
+    return PROFILES[name]

@@ -1,0 +1,187 @@
+"""The frozen records that travel through the pipeline and come out of it.
+
+Boxes are pixel `(x0, y0, x1, y1)` in the decoded, EXIF-applied frame; frames are counted from 0; scores are 0..1;
+times are milliseconds.
+"""
+
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from kidsnanny.taxonomy import CATEGORIES, Category
+
+Label = Literal["safe", "review", "unsafe"]
+Action = Literal["show", "warn", "block", "support"]
+Channel = Literal["image", "text", "judge"]
+
+
+class Box(NamedTuple):
+    """Pixel corners in the decoded frame; `x1` and `y1` are exclusive."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def area(self) -> int:
+        """Square pixels."""
+        return max(0, self.x1 - self.x0) * max(0, self.y1 - self.y0)
+
+
+class Record(BaseModel):
+    """Immutable, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Detection(Record):
+    """One thing a detector saw."""
+
+    label: str
+    score: float = Field(ge=0, le=1)
+    box: Box
+    frame: int = Field(default=0, ge=0)
+
+
+class VisualFindings(Record):
+    """What Stage 1 saw in one picture. `frames` is how many frames were screened, `models` who screened them."""
+
+    width: int
+    height: int
+    frames: int
+    models: tuple[str, ...] = ()
+    detections: tuple[Detection, ...] = ()
+
+
+class TextLine(Record):
+    """One line of text in a picture, as the OCR read it: *untrusted* text, written by whoever made the picture."""
+
+    text: str
+    confidence: float = Field(ge=0, le=1)
+    box: Box
+    frame: int = Field(default=0, ge=0)
+
+
+class Evidence(Record):
+    """All that Stage 2 reasons over. Nothing but text crosses from Stage 1: no pixel, file name or metadata."""
+
+    findings_text: str
+    lines: tuple[TextLine, ...] = ()
+
+    @property
+    def ocr_text(self) -> str:
+        """The lines in reading order, one a row."""
+        return "\n".join(line.text for line in self.lines)
+
+
+class NotInspected(Record):
+    """Something that could not be looked at, and why. A verdict that has one is never `safe`."""
+
+    part: Literal["picture", "frames", "image", "text"]
+    reason: str
+    frame: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.part}{'' if self.frame is None else f' of frame {self.frame}'}: {self.reason}"
+
+
+class Reason(Record):
+    """One piece of evidence for one category: a detector's box, a line of text, a judge's answer."""
+
+    category: Category
+    channel: Channel
+    source: str
+    """Who says so: `detector`, `classifier`, `text`, `judge`."""
+    score: float = Field(ge=0, le=1)
+    what: str
+    """The detector's label or the line of text."""
+    frame: int = 0
+    box: Box | None = None
+
+    def __str__(self) -> str:
+        what = self.what if len(self.what) <= 80 else self.what[:79] + "…"
+        saw = f"the text {what!r}" if self.channel == "text" else what.lower().replace("_", " ")
+        frame = f" in frame {self.frame}" if self.frame else ""
+        return f"{self.category.replace('_', ' ')} {self.score:.2f} from {saw}{frame}"
+
+
+class CategoryScore(Record):
+    """One category's scores by channel (None: that channel did not look) and the final one."""
+
+    image: float | None = None
+    text: float | None = None
+    judge: float | None = None
+    final: float
+    decided_by: Channel
+
+
+class Thresholds(Record):
+    """From `review` on a person should look; from `block` on the picture is unsafe."""
+
+    review: float = Field(gt=0, le=1)
+    block: float = Field(gt=0, le=1)
+
+
+class Provenance(Record):
+    """What a verdict rests on, so that it can be repeated."""
+
+    kidsnanny: str
+    policy: str
+    models: dict[str, str]
+    """Component -> model and revision."""
+    thresholds: dict[Category, Thresholds]
+    sha256: str | None
+    """Of the input's bytes (of its pixels for an array or PIL image); None when it could not be read."""
+
+
+class Verdict(Record):
+    """May a child see this picture, and if not, why?"""
+
+    source: str
+    """The path, or `sha256:…` of what was handed over."""
+    label: Label
+    action: Action
+    """`show`, `warn`, `block`; or `support`: somebody may need help, so offer it (and hide the picture if `unsafe`)."""
+    scores: dict[Category, float]
+    """Final score of every category that was looked for."""
+    detail: dict[Category, CategoryScore]
+    reasons: tuple[Reason, ...]
+    """What reached its category's `review` threshold, strongest first."""
+    findings: VisualFindings | None
+    text: tuple[TextLine, ...]
+    not_inspected: tuple[NotInspected, ...]
+    coverage: dict[Category, tuple[Channel, ...]]
+    """Category -> the channels that looked for it in this very picture."""
+    timings: dict[str, float]
+    provenance: Provenance
+
+    @property
+    def not_looked_for(self) -> tuple[Category, ...]:
+        """Categories that nothing looked for: no all-clear for these."""
+        return tuple(c for c in CATEGORIES if c not in self.coverage)
+
+    def risk(self, categories: tuple[Category, ...] = CATEGORIES) -> float:
+        """The largest final score among `categories`, 0..1: the one number an evaluation thresholds.
+
+        Raises:
+            ValueError: none of them was looked for, so there is no number to give.
+        """
+        looked_for = [self.scores[c] for c in categories if c in self.scores]
+        if not looked_for:
+            raise ValueError(f"{self.source}: none of {', '.join(categories)} was looked for, so it has no risk score.")
+        return max(looked_for)
+
+    def __str__(self) -> str:
+        """A short paragraph for a parent."""
+        strongest = {reason.category: reason for reason in reversed(self.reasons)}
+        parts = [f"{self.label.upper()}: {self.source}."]
+        if strongest:
+            parts.append(f"Found {'; '.join(str(r) for r in sorted(strongest.values(), key=lambda r: -r.score))}.")
+        if self.action == "support":
+            parts.append("Somebody may need help: talk with the child.")
+        if self.not_inspected:
+            parts.append(f"Not inspected: {'; '.join(str(missed).rstrip('.') for missed in self.not_inspected)}.")
+        if self.not_looked_for:
+            parts.append(f"Not looked for: {', '.join(self.not_looked_for).replace('_', ' ')}.")
+        return " ".join(parts)

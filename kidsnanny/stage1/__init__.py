@@ -1,0 +1,52 @@
+"""Stage 1 looks at pixels and writes down what it saw."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from kidsnanny.errors import WeightsError
+from kidsnanny.images import RGB
+from kidsnanny.records import Detection, Reason, VisualFindings
+from kidsnanny.taxonomy import Category
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+
+class Screener(Protocol):
+    """What the pipeline asks of a Stage 1.
+
+    `screen` and `weigh` are apart so that what was *seen* (and written down as text) never depends on what it is
+    *worth*, which is a table anybody can read and change.
+    """
+
+    name: str
+    """Model and revision, as it stands in `Verdict.provenance`."""
+    categories: frozenset[Category]
+    """What it has an eye for."""
+    reentrant: bool
+    """Whether several threads may call it at once; if not, the pipeline holds a lock around it."""
+
+    def screen(self, frames: Sequence[RGB]) -> list[tuple[Detection, ...]]:
+        """What is in each frame; the `frame` of the detections is 0."""
+        ...
+
+    def weigh(self, findings: VisualFindings) -> list[Reason]:
+        """What the findings are evidence of, unthresholded."""
+        ...
+
+
+def onnx_session(path: Path) -> "InferenceSession":
+    """An ONNX Runtime session on the CPU. Sessions may be run from several threads at once.
+
+    Raises:
+        WeightsError: ONNX Runtime does not accept the file.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only: nothing about a picture goes to stderr
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise WeightsError(f"{path}: ONNX Runtime cannot load it ({error}); reinstall the package it is in.") from error
