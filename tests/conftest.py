@@ -1,0 +1,100 @@
+"""Generated pictures and scripted engines. Nothing is downloaded."""
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from kidsnanny import Pipeline, Stage2
+from kidsnanny.images import RGB
+from kidsnanny.records import Box, Detection, Reason, TextLine, VisualFindings
+from kidsnanny.taxonomy import Category
+
+ROOT = Path(__file__).parent.parent
+
+
+def page(*lines: str, size: tuple[int, int] = (640, 480), letters: int = 28) -> Image.Image:
+    """Black lines of text on white."""
+    image = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(image)
+    for row, line in enumerate(lines):
+        draw.text((20, 20 + row * letters * 1.6), line, fill="black", font=ImageFont.load_default(letters))
+    return image
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    """The bytes of the picture in that format."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def gradient(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
+    """A colourful picture without text."""
+    corners = np.random.default_rng(seed).integers(0, 256, (3, 3, 3), dtype=np.uint8)
+    return Image.fromarray(corners).resize((width, height), Image.Resampling.BICUBIC)
+
+
+class ScriptedEye:
+    """A Stage 1 that reports nudity with the score that the red of the top-left pixel spells, in 255ths."""
+
+    name = "scripted-eye@1"
+    categories: frozenset[Category] = frozenset({"nudity"})
+    reentrant = True
+
+    def screen(self, frames: Sequence[RGB]) -> list[tuple[Detection, ...]]:
+        return [
+            (Detection(label="BUTTOCKS_EXPOSED", score=frame[0, 0, 0] / 255, box=Box(0, 0, 1, 1)),) for frame in frames
+        ]
+
+    def weigh(self, findings: VisualFindings) -> list[Reason]:
+        return [
+            Reason(category="nudity", channel="image", source="detector", score=d.score, what=d.label, frame=d.frame)
+            for d in findings.detections
+        ]
+
+
+class ScriptedOcr:
+    """An OCR that reads what it is told to, or fails."""
+
+    name = "scripted-ocr@1"
+    reentrant = True
+
+    def __init__(self, *lines: str, confidence: float = 1.0, fails: Callable[[RGB], bool] = lambda _: False) -> None:
+        self.lines, self.confidence, self.fails = lines, confidence, fails
+        self.calls = 0
+
+    def read(self, frame: RGB) -> list[TextLine]:
+        self.calls += 1
+        if self.fails(frame):
+            raise RuntimeError("the engine died")
+        box = Box(0, 0, frame.shape[1], frame.shape[0] // 2)
+        return [TextLine(text=line, confidence=self.confidence, box=box) for line in self.lines]
+
+
+class ScriptedTextModel:
+    """A text model that finds harassment wherever "mean" stands, and does not know words that start with "x"."""
+
+    name = "scripted-text@1"
+    categories: tuple[Category, ...] = ("harassment", "scam")
+    reentrant = True
+
+    def score(self, texts: Sequence[str]) -> np.ndarray:
+        return np.array([[0.9 * ("mean" in text), 0.0] for text in texts], np.float32)
+
+    def unknown_language(self, text: str) -> str | None:
+        return "text in a language the model does not know" if text.startswith("x") else None
+
+
+def scripted(*lines: str, **ocr: object) -> Pipeline:
+    """A pipeline of scripted engines."""
+    return Pipeline(stage1=ScriptedEye(), stage2=Stage2(ScriptedOcr(*lines, **ocr), ScriptedTextModel()))
+
+
+@pytest.fixture(scope="session")
+def pipeline() -> Pipeline:
+    """The real thing: the embedded profile."""
+    return Pipeline()

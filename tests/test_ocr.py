@@ -1,0 +1,75 @@
+"""What every OCR engine must do (the contract), run on the one we ship."""
+
+import numpy as np
+import pytest
+from conftest import ScriptedOcr, page
+
+from kidsnanny.errors import ComponentError
+from kidsnanny.records import Box, TextLine
+from kidsnanny.stage2.ocr import RapidOcr, prove, reading_order
+
+
+class OcrContract:
+    """Inherit, and give an `engine` fixture."""
+
+    def test_reads_lines_in_order_with_boxes(self, engine) -> None:
+        lines = engine.read(np.asarray(page("Dear Ms Baker,", "the trip is on Friday.", "Bring a coat")))
+        assert [line.text.split() for line in lines] == [
+            ["Dear", "Ms", "Baker,"],
+            ["the", "trip", "is", "on", "Friday."],
+            ["Bring", "a", "coat"],
+        ]
+        for row, line in enumerate(lines):
+            assert line.confidence > 0.9
+            assert abs(line.box.y0 - (20 + row * 45)) < 20
+            assert 0 <= line.box.x0 < line.box.x1 <= 640
+
+    def test_takes_colours_as_rgb(self, engine) -> None:
+        """Blue letters on a red of the same lightness: swapped channels would still read, a dropped one would not."""
+        array = np.asarray(page("COLOUR TEST")).copy()
+        array[(array < 128).all(axis=2)] = (0, 0, 255)
+        assert [line.text for line in engine.read(array)] == ["COLOUR TEST"]
+
+    def test_an_empty_page_has_no_lines(self, engine) -> None:
+        assert engine.read(np.full((200, 300, 3), 255, np.uint8)) == []
+
+    @pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (4000, 1), (3, 3)])
+    def test_odd_shapes_do_not_crash(self, engine, shape: tuple[int, int]) -> None:
+        assert engine.read(np.zeros((*shape, 3), np.uint8)) == []
+
+    def test_names_its_model_and_revision(self, engine) -> None:
+        assert "@" in engine.name
+
+    def test_proves_itself(self, engine) -> None:
+        prove(engine)
+
+
+@pytest.fixture(scope="module")
+def rapid() -> RapidOcr:
+    return RapidOcr()
+
+
+class TestRapidOcr(OcrContract):
+    @pytest.fixture
+    def engine(self, rapid: RapidOcr) -> RapidOcr:
+        return rapid
+
+
+@pytest.mark.parametrize("lines", [(), ("HELL0 123",), ("",), ("HELLO",)])
+def test_an_engine_that_does_not_read_is_an_error_not_an_empty_page(lines: tuple[str, ...]) -> None:
+    with pytest.raises(ComponentError, match="where 'HELLO 123' is written"):
+        prove(ScriptedOcr(*lines))
+
+
+@pytest.mark.parametrize(
+    ("boxes", "order"),
+    [
+        ([(0, 50, 9, 60), (0, 0, 9, 10)], [1, 0]),
+        ([(50, 2, 60, 12), (0, 0, 9, 10)], [1, 0]),
+        ([(50, 0, 60, 10), (0, 4, 9, 14), (0, 30, 9, 40)], [1, 0, 2]),
+        ([(0, 0, 9, 10), (0, 11, 9, 21), (0, 22, 9, 32)], [0, 1, 2]),
+    ],
+)
+def test_reading_order(boxes: list[tuple[int, ...]], order: list[int]) -> None:
+    lines = [TextLine(text=str(n), confidence=1, box=Box(*box)) for n, box in enumerate(boxes)]
+    assert [int(line.text) for line in reading_order(lines)] == order

@@ -1,0 +1,267 @@
+"""One picture in, one verdict out; nothing lost, nothing broken that reads as safe."""
+
+import asyncio
+import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+
+import numpy as np
+import pytest
+from conftest import ROOT, ScriptedEye, ScriptedOcr, ScriptedTextModel, encoded, gradient, page, scripted
+from PIL import Image
+
+from kidsnanny import ComponentError, Pipeline, Policy, PolicyError, Stage2, Verdict
+from kidsnanny.images import Limits
+from kidsnanny.taxonomy import CATEGORIES
+
+
+def red(level: int) -> Image.Image:
+    """A picture the scripted eye scores with level/255."""
+    return Image.new("RGB", (16, 16), (level, 0, 0))
+
+
+def meaning(verdict: Verdict) -> dict:
+    """A verdict without what may differ between two runs."""
+    return verdict.model_dump(exclude={"timings"})
+
+
+def animation(*levels: int) -> bytes:
+    first, *rest = (red(level) for level in levels)
+    return encoded(first, "PNG", save_all=True, append_images=rest)
+
+
+# ------------------------------------------------------------------ what goes in and what comes out
+
+
+@pytest.mark.parametrize(
+    ("level", "lines", "label", "channel"),
+    [
+        (0, (), "safe", None),
+        (0, ("have a nice day",), "safe", None),
+        (150, (), "review", "image"),
+        (250, (), "unsafe", "image"),
+        (0, ("you are mean",), "unsafe", "text"),
+        (250, ("you are mean",), "unsafe", "image"),
+    ],
+)
+def test_one_picture_one_verdict(level: int, lines: tuple[str, ...], label: str, channel: str | None) -> None:
+    verdict = scripted(*lines)(red(level))
+    assert verdict.label == label
+    assert (verdict.reasons[0].channel if verdict.reasons else None) == channel
+    assert not verdict.not_inspected
+
+
+def test_a_list_gives_a_list_in_order() -> None:
+    levels = [0, 250, 150, 10, 255] * 7
+    verdicts = scripted()([red(level) for level in levels])
+    assert [round(v.scores["nudity"] * 255) for v in verdicts] == levels
+    assert scripted()([]) == []
+
+
+def test_stage2_none_is_vision_only() -> None:
+    verdict = Pipeline(stage1=ScriptedEye(), stage2=None)(page("you are mean"))
+    assert verdict.label == "unsafe"  # white has red 255: the scripted eye sees it
+    assert verdict.text == ()
+    assert set(verdict.coverage) == {"nudity"}
+    assert set(verdict.provenance.models) == {"stage1"}
+
+
+def test_coverage_tells_what_was_looked_for_and_str_what_was_not() -> None:
+    verdict = scripted()(red(0))
+    assert verdict.coverage == {"nudity": ("image",), "harassment": ("text",), "scam": ("text",)}
+    assert set(verdict.scores) == set(verdict.coverage)
+    assert set(verdict.coverage) | set(verdict.not_looked_for) == set(CATEGORIES)
+    assert "Not looked for: sexual, violence, gore, self harm" in str(verdict)
+
+
+def test_risk_is_the_largest_score_of_the_asked_categories() -> None:
+    verdict = scripted("you are mean")(red(51))
+    assert verdict.risk() == pytest.approx(0.9)
+    assert verdict.risk(("sexual", "nudity")) == pytest.approx(0.2)
+    with pytest.raises(ValueError, match="none of gore"):
+        verdict.risk(("gore",))
+
+
+def test_json_round_trip() -> None:
+    verdict = scripted("you are mean")(red(250))
+    assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
+    assert json.loads(verdict.model_dump_json())["detail"]["nudity"]["judge"] is None
+
+
+def test_provenance_repeats_a_verdict() -> None:
+    data = encoded(red(0))
+    verdict = scripted()(data)
+    assert verdict.source == f"sha256:{verdict.provenance.sha256}"
+    assert verdict.provenance.policy.startswith("preteen@")
+    assert verdict.provenance.models == {
+        "stage1": "scripted-eye@1",
+        "ocr": "scripted-ocr@1",
+        "text_model": "scripted-text@1",
+    }
+    assert verdict.provenance.thresholds["nudity"].block == Policy.load("preteen").categories["nudity"].block
+    assert set(verdict.timings) == {"decode", "stage1", "ocr", "text"}
+
+
+def test_async_door() -> None:
+    async def check() -> list[Verdict]:
+        pipeline = scripted()
+        return await asyncio.gather(*(pipeline.acheck(red(level)) for level in (0, 250)))
+
+    assert [verdict.label for verdict in asyncio.run(check())] == ["safe", "unsafe"]
+
+
+def test_names_that_are_not_known() -> None:
+    with pytest.raises(ComponentError, match="no such profile"):
+        Pipeline("gigantic")
+    with pytest.raises(PolicyError, match="no such policy"):
+        Pipeline(stage1=ScriptedEye(), stage2=None, policy="toddler")
+
+
+# ------------------------------------------------------------------ animations
+
+
+def test_the_one_bad_frame_is_found_and_named() -> None:
+    verdict = scripted()(animation(0, 10, 20, 250, 30))
+    assert verdict.label == "unsafe"
+    assert [reason.frame for reason in verdict.reasons] == [3]
+    assert verdict.findings.frames == 5
+
+
+def test_ocr_runs_on_frames_that_changed() -> None:
+    ocr = ScriptedOcr()
+    pipeline = Pipeline(stage1=ScriptedEye(), stage2=Stage2(ocr, ScriptedTextModel()))
+    pipeline(animation(0, 5, 8, 100, 101, 103, 5))
+    assert ocr.calls == 3
+
+
+def test_long_animations_go_through_in_batches_and_frames_past_the_cap_are_never_safe() -> None:
+    levels = [n % 7 for n in range(40)]
+    whole = scripted()(animation(*levels))
+    assert (whole.label, whole.findings.frames) == ("safe", 40)
+    cut = Pipeline(stage1=ScriptedEye(), stage2=None, limits=Limits(frames=30))(animation(*levels))
+    assert (cut.label, cut.findings.frames) == ("review", 30)
+    assert cut.not_inspected[0].part == "frames"
+
+
+# ------------------------------------------------------------------ failures
+
+
+class DeadEye(ScriptedEye):
+    def screen(self, frames: object) -> list:  # noqa: ARG002
+        raise RuntimeError("out of memory")
+
+
+class DeadTextModel(ScriptedTextModel):
+    def score(self, texts: object) -> np.ndarray:  # noqa: ARG002
+        raise RuntimeError("no weights")
+
+
+def with_parts(eye: object = None, ocr: object = None, text: object = None) -> Pipeline:
+    return Pipeline(
+        stage1=eye or ScriptedEye(), stage2=Stage2(ocr or ScriptedOcr("hello"), text or ScriptedTextModel())
+    )
+
+
+FAILURES = {
+    "eye dead": (with_parts(eye=DeadEye()), red(0), "image", {"harassment", "scam"}),
+    "ocr dead": (with_parts(ocr=ScriptedOcr(fails=lambda _: True)), red(0), "text", {"nudity"}),
+    "text model dead": (with_parts(text=DeadTextModel()), red(0), "text", {"nudity"}),
+    "unknown language": (scripted("xhosa words"), red(0), "text", {"nudity", "harassment", "scam"}),
+    "unreadable text": (scripted("???", confidence=0.2), red(0), "text", {"nudity", "harassment", "scam"}),
+    "corrupt picture": (scripted(), encoded(gradient(300, 300), "JPEG")[:2000], "picture", set()),
+    "not a picture": (scripted(), b"hello", "picture", set()),
+    "missing file": (scripted(), "no/such/file.jpg", "picture", set()),
+    "closed file": (scripted(), io.BytesIO(b"x"), "picture", set()),
+}
+FAILURES["closed file"][1].close()
+
+
+@pytest.mark.parametrize(("pipeline", "source", "part", "coverage"), FAILURES.values(), ids=FAILURES)
+def test_what_failed_is_named_and_never_safe(pipeline: Pipeline, source: object, part: str, coverage: set[str]) -> None:
+    verdict = pipeline(source)
+    assert verdict.label == "review"
+    assert [missed.part for missed in verdict.not_inspected] == [part]
+    assert set(verdict.coverage) == coverage, "what did not run must not claim to have looked"
+    assert "Not inspected: " in str(verdict)
+
+
+def test_a_failure_on_one_frame_leaves_the_others_alone() -> None:
+    pipeline = with_parts(ocr=ScriptedOcr("you are mean", fails=lambda frame: frame[0, 0, 0] == 100))
+    first, second, third = pipeline([red(0), red(100), red(0)])
+    assert (first.label, third.label) == ("unsafe", "unsafe")
+    assert second.label == "review"
+    assert not second.reasons
+
+
+def test_three_hundred_mixed_pictures_in_one_batch() -> None:
+    """A tenth broken in different ways: 300 verdicts, in order, no exception, no broken one safe."""
+    whole, jpeg = encoded(gradient(200, 150)), encoded(gradient(200, 150), "JPEG")
+    broken = [b"", b"text", jpeg[:900], whole[:200], "missing.png", None, np.zeros((2, 2)), "https://example.com/a.png"]
+    sources = [
+        broken[(n // 10) % len(broken)] if n % 10 == 3 else (red(n % 100), whole, jpeg, animation(1, 2))[n % 4]
+        for n in range(300)
+    ]
+    verdicts = scripted()(sources)
+    assert len(verdicts) == 300
+    for n, verdict in enumerate(verdicts):
+        if n % 10 == 3:
+            assert verdict.label != "safe"
+            assert verdict.not_inspected[0].part == "picture"
+        elif n % 4 == 0:
+            assert round(verdict.scores["nudity"] * 255) == n % 100
+
+
+def test_stream_holds_a_batch_not_the_album() -> None:
+    """Verdicts come while later pictures have not even been asked for."""
+    asked = 0
+
+    def album():
+        nonlocal asked
+        for _ in range(1000):
+            asked += 1
+            yield red(0)
+
+    stream = scripted().stream(album())
+    next(stream)
+    assert asked <= 20
+
+
+# ------------------------------------------------------------------ threads
+
+
+def test_an_engine_that_is_not_reentrant_is_called_by_one_thread_at_a_time() -> None:
+    busy = Lock()
+
+    class Jealous(ScriptedOcr):
+        reentrant = False
+
+        def read(self, frame: object) -> list:
+            assert busy.acquire(blocking=False), "two threads at once"
+            try:
+                return super().read(frame)
+            finally:
+                busy.release()
+
+    pipeline = with_parts(ocr=Jealous("hello"))
+    with ThreadPoolExecutor(8) as pool:
+        verdicts = list(pool.map(pipeline, [red(n) for n in range(100)]))
+    assert not any(verdict.not_inspected for verdict in verdicts)
+
+
+def test_eight_threads_fifty_pictures_equal_the_serial_result(pipeline: Pipeline) -> None:
+    pictures = [page(f"Ticket {n}", size=(160, 120)) if n % 2 else gradient(160, 120, n) for n in range(50)]
+    serial = [meaning(pipeline(picture)) for picture in pictures]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(map(meaning, pool.map(pipeline, pictures))) == serial
+
+
+# ------------------------------------------------------------------ the real embedded profile
+
+
+def test_the_embedded_profile_looks_for_what_it_has_an_eye_for(pipeline: Pipeline) -> None:
+    verdict = pipeline(ROOT / "examples" / "card_birthday.png")
+    assert verdict.label == "safe"
+    assert verdict.coverage["nudity"] == ("image",)
+    assert {"gore", "illegal"} <= set(verdict.not_looked_for)
+    assert "Happy Birthday, Amelie!" in [line.text for line in verdict.text]

@@ -1,0 +1,133 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kidsnanny.errors import PolicyError
+from kidsnanny.policy import BUILT_IN, Policy, decide, unreadable_text
+from kidsnanny.records import Box, NotInspected, TextLine
+from kidsnanny.taxonomy import CATEGORIES
+
+PRETEEN = Policy.load("preteen")
+STRICT = PRETEEN.model_copy(update={"on_failure": "unsafe"})
+LOST = (NotInspected(part="picture", reason="it does not decode"),)
+
+# scores, what was not inspected -> label, action (preteen: nudity 0.50/0.65 block, self_harm 0.45/0.75 support)
+TABLE = [
+    ({"nudity": {"image": 0.0}}, (), "safe", "show"),
+    ({"nudity": {"image": 0.49}}, (), "safe", "show"),
+    ({"nudity": {"image": 0.50}}, (), "review", "warn"),
+    ({"nudity": {"image": 0.65}}, (), "unsafe", "block"),
+    ({"nudity": {"image": 0.10, "text": 0.90}}, (), "unsafe", "block"),
+    ({"nudity": {"image": 0.90, "text": 0.10}}, (), "unsafe", "block"),
+    ({"self_harm": {"text": 0.46}}, (), "review", "support"),
+    ({"self_harm": {"text": 0.80}}, (), "unsafe", "support"),
+    ({"self_harm": {"text": 0.80}, "nudity": {"image": 0.9}}, (), "unsafe", "support"),
+    ({"nudity": {"image": 0.0}}, LOST, "review", "warn"),
+    ({"nudity": {"image": 0.9}}, LOST, "unsafe", "block"),
+    ({"self_harm": {"text": 0.46}}, LOST, "review", "support"),
+    ({}, LOST, "review", "warn"),
+    ({}, (), "review", "warn"),
+]
+FAILURES = [
+    pytest.param(NotInspected(part=part, reason=reason), id=reason)
+    for part, reason in [
+        ("picture", "corrupt"),
+        ("frames", "frames past the cap"),
+        ("image", "the detector died"),
+        ("text", "the OCR died"),
+        ("text", "the text model died"),
+        ("text", "text in a language the model does not know"),
+        ("text", "text could not be read"),
+    ]
+]
+
+
+@pytest.mark.parametrize(("scores", "lost", "label", "action"), TABLE)
+def test_decision_table(scores: dict, lost: tuple, label: str, action: str) -> None:
+    decision = decide(PRETEEN, scores, lost)
+    assert (decision.label, decision.action) == (label, action)
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_no_failure_ends_in_safe(name: str, failure: NotInspected) -> None:
+    clean = {category: {"image": 0.0, "text": 0.0} for category in CATEGORIES}
+    assert decide(Policy.load(name), clean, [failure]).label == "review"
+    assert decide(STRICT, clean, [failure]).label == "unsafe"
+    assert decide(STRICT, clean, [failure]).action == "block"
+
+
+channel_scores = st.dictionaries(st.sampled_from(["image", "text", "judge"]), st.floats(0, 1), min_size=1)
+all_scores = st.dictionaries(st.sampled_from(CATEGORIES), channel_scores)
+
+
+@given(all_scores, st.sampled_from(BUILT_IN), st.sampled_from(CATEGORIES), st.floats(0, 1))
+def test_more_evidence_never_makes_a_picture_safer(scores: dict, name: str, category: str, score: float) -> None:
+    order = ["safe", "review", "unsafe"]
+    policy = Policy.load(name)
+    raised = {
+        **scores,
+        category: {**scores.get(category, {}), "text": max(score, scores.get(category, {}).get("text", 0))},
+    }
+    if scores:
+        assert order.index(decide(policy, raised).label) >= order.index(decide(policy, scores).label)
+    assert decide(policy, raised, LOST).label != "safe"
+
+
+@given(all_scores)
+def test_the_younger_the_stricter(scores: dict) -> None:
+    order = ["safe", "review", "unsafe"]
+    child, preteen, teen = (order.index(decide(Policy.load(name), scores).label) for name in BUILT_IN)
+    assert child >= preteen >= teen
+
+
+def test_detail_says_who_decided() -> None:
+    detail = decide(PRETEEN, {"sexual": {"image": 0.2, "text": 0.7}}).detail["sexual"]
+    assert (detail.image, detail.text, detail.judge, detail.final, detail.decided_by) == (0.2, 0.7, None, 0.7, "text")
+
+
+@pytest.mark.parametrize(("confidence", "share", "counts"), [(0.3, 0.5, True), (0.3, 0.001, False), (0.9, 0.5, False)])
+def test_unreadable_text_counts_above_the_floors(confidence: float, share: float, counts: bool) -> None:
+    line = TextLine(text="?", confidence=confidence, box=Box(0, 0, int(1000 * share), 1000), frame=3)
+    missed = unreadable_text(PRETEEN, [line], 1_000_000)
+    assert [(m.part, m.frame) for m in missed] == ([("text", 3)] if counts else [])
+
+
+def test_a_users_file_says_only_what_differs(tmp_path: Path) -> None:
+    path = tmp_path / "ours.toml"
+    path.write_text('name = "ours"\nbase = "teen"\n[categories]\nscam = { review = 0.2 }\n')
+    ours, teen = Policy.load(path), Policy.load("teen")
+    assert ours.categories["scam"].review == 0.2
+    assert ours.categories["scam"].block == teen.categories["scam"].block
+    assert ours.categories["hate"] == teen.categories["hate"]
+    assert ours.version != teen.version
+
+
+BAD_FILES = [
+    ("name = 'x'", "base"),
+    ("name = 'x'\nbase = 'nobody'", "base"),
+    ("name = ", "cannot be read"),
+    ("name = 'x'\nbase = 'teen'\ncolour = 'red'", "colour"),
+    ("name = 'x'\nbase = 'teen'\non_failure = 'allow'", "on_failure"),
+    ("name = 'x'\nbase = 'teen'\n[categories]\nnews = { review = 0.1, block = 0.2 }", "news"),
+    ("name = 'x'\nbase = 'teen'\n[categories]\nscam = { review = 0.9, block = 0.2 }", "above block"),
+    ("name = 'x'\nbase = 'teen'\n[categories]\nscam = { block = 2.0 }", "scam.block"),
+    ("name = 'x'\nbase = 'teen'\n[categories]\nscam = { when = 1 }", "scam.when"),
+]
+
+
+@pytest.mark.parametrize(("text", "says"), BAD_FILES)
+def test_a_bad_file_is_refused_with_the_reason(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(PolicyError) as caught:
+        Policy.load(path)
+    assert says in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(PolicyError, match="no such policy"):
+        Policy.load("toddler")
