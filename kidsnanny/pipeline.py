@@ -184,8 +184,8 @@ class Pipeline:
             reasons += self.stage1.weigh(findings)
         if self.stage2 and case.read:
             not_inspected += unreadable_text(self.policy, case.lines, case.size[0] * case.size[1])
-            readable = tuple(line for line in case.lines if line.confidence >= self.policy.unreadable.confidence)
-            evidence = Evidence(findings_text=serialize.render(findings) if findings else "", lines=readable)
+            lines = tuple(line for line in case.lines if line.confidence >= self.policy.text.noise)
+            evidence = Evidence(findings_text=serialize.render(findings) if findings else "", lines=lines)
             with self._exclusive(self.stage2.text_model), _timed([case], "text"):
                 try:
                     weighed = weigh_text(self.stage2.text_model, evidence)

@@ -38,13 +38,15 @@ class Rule(Thresholds):
         return self
 
 
-class UnreadableText(Record):
-    """What counts as text that was found but not read."""
+class TextFloors(Record):
+    """What counts as text, and as text that was found but not read."""
 
-    confidence: float = Field(ge=0, le=1)
-    """A line the OCR is less sure of than this is not read."""
+    noise: float = Field(ge=0, le=1)
+    """A line with a lower OCR confidence is no text: a row of coins, a cat's whiskers."""
+    read: float = Field(ge=0, le=1)
+    """A line with at least this confidence was read. One between the two floors is scored, too, but counts as unread."""
     area: float = Field(ge=0, le=1)
-    """Such lines matter when together they cover at least this share of the frame."""
+    """Unread lines matter when together they cover at least this share of the frame: a blurred street sign does not."""
 
 
 class Policy(Record):
@@ -58,7 +60,7 @@ class Policy(Record):
     ages: str
     on_failure: Literal["review", "unsafe"]
     """The label of a picture that could not be looked at in full, if nothing worse was found. There is no `allow`."""
-    unreadable: UnreadableText
+    text: TextFloors
     categories: dict[Category, Rule]
 
     @model_validator(mode="after")
@@ -144,15 +146,18 @@ def decide(
 
 
 def unreadable_text(policy: Policy, lines: Sequence[TextLine], frame_area: int) -> list[NotInspected]:
-    """Frames in which lines below the confidence floor cover more than the area floor."""
+    """Frames in which text that was found but not read covers at least the area floor.
+
+    One or two characters are a button, a wheel or a pupil more often than they are a message: they do not count.
+    """
     area: dict[int, int] = {}
     for line in lines:
-        if line.confidence < policy.unreadable.confidence:
+        if policy.text.noise <= line.confidence < policy.text.read and len(line.text) > 2:
             area[line.frame] = area.get(line.frame, 0) + line.box.area
     return [
         NotInspected(part="text", reason=f"text on {share:.1%} of the picture could not be read", frame=frame)
         for frame, covered in area.items()
-        if (share := covered / frame_area) >= policy.unreadable.area
+        if (share := covered / frame_area) >= policy.text.area
     ]
 
 

@@ -88,9 +88,18 @@ def test_detail_says_who_decided() -> None:
     assert (detail.image, detail.text, detail.judge, detail.final, detail.decided_by) == (0.2, 0.7, None, 0.7, "text")
 
 
-@pytest.mark.parametrize(("confidence", "share", "counts"), [(0.3, 0.5, True), (0.3, 0.001, False), (0.9, 0.5, False)])
-def test_unreadable_text_counts_above_the_floors(confidence: float, share: float, counts: bool) -> None:
-    line = TextLine(text="?", confidence=confidence, box=Box(0, 0, int(1000 * share), 1000), frame=3)
+@pytest.mark.parametrize(
+    ("text", "confidence", "share", "counts"),
+    [
+        ("vel oe tt o ve", 0.6, 0.5, True),
+        ("vel oe tt o ve", 0.6, 0.001, False),
+        ("vel oe tt o ve", 0.9, 0.5, False),
+        ("vel oe tt o ve", 0.2, 0.5, False),
+        ("00", 0.6, 0.5, False),
+    ],
+)
+def test_unreadable_text_counts_above_the_floors(text: str, confidence: float, share: float, counts: bool) -> None:
+    line = TextLine(text=text, confidence=confidence, box=Box(0, 0, int(1000 * share), 1000), frame=3)
     missed = unreadable_text(PRETEEN, [line], 1_000_000)
     assert [(m.part, m.frame) for m in missed] == ([("text", 3)] if counts else [])
 

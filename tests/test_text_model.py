@@ -12,7 +12,7 @@ from kidsnanny.stage2 import text_model
 from kidsnanny.stage2.text_model import TextModel, features, normalise, windows
 from kidsnanny.taxonomy import CATEGORIES
 
-FLAT = np.full(1 << text_model.BITS, 16, dtype=np.uint8)
+FLAT = np.full(1 << text_model.BITS, 4, dtype=np.uint8)
 SHIPPED = Path(__file__).parent.parent / "weights" / "text_model"
 
 

@@ -50,6 +50,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     data = toy(base / "data")
     patch = pytest.MonkeyPatch()
     patch.setattr(text_rows, "EXPANSIONS", 2)
+    patch.setattr(trainer, "BITS", 14)
     for name in ("one", "two"):
         trainer.train(data, base / name)
     patch.undo()

@@ -46,6 +46,8 @@ def onnx_session(path: Path) -> "InferenceSession":
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only: nothing about a picture goes to stderr
+    # Several sessions take turns: threads that spin while they wait for work take the processor from the next one.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:

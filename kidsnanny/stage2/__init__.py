@@ -1,6 +1,7 @@
 """Stage 2 reads the text in the picture and reasons over text alone."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -10,7 +11,7 @@ from kidsnanny.records import Evidence, NotInspected, Reason, TextLine
 from kidsnanny.stage2.ocr import Ocr
 from kidsnanny.taxonomy import Category
 
-WINDOW_WORDS = 60
+PASSAGE_WORDS = 12
 
 
 class TextScorer(Protocol):
@@ -44,44 +45,43 @@ class Weighed(NamedTuple):
 
 
 def weigh_text(model: TextScorer, evidence: Evidence) -> Weighed:
-    """Score the lines of each frame, alone and in windows of about 60 words, so that neither a sentence broken over
-    lines nor a short one on a long page is lost. A window's score is pinned on the line in it that says it loudest.
+    """Score the text of each frame as a whole, since sentences run over lines, and pin each score on the line that says
+    it loudest. The language is told passage by passage, so that a foreign one on an English page is not passed over.
     """
     reasons: list[Reason] = []
     unknown: dict[tuple[int, str], NotInspected] = {}
-    for window in _windows(evidence.lines):
-        texts = [" ".join(line.text for line in window), *(line.text for line in window)]
-        if why := model.unknown_language(texts[0]):
-            frame = window[0].frame
-            unknown[frame, why] = NotInspected(part="text", reason=why, frame=frame)
-        whole, *alone = model.score(texts)
+    for frame, group in groupby(evidence.lines, key=lambda line: line.frame):
+        lines = list(group)
+        page, *alone = model.score([_join(lines), *(line.text for line in lines)])
         for column, category in enumerate(model.categories):
-            own = [scores[column] for scores in alone]
-            loudest = window[int(np.argmax(own))]
-            reasons.append(
-                Reason(
-                    category=category,
-                    channel="text",
-                    source="text",
-                    score=float(max(whole[column], *own)),
-                    what=loudest.text,
-                    frame=loudest.frame,
-                    box=loudest.box,
-                )
+            loudest = lines[max(range(len(lines)), key=lambda row: float(alone[row][column]))]
+            reason = Reason(
+                category=category,
+                channel="text",
+                source="text",
+                score=float(page[column]),
+                what=loudest.text,
+                frame=frame,
+                box=loudest.box,
             )
+            reasons.append(reason)
+        for passage in _passages(lines):
+            if why := model.unknown_language(_join(passage)):
+                unknown[frame, why] = NotInspected(part="text", reason=why, frame=frame)
     return Weighed(reasons, list(unknown.values()))
 
 
-def _windows(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
-    """Runs of lines of one frame with about 60 words, each overlapping the one before by half."""
-    start = 0
-    while start < len(lines):
-        end, words = start, 0
-        while end < len(lines) and lines[end].frame == lines[start].frame and (end == start or words < WINDOW_WORDS):
-            words += len(lines[end].text.split())
-            end += 1
-        yield list(lines[start:end])
-        if end == len(lines) or lines[end].frame != lines[start].frame:
-            start = end
-        else:
-            start += max(1, (end - start) // 2)
+def _join(lines: Sequence[TextLine]) -> str:
+    return " ".join(line.text for line in lines)
+
+
+def _passages(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
+    """Consecutive lines, cut into runs of at least PASSAGE_WORDS words where there are as many."""
+    passage: list[TextLine] = []
+    for line in lines:
+        passage.append(line)
+        if sum(len(line.text.split()) for line in passage) >= PASSAGE_WORDS:
+            yield passage
+            passage = []
+    if passage:
+        yield passage
