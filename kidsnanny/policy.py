@@ -44,7 +44,7 @@ class TextFloors(Record):
     noise: float = Field(ge=0, le=1)
     """A line with a lower OCR confidence is no text: a row of coins, a cat's whiskers."""
     read: float = Field(ge=0, le=1)
-    """A line with at least this confidence was read. One between the two floors is scored, too, but counts as unread."""
+    """A line with at least this confidence was read. One between the floors is scored, too, but counts as unread."""
     area: float = Field(ge=0, le=1)
     """Unread lines matter when together they cover at least this share of the frame: a blurred street sign does not."""
 

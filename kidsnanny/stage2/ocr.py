@@ -1,9 +1,10 @@
 """The text in a picture, through RapidOCR's parts (PP-OCRv6 small). What comes out is untrusted text.
 
 PP-OCR's detector pools over the whole picture, so a single small line in a large one is averaged away: at 1080p it
-finds hardly a 10-pixel line at any scale, and nearly all of them in a tile of 600 pixels. So a large picture is looked
+finds hardly a 10-pixel line at any scale, and nearly all of them in a tile of 600. So a large picture is looked
 at twice: in tiles for small text, their probability maps stitched before boxes are made, and whole, but small, for text
-too large for a tile. Lines are then cut from the full-size frame and recognised.
+too large for a tile. Tiles are looked at in gray: in colour the detector sees ten times as many lines that are none.
+Lines are then cut from the full-size frame and recognised.
 """
 
 from collections.abc import Sequence
@@ -21,15 +22,17 @@ from kidsnanny.weights import cards
 PROOF = "HELLO 123"
 MIN_SIDE = 8
 """Pixels; a frame with a shorter side has no room for a legible letter."""
-TILE = 640
+TILE = 384
 """Longest side of what the detector sees at once, in its own pixels."""
 OVERLAP = 32
-SCALE_SIDE = 400
+SCALE_SIDE = 440
 """A frame is scaled by sqrt(SCALE_SIDE / short side), so that the cost grows with its side, not with its area."""
 WHOLE = 384
 """Longest side of the whole frame's own, small view."""
 LARGE = 24
 """Lines at least so high, in pixels of that view, are taken from it."""
+SURE = 0.8
+"""Recognised with at least this confidence, a large line stands."""
 RETRY = (0.4, 0.92)
 """A line recognised with a confidence between these is tried turned around and mirrored, too."""
 
@@ -45,6 +48,10 @@ class Ocr(Protocol):
     def read(self, frame: RGB) -> list[TextLine]:
         """Every line found, in reading order, however uncertain; the `frame` of the lines is 0."""
         ...
+
+
+Quad = npt.NDArray[np.float32]
+"""(4, 2): x and y of the corners in frame pixels, clockwise from the top left."""
 
 
 class _Read(NamedTuple):
@@ -81,49 +88,47 @@ class RapidOcr:
         """Every line found in an (H, W, 3) uint8 RGB frame, in reading order."""
         if min(frame.shape[:2]) < MIN_SIDE:
             return []
-        quads = self.find(frame)
-        read = self._recognise([_crop(frame, quad) for quad in quads])
+        height, width = frame.shape[:2]
+        scale = min(1.0, (SCALE_SIDE / min(height, width)) ** 0.5)
+        tiled = max(height, width) * scale > TILE
+        lines = self._lines(frame, self._find(frame, scale, gray=tiled))
+        if tiled:
+            whole = WHOLE / max(height, width)
+            found = [quad for quad in self._find(frame, whole) if _height(quad) >= LARGE / whole]
+            large = [line for line in self._lines(frame, found) if line.confidence >= SURE]
+            # A large line that reads well is seen in pieces by the tiles; one that does not is no line.
+            lines = [line for line in lines if not any(_covers(big.box, line.box) for big in large)] + large
+        return reading_order(lines)
+
+    def _lines(self, frame: RGB, quads: Sequence[Quad]) -> list[TextLine]:
         height, width = frame.shape[:2]
         lines = []
-        for quad, (text, confidence) in zip(quads, read, strict=True):
+        for quad, (text, confidence) in zip(quads, self._recognise([_crop(frame, q) for q in quads]), strict=True):
             corners = np.clip(np.rint(quad), 0, (width, height)).astype(int)
             box = Box(*corners.min(0).tolist(), *corners.max(0).tolist())
             if text.strip():
                 lines.append(TextLine(text=text, confidence=confidence, box=box))
-        return reading_order(lines)
+        return lines
 
-    def find(self, frame: RGB) -> list[npt.NDArray[np.float32]]:
-        """Where text is: quadrilaterals, (4, 2) x and y in frame pixels, clockwise from the top left."""
-        height, width = frame.shape[:2]
-        scale = min(1.0, (SCALE_SIDE / min(height, width)) ** 0.5)
-        small = self._quads(self._probabilities(frame, scale), height, width)
-        if max(height, width) * scale <= TILE:
-            return small
-        whole = WHOLE / max(height, width)
-        high = LARGE / whole
-        large = [q for q in self._quads(self._probabilities(frame, whole), height, width) if _height(q) >= high]
-        return [q for q in small if not any(_covers(big, q) for big in large)] + large
-
-    def _probabilities(self, frame: RGB, scale: float) -> npt.NDArray[np.float32]:
-        """The detector's map of the scaled frame, (1, 1, h, w), tile by tile."""
+    def _find(self, frame: RGB, scale: float, *, gray: bool = False) -> list[Quad]:
+        """Where text is in the scaled frame, seen tile by tile; the quads are in frame pixels."""
         import cv2
 
         height, width = (max(32, round(side * scale / 32) * 32) for side in frame.shape[:2])
         shrinks = scale < 1
         scaled = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        result = np.zeros((1, 1, height, width), np.float32)
+        if gray:
+            scaled = cv2.cvtColor(cv2.cvtColor(scaled, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        probabilities = np.zeros((1, 1, height, width), np.float32)
         for top, bottom in _tiles(height):
             for left, right in _tiles(width):
                 tile = scaled[top:bottom, left:right]
                 # The network wants BGR in -1..1.
                 given = cv2.dnn.blobFromImage(tile, 1 / 127.5, mean=(127.5, 127.5, 127.5), swapRB=True)
                 (seen,) = self._detector.run(None, {"x": given})
-                part = result[:, :, top:bottom, left:right]
+                part = probabilities[:, :, top:bottom, left:right]
                 np.maximum(part, seen, out=part)
-        return result
-
-    def _quads(self, probabilities: npt.NDArray[np.float32], height: int, width: int) -> list[npt.NDArray[np.float32]]:
-        quads, _ = self._boxes(probabilities, (height, width))
+        quads, _ = self._boxes(probabilities, frame.shape[:2])
         return [np.asarray(quad, np.float32) for quad in quads]
 
     def _recognise(self, crops: Sequence[RGB]) -> list[_Read]:
@@ -165,22 +170,21 @@ def _tiles(side: int) -> list[tuple[int, int]]:
     return [(start, start + length) for start in np.linspace(0, (side - length) // 32, count).round().astype(int) * 32]
 
 
-def _crop(frame: RGB, quad: npt.NDArray[np.float32]) -> RGB:
+def _crop(frame: RGB, quad: Quad) -> RGB:
     """The line straightened; one that stands upright is laid down."""
     from rapidocr.utils.process_img import get_rotate_crop_image
 
     return np.asarray(get_rotate_crop_image(frame, quad))
 
 
-def _height(quad: npt.NDArray[np.float32]) -> float:
+def _height(quad: Quad) -> float:
     return float(min(np.linalg.norm(quad[0] - quad[3]), np.linalg.norm(quad[0] - quad[1])))
 
 
-def _covers(big: npt.NDArray[np.float32], quad: npt.NDArray[np.float32]) -> bool:
-    """Whether most of `quad`'s upright box lies in that of `big`."""
-    (x0, y0), (x1, y1) = np.maximum(big.min(0), quad.min(0)), np.minimum(big.max(0), quad.max(0))
-    width, height = quad.max(0) - quad.min(0)
-    return bool(max(0, x1 - x0) * max(0, y1 - y0) > 0.5 * width * height)
+def _covers(big: Box, small: Box) -> bool:
+    """Whether most of the small box lies in the big one."""
+    common = Box(max(big.x0, small.x0), max(big.y0, small.y0), min(big.x1, small.x1), min(big.y1, small.y1))
+    return 2 * common.area > small.area
 
 
 def reading_order(lines: Sequence[TextLine]) -> list[TextLine]:
