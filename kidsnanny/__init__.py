@@ -1,13 +1,27 @@
 """kidsnanny: may a child of this age see this picture, and if not, why?"""
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 __version__ = "0.1.0"
 
-from kidsnanny.errors import ComponentError, InputError, KidsnannyError, PolicyError, WeightsError
-from kidsnanny.pipeline import Pipeline
-from kidsnanny.policy import Policy, decide
-from kidsnanny.records import Detection, NotInspected, Reason, TextLine, Verdict, VisualFindings
-from kidsnanny.stage2 import Stage2
-from kidsnanny.taxonomy import CATEGORIES, Category
+if TYPE_CHECKING:
+    from kidsnanny.errors import ComponentError, InputError, KidsnannyError, PolicyError, WeightsError
+    from kidsnanny.pipeline import Pipeline
+    from kidsnanny.policy import Policy, decide
+    from kidsnanny.records import Detection, NotInspected, Reason, TextLine, Verdict, VisualFindings
+    from kidsnanny.stage2 import Stage2
+    from kidsnanny.taxonomy import CATEGORIES, Category
+
+# Loaded when first asked for, so that `import kidsnanny` costs nothing.
+_HOME = {
+    "errors": ("ComponentError", "InputError", "KidsnannyError", "PolicyError", "WeightsError"),
+    "pipeline": ("Pipeline",),
+    "policy": ("Policy", "decide"),
+    "records": ("Detection", "NotInspected", "Reason", "TextLine", "Verdict", "VisualFindings"),
+    "stage2": ("Stage2",),
+    "taxonomy": ("CATEGORIES", "Category"),
+}
 
 __all__ = [
     "CATEGORIES",
@@ -28,3 +42,10 @@ __all__ = [
     "WeightsError",
     "decide",
 ]
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(import_module(f"kidsnanny.{module}"), name)
+    raise AttributeError(f"module 'kidsnanny' has no attribute {name!r}")

@@ -182,6 +182,11 @@ class Verdict(Record):
             parts.append("Somebody may need help: talk with the child.")
         if self.not_inspected:
             parts.append(f"Not inspected: {'; '.join(str(missed).rstrip('.') for missed in self.not_inspected)}.")
-        if self.not_looked_for:
-            parts.append(f"Not looked for: {', '.join(self.not_looked_for).replace('_', ' ')}.")
+        looked = (
+            f"for {', '.join(found)} in {where}"
+            for channel, where in (("image", "the picture"), ("text", "its text"))
+            if (found := [category for category, by in self.coverage.items() if channel in by])
+        )
+        missed = f"not for {', '.join(self.not_looked_for)}" if self.not_looked_for else ""
+        parts.append(f"Looked {'; '.join(filter(None, (*looked, missed)))}.".replace("_", " "))
         return " ".join(parts)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import ScriptedOcr, page
+from PIL import ImageOps
 
 from kidsnanny.errors import ComponentError
 from kidsnanny.records import Box, TextLine
@@ -53,6 +54,42 @@ class TestRapidOcr(OcrContract):
     @pytest.fixture
     def engine(self, rapid: RapidOcr) -> RapidOcr:
         return rapid
+
+
+def test_finds_the_lines_rapidocr_finds(rapid: RapidOcr) -> None:
+    """Same weights, our own pre- and post-processing: RapidOCR's own answer on pictures it can read."""
+    from rapidocr import RapidOCR
+
+    theirs = RapidOCR(params={"Global.log_level": "critical"})
+    turned = page("a line that is tilted", "and another one").rotate(12, expand=True, fillcolor="white")
+    column = page("written upwards", size=(320, 80)).rotate(90, expand=True)
+    for picture in (page("Dear Ms Baker,", "the trip is on Friday."), turned, column, page("HUGE", letters=200)):
+        frame = np.asarray(picture)
+        expected = theirs(np.ascontiguousarray(frame[:, :, ::-1]))
+        ours = rapid.read(frame)
+        assert [line.text for line in ours] == list(expected.txts)
+        for line, quad in zip(ours, expected.boxes, strict=True):
+            assert np.abs(np.array(line.box) - [*quad.min(0), *quad.max(0)]).max() < 0.06 * max(frame.shape)
+
+
+@pytest.mark.parametrize(
+    "turn", [lambda p: p.rotate(180), lambda p: p.rotate(90, expand=True), ImageOps.mirror, ImageOps.flip]
+)
+def test_turned_and_mirrored_lines_are_read(rapid: RapidOcr, turn: object) -> None:
+    lines = rapid.read(np.asarray(turn(page("Nobody likes you at school", "and never come back here"))))
+    assert {line.text for line in lines} == {"Nobody likes you at school", "and never come back here"}
+
+
+@pytest.mark.parametrize(("size", "letters"), [((1920, 1080), 14), ((3840, 2160), 20)])
+def test_one_small_line_in_a_large_picture_is_read(rapid: RapidOcr, size: tuple[int, int], letters: int) -> None:
+    """benchmarks/small_text.py counts over 200 pictures; this is one of each."""
+    lines = rapid.read(np.asarray(page("meet me behind the gate", size=size, letters=letters)))
+    assert [line.text for line in lines] == ["meet me behind the gate"]
+
+
+def test_a_line_taller_than_a_tile_is_read(rapid: RapidOcr) -> None:
+    lines = rapid.read(np.asarray(page("MENU", size=(3840, 2160), letters=1200)))
+    assert "MENU" in [line.text for line in lines]
 
 
 @pytest.mark.parametrize("lines", [(), ("HELL0 123",), ("",), ("HELLO",)])

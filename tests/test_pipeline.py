@@ -73,7 +73,10 @@ def test_coverage_tells_what_was_looked_for_and_str_what_was_not() -> None:
     assert verdict.coverage == {"nudity": ("image",), "harassment": ("text",), "scam": ("text",)}
     assert set(verdict.scores) == set(verdict.coverage)
     assert set(verdict.coverage) | set(verdict.not_looked_for) == set(CATEGORIES)
-    assert "Not looked for: sexual, violence, gore, self harm" in str(verdict)
+    assert str(verdict).endswith(
+        "Looked for nudity in the picture; for harassment, scam in its text; "
+        "not for sexual, violence, gore, self harm, hate, grooming, substances, weapons, illegal."
+    )
 
 
 def test_risk_is_the_largest_score_of_the_asked_categories() -> None:

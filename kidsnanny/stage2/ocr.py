@@ -1,4 +1,4 @@
-"""The text in a picture, through RapidOCR's parts (PP-OCRv6 small). What comes out is untrusted text.
+"""The text in a picture, by PP-OCRv6 small as RapidOCR packages it. What comes out is untrusted text.
 
 PP-OCR's detector pools over the whole picture, so a single small line in a large one is averaged away: at 1080p it
 finds hardly a 10-pixel line at any scale, and nearly all of them in a tile of 600. So a large picture is looked
@@ -33,6 +33,7 @@ LARGE = 24
 """Lines at least so high, in pixels of that view, are taken from it."""
 SURE = 0.8
 """Recognised with at least this confidence, a large line stands."""
+MAX_LINES = 1_000
 RETRY = (0.4, 0.92)
 """A line recognised with a confidence between these is tried turned around and mirrored, too."""
 
@@ -72,16 +73,10 @@ class RapidOcr:
     def __init__(self) -> None:
         detector, recogniser = cards()["ppocrv6-small-det"], cards()["ppocrv6-small-rec"]
         self.name = f"{recogniser.name}@{recogniser.sha256[:12]}"
-        try:
-            from rapidocr.ch_ppocr_det.utils import DBPostProcess
-            from rapidocr.ch_ppocr_rec.utils import CTCLabelDecode
-        except Exception as error:
-            raise ComponentError(f"The rapidocr package cannot be imported ({error}); reinstall it.") from error
         self._detector = onnx_session(detector.locate())
         self._recogniser = onnx_session(recogniser.locate())
         characters = self._recogniser.get_modelmeta().custom_metadata_map["character"].splitlines()
-        self._decode = CTCLabelDecode(character=characters)
-        self._boxes = DBPostProcess(thresh=0.3, box_thresh=0.5, unclip_ratio=1.6, use_dilation=True)
+        self._alphabet = ("", *characters, " ")  # the first is CTC's blank
         prove(self)
 
     def read(self, frame: RGB) -> list[TextLine]:
@@ -128,8 +123,7 @@ class RapidOcr:
                 (seen,) = self._detector.run(None, {"x": given})
                 part = probabilities[:, :, top:bottom, left:right]
                 np.maximum(part, seen, out=part)
-        quads, _ = self._boxes(probabilities, frame.shape[:2])
-        return [np.asarray(quad, np.float32) for quad in quads]
+        return quads(probabilities[0, 0], frame.shape[:2])
 
     def _recognise(self, crops: Sequence[RGB]) -> list[_Read]:
         read = self._recognise_upright(crops)
@@ -155,9 +149,8 @@ class RapidOcr:
                 line = cv2.resize(np.ascontiguousarray(crops[index]), (width, 48))
                 given[row, :, :, :width] = line[:, :, ::-1].transpose(2, 0, 1) / np.float32(127.5) - 1
             (probabilities,) = self._recogniser.run(None, {"x": given})
-            lines, _ = self._decode(probabilities)
-            for index, (text, confidence) in zip(batch, lines, strict=True):
-                read[index] = _Read(text, min(1.0, float(confidence)))
+            for index, line in zip(batch, probabilities, strict=True):
+                read[index] = _greedy(line, self._alphabet)
         return read
 
 
@@ -170,15 +163,65 @@ def _tiles(side: int) -> list[tuple[int, int]]:
     return [(start, start + length) for start in np.linspace(0, (side - length) // 32, count).round().astype(int) * 32]
 
 
-def _crop(frame: RGB, quad: Quad) -> RGB:
-    """The line straightened; one that stands upright is laid down."""
-    from rapidocr.utils.process_img import get_rotate_crop_image
+def quads(probabilities: npt.NDArray[np.float32], shape: tuple[int, ...]) -> list[Quad]:
+    """Lines in a detector's map, (h, w) in 0..1, by differentiable binarization (arXiv 1911.08947, section 3.4).
 
-    return np.asarray(get_rotate_crop_image(frame, quad))
+    Each blob over 0.3 whose rectangle averages 0.5 or more is a line. The network is taught shrunken lines, so the
+    rectangle grows by 1.6 x area / perimeter on every side. `shape` is that of the frame the quads are for.
+    """
+    import cv2
+
+    blobs = cv2.dilate((probabilities > 0.3).astype(np.uint8), np.ones((2, 2), np.uint8))
+    contours, _ = cv2.findContours(blobs, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    scale = np.array([shape[1], shape[0]], np.float32) / (probabilities.shape[1], probabilities.shape[0])
+    found: list[Quad] = []
+    for contour in contours[:MAX_LINES]:
+        centre, (width, height), angle = cv2.minAreaRect(contour)
+        if min(width, height) < 3:
+            continue
+        corners = cv2.boxPoints((centre, (width, height), angle))
+        x, y, w, h = cv2.boundingRect(corners)
+        x, y = max(x, 0), max(y, 0)
+        inside = np.zeros((h, w), np.uint8)
+        patch = probabilities[y : y + h, x : x + w]
+        cv2.fillConvexPoly(inside, (corners - (x, y)).astype(np.int32), 1)
+        if patch.size and cv2.mean(patch, inside[: patch.shape[0], : patch.shape[1]])[0] >= 0.5:
+            grow = 1.6 * width * height / (width + height)  # on both sides together
+            corners = cv2.boxPoints((centre, (width + grow, height + grow), angle)) * scale
+            found.append(_clockwise(np.clip(corners, 0, (shape[1] - 1, shape[0] - 1)).astype(np.float32)))
+    return [quad for quad in found if _height(quad) > 3]
+
+
+def _clockwise(corners: Quad) -> Quad:
+    """From the top left: the two leftmost corners are the left edge."""
+    left, right = np.split(corners[corners[:, 0].argsort(kind="stable")], 2)
+    (top_left, bottom_left), (top_right, bottom_right) = (side[side[:, 1].argsort()] for side in (left, right))
+    return np.stack([top_left, top_right, bottom_right, bottom_left])
 
 
 def _height(quad: Quad) -> float:
     return float(min(np.linalg.norm(quad[0] - quad[3]), np.linalg.norm(quad[0] - quad[1])))
+
+
+def _crop(frame: RGB, quad: Quad) -> RGB:
+    """The line straightened; one that stands upright is laid down."""
+    import cv2
+
+    width = max(1, int(max(np.linalg.norm(quad[0] - quad[1]), np.linalg.norm(quad[2] - quad[3]))))
+    height = max(1, int(max(np.linalg.norm(quad[0] - quad[3]), np.linalg.norm(quad[1] - quad[2]))))
+    flat = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+    turn = cv2.getPerspectiveTransform(quad, flat)
+    line = cv2.warpPerspective(frame, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(np.rot90(line) if height >= 1.5 * width else line, np.uint8)
+
+
+def _greedy(probabilities: npt.NDArray[np.float32], alphabet: Sequence[str]) -> _Read:
+    """CTC's best path through (steps, characters), repeats merged and blanks dropped; confidence is the rest's mean."""
+    best = probabilities.argmax(1)
+    kept = (best != 0) & (best != np.roll(best, 1))
+    kept[0] = best[0] != 0
+    confidence = float(probabilities.max(1)[kept].mean()) if kept.any() else 0.0
+    return _Read("".join(alphabet[index] for index in best[kept]), min(1.0, confidence))
 
 
 def _covers(big: Box, small: Box) -> bool:
