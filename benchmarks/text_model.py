@@ -2,7 +2,8 @@
 
 The development set (`eval_openai_moderation_dev`) is only scored: never trained or calibrated on, but looked at between
 versions.
-The held-out part is what the trainer set aside (files' own test splits, 5 % of the other rows, 10 % of our templates).
+The held-out part is what the trainer set aside (files' own test splits, 5 % of the other rows, 10 % of our templates,
+and whole groups of our templates). It was looked at between versions too.
 Writes `benchmarks/results/text_model-<hardware>.json` and a short table beside it.
 """
 
@@ -91,8 +92,11 @@ def on_dev(model: TextModel, data: Path) -> dict[str, Any]:
 
 
 def on_held_out(model: TextModel, data: Path, seed: int) -> dict[str, Any]:
-    """Ranking per category, false alarms of harmless rows per source and category."""
-    rows = [row for row in text_rows.read_rows(data, seed)[0] if row.part == "held_out" and row.foreign != 1]
+    """Ranking per category, false alarms of harmless rows per source and category; our whole groups and the pages."""
+    everything = [row for row in text_rows.read_rows(data, seed)[0] if row.part == "held_out" and row.foreign != 1]
+    kept = {group["name"] for group in text_rows.load_lines()[1] if group.get("part") == "held_out"}
+    apart = {*kept, text_rows.PAGE}
+    rows = [row for row in everything if row.group not in apart]
     scores = model.score([row.text for row in rows])
     labels = np.array([row.labels for row in rows])
     source = np.array([row.source for row in rows])
@@ -112,6 +116,29 @@ def on_held_out(model: TextModel, data: Path, seed: int) -> dict[str, Any]:
         top = scores[mine].max(axis=1)
         out["false_alarms_per_source"][name] = {"rows": int(mine.sum())} | {
             str(at): round(float((top >= at).mean()), 5) for at in (0.5, 0.8)
+        }
+    out["whole_groups"] = {}
+    for name, around in [
+        *((name, "") for name in sorted(apart)),
+        *((name, " among harmless lines") for name in sorted(kept)),
+    ]:
+        mine = [row for row in everything if row.group == name]
+        if name != text_rows.PAGE:
+            mine = [row for row in mine if ("\n" in row.text) == bool(around)]
+        scored = model.score([row.text for row in mine])
+        wanted = [k for k, label in enumerate(mine[0].labels) if label == 1]
+        top = scored[:, wanted or slice(None)].max(axis=1)
+        loudest = np.array(model.card.categories)[scored.argmax(axis=1)]
+        out["whole_groups"][name + around] = {
+            "rows": len(mine),
+            "harm": bool(wanted),
+            "0.5": round(float((top >= 0.5).mean()), 3),
+            "0.8": round(float((top >= 0.8).mean()), 3),
+            "any_category_0.5": round(float((scored.max(axis=1) >= 0.5).mean()), 3),
+            "loudest": {
+                str(c): int(n)
+                for c, n in zip(*np.unique(loudest[scored.max(axis=1) >= 0.5], return_counts=True), strict=True)
+            },
         }
     return out
 
@@ -180,6 +207,8 @@ def table(result: dict[str, Any]) -> str:
         f"# Text model on {result['hardware']}",
         "",
         "Made by `benchmarks/text_model.py`; all figures in the .json beside it.",
+        "The development and held-out figures were looked at between versions, and our held-out lines have the same "
+        "authors as our training lines: expect less on pictures from elsewhere.",
         "",
     ]
     lines += [
@@ -218,6 +247,20 @@ def table(result: dict[str, Any]) -> str:
                 f"| {name} | {row['positives']} / {row['labelled']} | {row['auprc']} "
                 f"| {a['recall']} | {b['recall']} | {a['false_alarms']} |"
             )
+    lines += [
+        "",
+        "## Our templates kept apart as whole groups, and harmless pages of 60 to 150 words",
+        "",
+        "For a group of harm: recall in its category. For a harmless one: share of texts that alarm in any category.",
+        "Pages are put together from held-out harmless lines, public and ours.",
+        "",
+        "| group | texts | ≥ 0.5 | ≥ 0.8 | which categories alarm at 0.5 |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in result["held_out"]["whole_groups"].items():
+        loud = ", ".join(f"{category} {count}" for category, count in row["loudest"].items())
+        kind = "recall" if row["harm"] else "false alarms"
+        lines.append(f"| {name} ({kind}) | {row['rows']} | {row['0.5']} | {row['0.8']} | {loud} |")
     lines += [
         "",
         "## False alarms on held-out harmless English text",

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kidsnanny.errors import WeightsError
 from kidsnanny.stage2 import text_model
 from kidsnanny.stage2.text_model import TextModel, features, normalise, windows
 from kidsnanny.taxonomy import CATEGORIES
@@ -38,6 +39,9 @@ class TestNormalise:
             ("see www.example.org now", "see xxurl now"),
             ("mail me@example.org now", "mail xxmail now"),
             ("hi @someone_else, hello", "hi , hello"),
+            ("p\u0430yp\u0430l and \u039cenu", "paypal and menu"),
+            ("\u0441\u043e\u0440", "\u0441\u043e\u0440"),
+            ("5 \u00b5g, a\u0436a", "5 \u03bcg, a\u0436a"),
             ("[URL] <url> [email] @user [USER]", "xxurl xxurl xxmail"),
         ],
     )
@@ -46,6 +50,10 @@ class TestNormalise:
 
     @given(st.text())
     def test_twice_is_once(self, text: str) -> None:
+        assert normalise(normalise(text)) == normalise(text)
+
+    @given(st.text(alphabet="ab \u0430\u0410\u0412\u0432\u0436\u039d\u03bd\u0301", max_size=12))
+    def test_twice_is_once_among_look_alikes(self, text: str) -> None:
         assert normalise(normalise(text)) == normalise(text)
 
     @given(st.text(alphabet="@.<>[]urlwemai/:0123 \u200b\u0130ſe\u0301", max_size=40))
@@ -141,9 +149,26 @@ HARMFUL = [
 ]
 
 
+PAGES = [
+    """Tomato soup. Chop the onions, crush the garlic and smash the tomatoes with a fork. Heat the oil in a large pan,
+    add the onions and fry for ten minutes. Pour in the stock, kill the heat and blend until smooth. Beat the cream and
+    stir it in. Season with salt and pepper, cut the bread into cubes, toast them and serve hot. Serves four.""",
+    """Hi everyone, training is at five on Tuesday. Bring water and a towel please. Can anyone give us a lift? My mum
+    can take three. Great, we will wait at the bus stop. Who has the keys? I do. Don't forget the form for the trip, it
+    must be signed by Friday. See you tomorrow. Good night all. Ok thanks. What time is the match? Half past ten.""",
+    """Welcome to our school library. Please be quiet. Food and drink stay outside. You may borrow five books for three
+    weeks. Late books cost ten pence a day. Ask at the desk if you need help. Computers can be used for homework until
+    six. Story time is on Wednesday at four for children under eight. We are closed in August. Thank you.""",
+]
+
+
 class TestJudgement:
     @pytest.mark.parametrize("text", HARMLESS)
     def test_everyday_text_stays_below_review(self, model: TextModel, text: str) -> None:
+        assert model.score([text]).max() < 0.5
+
+    @pytest.mark.parametrize("text", PAGES)
+    def test_everyday_pages_stay_below_review(self, model: TextModel, text: str) -> None:
         assert model.score([text]).max() < 0.5
 
     @pytest.mark.parametrize(("category", "text"), HARMFUL)
@@ -154,7 +179,18 @@ class TestJudgement:
 class TestUnknownLanguage:
     @pytest.mark.parametrize(
         "text",
-        ["", "EXIT", "Hola", "Buenos días", "12345", "il|1l 8Y", "C3 Ω", *HARMLESS, *(text for _, text in HARMFUL)],
+        [
+            "",
+            "EXIT",
+            "Hola",
+            "Buenos días",
+            "12345",
+            "il|1l 8Y",
+            "C3 Ω",
+            "p\u0430yp\u0430l",
+            *HARMLESS,
+            *(text for _, text in HARMFUL),
+        ],
     )
     def test_english_and_what_is_too_short_is_known(self, model: TextModel, text: str) -> None:
         assert model.unknown_language(text) is None
@@ -188,7 +224,7 @@ class TestLoad:
     def test_a_missing_file_is_named(self, tmp_path: Path, name: str) -> None:
         shutil.copytree(SHIPPED, tmp_path / "m")
         (tmp_path / "m" / name).unlink()
-        with pytest.raises(FileNotFoundError, match=rf"{name}.*missing; reinstall"):
+        with pytest.raises(WeightsError, match=rf"{name}.*missing; reinstall.*\.$"):
             TextModel.load(tmp_path / "m")
 
     @pytest.mark.parametrize(
@@ -203,7 +239,7 @@ class TestLoad:
     def test_a_broken_file_is_named(self, tmp_path: Path, name: str, content: bytes, message: str) -> None:
         shutil.copytree(SHIPPED, tmp_path / "m")
         (tmp_path / "m" / name).write_bytes(content)
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(WeightsError, match=message):
             TextModel.load(tmp_path / "m")
 
     def test_a_pickle_is_refused(self, tmp_path: Path) -> None:
@@ -216,5 +252,5 @@ class TestLoad:
         digest = hashlib.sha256(evil.read_bytes()).hexdigest()
         card = [f'sha256 = "{digest}"' if line.startswith("sha256") else line for line in card]
         (tmp_path / "m" / "card.toml").write_text("\n".join(card), "utf-8")
-        with pytest.raises(ValueError, match=r"model.npz: cannot be read"):
+        with pytest.raises(WeightsError, match=r"model.npz: cannot be read"):
             TextModel.load(tmp_path / "m")

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ pytest.importorskip("sklearn", reason="needs the train extra")
 
 import numpy as np
 
+from kidsnanny.errors import ComponentError
 from kidsnanny.stage2.text_model import TextModel, features, normalise
 from kidsnanny.training import text_model as trainer
 from kidsnanny.training import text_rows
@@ -50,6 +52,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     data = toy(base / "data")
     patch = pytest.MonkeyPatch()
     patch.setattr(text_rows, "EXPANSIONS", 2)
+    patch.setattr(text_rows, "PAGES", dict.fromkeys(text_rows.PAGES, 100))
     patch.setattr(trainer, "BITS", 14)
     for name in ("one", "two"):
         trainer.train(data, base / name)
@@ -71,18 +74,39 @@ class TestTrain:
             assert (trained[0] / name).read_bytes() == (trained[1] / name).read_bytes()
 
     def test_an_empty_folder_is_said(self, tmp_path: Path) -> None:
-        with pytest.raises(FileNotFoundError, match=r"no \*\.csv\.gz.*--data"):
+        with pytest.raises(ComponentError, match=r"no \*\.csv\.gz.*--data"):
             trainer.train(tmp_path, tmp_path / "out")
 
     def test_the_validation_set_is_not_training_data(self, tmp_path: Path) -> None:
         write(tmp_path / "eval_anything.csv.gz", [])
-        with pytest.raises(FileNotFoundError, match="--data"):
+        with pytest.raises(ComponentError, match="--data"):
             trainer.train(tmp_path, tmp_path / "out")
 
     def test_a_missing_column_is_named(self, tmp_path: Path) -> None:
         write(tmp_path / "bad.csv.gz", [{"text": "x"}], [c for c in HEADER if c != "scam"])
-        with pytest.raises(ValueError, match=r"bad\.csv\.gz: lacks the columns scam"):
+        with pytest.raises(ComponentError, match=r"bad\.csv\.gz: lacks the columns scam"):
             trainer.train(tmp_path, tmp_path / "out")
+
+    def test_a_broken_file_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "bad.csv.gz").write_bytes(b"not gzip")
+        with pytest.raises(ComponentError, match=r"bad\.csv\.gz: cannot be read"):
+            trainer.train(tmp_path, tmp_path / "out")
+
+    def test_missing_scikit_learn_is_said(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+        with pytest.raises(ComponentError, match=r"kidsnanny\[train\]"):
+            trainer.train(tmp_path, tmp_path / "out")
+
+    def test_an_output_that_is_no_folder_is_said(self, tmp_path: Path) -> None:
+        (tmp_path / "out").write_text("a file")
+        with pytest.raises(ComponentError, match="give another folder with --out"):
+            trainer.train(toy(tmp_path / "data"), tmp_path / "out")
+
+    def test_pages_lower_the_offset_until_few_alarm(self) -> None:
+        pages = np.random.default_rng(0).normal(size=(1_000, 2)).astype(np.float32)
+        platt = trainer._lowered(np.array([[1.0, 0.0], [2.0, 0.0]]), pages)
+        assert ((pages * platt[:, 0] + platt[:, 1]).max(axis=1) > 0).mean() <= trainer.PAGE_FALSE_ALARMS
+        assert trainer._lowered(platt, pages[:0]) is platt
 
     def test_the_matrix_is_the_features_of_inference(self) -> None:
         texts = ["Hello there", "", "see https://example.org NOW", "жук", "a" * 3_000]
@@ -133,7 +157,7 @@ class TestRows:
         for row in text_rows.synthetic_rows(0):
             assert "{" not in row.text
         for group in groups:
-            assert set(group) <= {"name", "labels", "unknown", "lines"}
+            assert set(group) <= {"name", "labels", "unknown", "lines", "part"}
             assert set(group["labels"]) | set(group.get("unknown", [])) <= set(CATEGORIES)
         assert all(slots.values())
 
@@ -147,6 +171,34 @@ class TestRows:
         assert text_rows.part_of("see you {day}", template=True) == text_rows.part_of("see you {day}", template=True)
         parts = {row.part for row in text_rows.synthetic_rows(0)}
         assert parts == {"train", "calibration", "held_out"}
+
+    def test_a_group_with_a_part_is_there_as_a_whole(self) -> None:
+        for group in text_rows.load_lines()[1]:
+            if "part" in group:
+                mine = [row for row in text_rows.synthetic_rows(0) if row.group == group["name"]]
+                assert {row.part for row in mine} == {group["part"]}
+                assert len(mine) == len(group["lines"])
+
+    def test_no_line_is_in_two_groups_or_parts(self) -> None:
+        seen: dict[str, str] = {}
+        for row in text_rows.synthetic_rows(0):
+            assert seen.setdefault(row.text.lower(), row.part) == row.part
+
+    def test_harmless_pages_are_harmless_and_of_one_part(self) -> None:
+        zeros = (0,) * len(CATEGORIES)
+        rows = [
+            Row(f"{part} line {i}", zeros if i % 2 else (1, *zeros[1:]), "t", part=part)
+            for part in ("train", "calibration", "held_out")
+            for i in range(60)
+        ]
+        pages = text_rows.harmless_pages(rows, random.Random(0))
+        assert {page.part for page in pages} == {"train", "calibration", "held_out"}
+        for page in pages:
+            assert page.labels == zeros
+            assert {line.split()[0] for line in page.text.split("\n") if "line" in line} <= {page.part, "line"}
+            if page.part != "train":
+                assert len(page.text.split()) <= 153
+                assert len(set(page.text.split("\n"))) == page.text.count("\n") + 1
 
     def test_pages_keep_the_label_and_the_part(self) -> None:
         zeros = (0,) * len(CATEGORIES)

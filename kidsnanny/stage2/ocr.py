@@ -33,6 +33,8 @@ LARGE = 24
 """Lines at least so high, in pixels of that view, are taken from it."""
 SURE = 0.8
 """Recognised with at least this confidence, a large line stands."""
+BATCH = 4
+"""Tiles or lines in one network call."""
 MAX_LINES = 1_000
 RETRY = (0.4, 0.92)
 """A line recognised with a confidence between these is tried turned around and mirrored, too."""
@@ -114,20 +116,19 @@ class RapidOcr:
         scaled = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         if gray:
             scaled = cv2.cvtColor(cv2.cvtColor(scaled, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-        probabilities = np.zeros((1, 1, height, width), np.float32)
-        for top, bottom in _tiles(height):
-            for left, right in _tiles(width):
-                tile = scaled[top:bottom, left:right]
-                # The network wants BGR in -1..1.
-                given = cv2.dnn.blobFromImage(tile, 1 / 127.5, mean=(127.5, 127.5, 127.5), swapRB=True)
-                (seen,) = self._detector.run(None, {"x": given})
-                part = probabilities[:, :, top:bottom, left:right]
-                np.maximum(part, seen, out=part)
-        return quads(probabilities[0, 0], frame.shape[:2])
+        probabilities = np.zeros((height, width), np.float32)
+        tiles = [np.s_[top:bottom, left:right] for top, bottom in _tiles(height) for left, right in _tiles(width)]
+        for start in range(0, len(tiles), BATCH):
+            batch = tiles[start : start + BATCH]
+            # The network wants BGR in -1..1.
+            given = cv2.dnn.blobFromImages([scaled[t] for t in batch], 1 / 127.5, mean=(127.5,) * 3, swapRB=True)
+            for tile, seen in zip(batch, self._detector.run(None, {"x": given})[0], strict=True):
+                np.maximum(probabilities[tile], seen[0], out=probabilities[tile])
+        return quads(probabilities, frame.shape[:2])
 
     def _recognise(self, crops: Sequence[RGB]) -> list[_Read]:
         read = self._recognise_upright(crops)
-        doubtful = [index for index, line in enumerate(read) if RETRY[0] <= line.confidence < RETRY[1]]
+        doubtful = [i for i, (text, sure) in enumerate(read) if RETRY[0] <= sure < RETRY[1] and len(text) > 2]
         back, same = slice(None, None, -1), slice(None)
         for turn in ((back, back), (same, back), (back, same)):  # upside down, mirrored, mirrored upside down
             again = self._recognise_upright([crops[index][turn] for index in doubtful])
@@ -136,18 +137,20 @@ class RapidOcr:
         return read
 
     def _recognise_upright(self, crops: Sequence[RGB]) -> list[_Read]:
-        """The text of each line, one network call for six of like length."""
+        """The text of each line, with one network call for a few of like length."""
         import cv2
 
+        widths = [max(48, round(48 * crop.shape[1] / crop.shape[0])) for crop in crops]
         read: list[_Read] = [_Read("", 0.0)] * len(crops)
-        order = sorted(range(len(crops)), key=lambda index: crops[index].shape[1] / crops[index].shape[0])
-        for start in range(0, len(order), 6):
-            batch = order[start : start + 6]
-            widths = [max(1, round(48 * crops[index].shape[1] / crops[index].shape[0])) for index in batch]
-            given = np.zeros((len(batch), 3, 48, max(320, *widths)), np.float32)
-            for row, (index, width) in enumerate(zip(batch, widths, strict=True)):
-                line = cv2.resize(np.ascontiguousarray(crops[index]), (width, 48))
-                given[row, :, :, :width] = line[:, :, ::-1].transpose(2, 0, 1) / np.float32(127.5) - 1
+        waiting = sorted(range(len(crops)), key=widths.__getitem__)
+        while waiting:
+            longest = 1.25 * widths[waiting[0]] + 32  # what is padded to the longest of a call is work for nothing
+            batch = [index for index in waiting[:BATCH] if widths[index] <= longest]
+            waiting = waiting[len(batch) :]
+            given = np.zeros((len(batch), 3, 48, widths[batch[-1]]), np.float32)
+            for row, index in enumerate(batch):
+                line = cv2.resize(np.ascontiguousarray(crops[index]), (widths[index], 48))
+                given[row, :, :, : widths[index]] = line[:, :, ::-1].transpose(2, 0, 1) / np.float32(127.5) - 1
             (probabilities,) = self._recogniser.run(None, {"x": given})
             for index, line in zip(batch, probabilities, strict=True):
                 read[index] = _greedy(line, self._alphabet)

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from kidsnanny.errors import WeightsError
 from kidsnanny.taxonomy import Category
 
 BITS = 19
@@ -39,6 +40,11 @@ LANGUAGE_WORDS, LANGUAGE_LETTERS = 4, 20
 """Latin text below either floor is too short to tell its language and counts as known."""
 
 _STRAIGHT = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "–": "-", "—": "-"})
+_LOOK_ALIKES = str.maketrans(
+    "АВЕЅІЈКМНОРСТУХаеѕіјорсухԁԛԝһӏ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧαινορυχ",
+    "ABESIJKMHOPCTYXaesijopcyxdqwhl" + "ABEZHIKMNOPTYXaivopux",
+)
+"""Cyrillic and Greek letters that a reader takes for Latin ones; folded only in a word that has Latin letters too."""
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64})+|[\[<](?:e-?mail)[\]>]")
 _URL = re.compile(
     r"(?:https?://|www\.)\S+|[\[<](?:url|link)[\]>]|\b[\w-]{1,64}\.(?:com|net|org|info|xyz|top|ru|io|co)\b\S*"
@@ -49,8 +55,20 @@ _RUN = re.compile(r"([^\W\d_])\1{2,}")
 _WORD = re.compile(r"[\w']+")
 
 
+def _fold_word(match: re.Match[str]) -> str:
+    word = match[0]
+    folded = word.translate(_LOOK_ALIKES)
+    mixed = any(c.isalpha() for c in word if c.isascii())
+    # "сор" alone may be Cyrillic, and a word with a letter that only looks Cyrillic is no Latin word
+    return folded if mixed and folded.isascii() else word
+
+
+def _fold_look_alikes(text: str) -> str:
+    return text if text.isascii() else _WORD.sub(_fold_word, text)
+
+
 def _normalise_once(text: str) -> str:
-    text = unicodedata.normalize("NFKC", text.translate(_STRAIGHT)).casefold()
+    text = _fold_look_alikes(unicodedata.normalize("NFKC", text.translate(_STRAIGHT))).casefold()
     text = unicodedata.normalize("NFKC", text)
     if not text.isascii():
         # format (zero width, BiDi), surrogate, private, unassigned; emoji variation selectors; accents on nothing stay
@@ -70,7 +88,8 @@ def normalise(text: str) -> str:
     """One spelling for many: NFKC, casefold, no invisible characters, single spaces, masks as in the training data.
 
     URLs become `xxurl`, e-mail addresses `xxmail`, handles vanish, digit runs of five and more become `00000`, runs of
-    three and more equal letters become two. `normalise(normalise(t)) == normalise(t)`; an empty text stays empty.
+    three and more equal letters become two, Cyrillic and Greek look-alikes inside a Latin word become Latin.
+    `normalise(normalise(t)) == normalise(t)`; an empty text stays empty.
     """
     text = text[:MAX_CHARS]
     for _ in range(8):  # the steps can feed each other on odd input; two rounds are the rule
@@ -201,7 +220,7 @@ class Weights:
 def _scripts(text: str) -> Counter[str]:
     """How many letters of each script, by the first word of the character's Unicode name; modifiers count for none."""
     found: Counter[str] = Counter()
-    for letter in unicodedata.normalize("NFKC", text[:MAX_CHARS]):
+    for letter in _fold_look_alikes(unicodedata.normalize("NFKC", text[:MAX_CHARS])):
         if letter.isalpha():
             script = unicodedata.name(letter, "UNKNOWN").split(" ")[0].split("-")[0]
             if script not in ("MODIFIER", "FEMININE", "MASCULINE"):
@@ -227,23 +246,24 @@ class TextModel:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read `model.npz` and `card.toml`; FileNotFoundError or ValueError says which file, why, and what to do."""
+        """Read `model.npz` and `card.toml`; WeightsError says which file, why, and what to do."""
         mend = "reinstall kidsnanny, or train one with: kidsnanny train text --data DIR --out DIR"
         card_path, model_path = folder / "card.toml", folder / "model.npz"
         for path in (card_path, model_path):
             if not path.is_file():
-                raise FileNotFoundError(f"{path}: the text model's file is missing; {mend}")
+                raise WeightsError(f"{path}: the text model's file is missing; {mend}.")
         try:
             card = TextModelCard.model_validate(tomllib.loads(card_path.read_text("utf-8")))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
-            raise ValueError(f"{card_path}: not a text model card ({' '.join(str(error).split())}); {mend}") from error
+            why = " ".join(str(error).split())
+            raise WeightsError(f"{card_path}: not a text model card ({why}); {mend}.") from error
         if hashlib.sha256(model_path.read_bytes()).hexdigest() != card.sha256:
-            raise ValueError(f"{model_path}: its sha256 is not the one in {card_path.name}; {mend}")
+            raise WeightsError(f"{model_path}: its sha256 is not the one in {card_path.name}; {mend}.")
         try:
             with np.load(model_path, allow_pickle=False) as arrays:
                 weights = Weights(**{name: arrays[name] for name in Weights.__dataclass_fields__})
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{model_path}: cannot be read ({error}); {mend}") from error
+            raise WeightsError(f"{model_path}: cannot be read ({error}); {mend}.") from error
         buckets, columns = weights.weights.shape
         fits = (
             columns == len(card.categories) + 1
@@ -251,7 +271,7 @@ class TextModel:
             and len(weights.idf) == buckets
         )
         if not fits or buckets & (buckets - 1):
-            raise ValueError(f"{model_path}: its arrays do not fit the categories in {card_path.name}; {mend}")
+            raise WeightsError(f"{model_path}: its arrays do not fit the categories in {card_path.name}; {mend}.")
         return cls(card, weights)
 
     def score(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:

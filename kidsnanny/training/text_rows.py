@@ -8,13 +8,16 @@ import gzip
 import random
 import re
 import tomllib
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
-from kidsnanny.stage2.text_model import LANGUAGE_LETTERS, LANGUAGE_WORDS
+from kidsnanny.errors import ComponentError
+from kidsnanny.stage2.text_model import LANGUAGE_LETTERS, LANGUAGE_WORDS, WINDOW_WORDS
 from kidsnanny.taxonomy import Category
 
 CATEGORIES: tuple[Category, ...] = (
@@ -43,8 +46,13 @@ COLUMNS = (
     "split",
 )
 SYNTHETIC = "lines.toml"
-EXPANSIONS = 24
-"""How many fillings of one template with slots, at most."""
+EXPANSIONS = 16
+"""How many fillings of one template with slots, at most, in the train part; elsewhere each template counts once."""
+NOT_ON_PAGES = "benign_goemotions"
+"""Comments by feeling, some of them insults: harmless by label only."""
+PAGE = "page"
+"""Group of the rows that `harmless_pages` makes."""
+PAGES = {"train": 3_000, "calibration": 3_000, "held_out": 2_000}
 MAX_TRAIN_CHARS = 1_000
 
 SOURCE_WEIGHT = {
@@ -88,6 +96,7 @@ class Row:
     foreign: int = -1
     weight: float = 1.0
     part: str = "train"  # train, calibration or held_out
+    group: str = ""  # of our lines, and PAGE
 
 
 def split_drugs_weapons(text: str, label: int) -> tuple[int, int]:
@@ -126,7 +135,7 @@ def _mostly_latin(text: str) -> bool:
 
 
 def read_file(path: Path) -> Iterator[Row]:
-    """The Latin-script rows of one of the data's files; ValueError names a missing column."""
+    """The Latin-script rows of one of the data's files; ComponentError names a missing column."""
     source = path.name.removesuffix(".csv.gz")
     names = random.Random(crc32(source.encode()))
     given = tuple(load_lines()[0]["name"])
@@ -134,8 +143,8 @@ def read_file(path: Path) -> Iterator[Row]:
         reader = csv.DictReader(handle)
         missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
         if missing:
-            raise ValueError(
-                f"{path}: lacks the columns {', '.join(missing)}; see the data's SOURCES.md for the format"
+            raise ComponentError(
+                f"{path}: lacks the columns {', '.join(missing)}; see the data's SOURCES.md for the format."
             )
         for raw in reader:
             if not _mostly_latin(raw["text"]):
@@ -153,33 +162,42 @@ def read_file(path: Path) -> Iterator[Row]:
             yield Row(text, values, source, _language(raw), SOURCE_WEIGHT.get(source, 1.0), part)
 
 
-def load_lines() -> tuple[dict[str, list[str]], list[dict[str, list[str]]]]:
-    """The slots and the groups of our own lines."""
+def load_lines() -> tuple[dict[str, list[str]], list[dict[str, Any]]]:
+    """The slots and the groups of our own lines: `name`, `labels`, `lines`, maybe `unknown` and `part`."""
     raw = tomllib.loads(files("kidsnanny.training").joinpath(SYNTHETIC).read_text("utf-8"))
     return raw["slots"], raw["group"]
 
 
 def _fill(template: str, slots: dict[str, list[str]], rng: random.Random) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: rng.choice(slots[match[1]]), template)
+    while "{" in template:  # a slot's fillings may hold slots
+        template = re.sub(r"\{(\w+)\}", lambda match: rng.choice(slots[match[1]]), template)
+    return template
 
 
 def synthetic_rows(seed: int) -> list[Row]:
-    """Our template lines, filled; a group's `labels` are 1, its `unknown` are -1, every other category is 0."""
+    """Our template lines, filled; a group's `labels` are 1, its `unknown` are -1, every other category is 0.
+
+    A group with a `part` is there as a whole; the others' templates spread over the parts.
+    A text that several groups hold stays out of the train part if any of them sets it aside.
+    """
     slots, groups = load_lines()
     rows: list[Row] = []
     for group in groups:
         labels = tuple(1 if c in group["labels"] else -1 if c in group.get("unknown", ()) else 0 for c in CATEGORIES)
         for template in group["lines"]:
             rng = random.Random(seed ^ crc32(template.encode()))
-            filled = {_fill(template, slots, rng) for _ in range(EXPANSIONS if "{" in template else 1)}
-            part = part_of(template, template=True)
+            part = group.get("part") or part_of(template, template=True)
+            filled = {_fill(template, slots, rng) for _ in range(EXPANSIONS if part == "train" else 1)}
             weight = (8 / len(filled)) if len(filled) > 8 else 1.0 if len(filled) > 1 else 3.0
-            rows += [Row(text, labels, SYNTHETIC, 0, weight, part) for text in sorted(filled)]
-    return rows
+            rows += [Row(text, labels, SYNTHETIC, 0, weight, part, group["name"]) for text in sorted(filled)]
+    aside = {row.text.casefold() for row in rows if row.part == "held_out"}
+    kept = [row for row in rows if row.part == "held_out" or row.text.casefold() not in aside]
+    chosen_on = {row.text.casefold() for row in kept if row.part == "calibration"}
+    return [row for row in kept if row.part != "train" or row.text.casefold() not in chosen_on]
 
 
 def page_rows(rows: Sequence[Row], rng: random.Random) -> list[Row]:
-    """Chat- and page-like rows: each of our lines once among one to four harmless ones of the same part."""
+    """Chat- and page-like rows: each of our lines once among harmless ones of the same part, about a window long."""
     benign: dict[str, list[Row]] = {}
     for row in rows:
         if not any(row.labels):
@@ -188,9 +206,49 @@ def page_rows(rows: Sequence[Row], rng: random.Random) -> list[Row]:
     for row in rows:
         around = benign.get(row.part, [])
         if around:
-            lines = [rng.choice(around).text for _ in range(rng.randint(1, 4))]
+            lines = [rng.choice(around).text]
+            wanted = rng.randint(WINDOW_WORDS // 2, WINDOW_WORDS) - len(row.text.split())
+            while sum(len(line.split()) for line in lines) < wanted and len(lines) < 5:
+                lines.append(rng.choice(around).text)
             lines.insert(rng.randint(0, len(lines)), row.text)
             out.append(replace(row, text="\n".join(lines), weight=row.weight / 2))
+    return out
+
+
+def harmless_pages(rows: Sequence[Row], rng: random.Random) -> list[Row]:
+    """Pages of 60 to 150 words, all harmless: lines, none twice, of two to four registers (our groups, or the data's).
+
+    The train part gets windows cut out of such pages, for that is what the model reads; the other parts whole pages.
+    """
+    registers: dict[tuple[str, bool], dict[str, list[str]]] = {}
+    for row in rows:
+        if not any(row.labels) and row.foreign != 1 and row.source != NOT_ON_PAGES and len(row.text) < 400:
+            kind = registers.setdefault((row.part, row.source == SYNTHETIC), {})
+            kind.setdefault(row.group or row.source, []).append(row.text)
+    zeros = (0,) * len(CATEGORIES)
+    out = []
+    for part, ours in sorted(registers):
+        choice = [lines for _, lines in sorted(registers[part, ours].items())]
+        for _ in range(PAGES[part] // 2):
+            stock = [
+                line
+                for lines in rng.choices(choice, k=rng.randint(2, 4))
+                for line in rng.sample(lines, min(30, len(lines)))
+            ]
+            wanted, lines = rng.randint(60, 150), list[str]()
+            for line in dict.fromkeys(rng.sample(stock, len(stock))):
+                lines.append(line)
+                if sum(len(line.split()) for line in lines) >= wanted:
+                    break
+            if sum(len(line.split()) for line in lines) < 60:
+                continue
+            page = Row("\n".join(lines), zeros, SYNTHETIC, 0, 0.5, part, PAGE)
+            if part != "train":
+                out.append(page)
+                continue
+            words = page.text.split(" ")
+            starts = [rng.randint(0, max(0, len(words) - WINDOW_WORDS)) for _ in range(3)]
+            out += [replace(page, text=" ".join(words[start : start + WINDOW_WORDS])) for start in starts]
     return out
 
 
@@ -225,18 +283,24 @@ def noise_rows(count: int, rng: random.Random) -> list[Row]:
 def read_rows(data: Path, seed: int) -> tuple[list[Row], tuple[str, ...]]:
     """Every row to train and calibrate on, ours included, and the names of the files read.
 
-    FileNotFoundError when the folder holds no file of the format, ValueError when one lacks a column.
+    ComponentError when the folder holds no file of the format, or one that lacks a column or cannot be read.
     """
     paths = sorted(path for path in data.glob("*.csv.gz") if not path.name.startswith(VALIDATION_ONLY))
     if not paths:
-        raise FileNotFoundError(f"{data}: no *.csv.gz to train on; give the folder of the text data with --data")
-    rows = [row for path in paths for row in read_file(path)]
+        raise ComponentError(f"{data}: no *.csv.gz to train on; give the folder of the text data with --data.")
+    rows: list[Row] = []
+    for path in paths:
+        try:
+            rows += read_file(path)
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+            raise ComponentError(f"{path}: cannot be read ({error}); fetch the text data again.") from error
     own = synthetic_rows(seed)
     rng = random.Random(seed)
+    pages = harmless_pages([*rows, *own], rng)
     own += page_rows(own, rng)
     noise = [
         replace(row, text=noisy(row.text, rng), weight=row.weight / 2)
         for row in rows + own
         if rng.random() < (0.5 if row.source == SYNTHETIC else 0.1) and row.part == "train"
     ]
-    return [*rows, *own, *noise, *noise_rows(3_000, rng)], (*(path.name for path in paths), SYNTHETIC)
+    return [*rows, *own, *pages, *noise, *noise_rows(3_000, rng)], (*(path.name for path in paths), SYNTHETIC)
