@@ -1,9 +1,14 @@
 """kidsnanny: may a child of this age see this picture, and if not, why?"""
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+# ONNX Runtime's official builds report to their maker unless told otherwise before they are first imported. A program
+# that looks at children's pictures does not.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from kidsnanny.errors import ComponentError, InputError, KidsnannyError, PolicyError, WeightsError

@@ -1,4 +1,4 @@
-"""The command line: `kidsnanny check PICTURES…` and `kidsnanny train text`."""
+"""The command line: `kidsnanny check`, `kidsnanny doctor` and `kidsnanny train text`."""
 
 import os
 import signal
@@ -101,11 +101,27 @@ def check(
     raise typer.Exit(code)
 
 
+@app.command()
+def doctor() -> None:
+    """Prove each component on something generated; print versions, weights, checksums, licences and what is lacking.
+
+    Exit code 0 when all is well, 3 when something is not.
+    """
+    from kidsnanny.doctor import examine
+
+    ill = 0
+    for what, well, detail in examine():
+        stdout.print(f"{'ok  ' if well else 'FAIL'} {what}: {_printable(detail)}", markup=False)
+        ill += not well
+    if ill:
+        _fail(Exit.COMPONENT, f"{ill} {'finding needs' if ill == 1 else 'findings need'} mending; each says how.")
+
+
 @train_app.command("text")
 def train_text(
     data: Annotated[Path, typer.Option(help="Folder of *.csv.gz training files (see weights/README.md).")],
     out: Annotated[Path, typer.Option(help="Folder to write model.npz and card.toml to.")],
-    seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
 ) -> None:
     """Train the text model from a folder of labelled text."""
     from kidsnanny.training.text_model import train

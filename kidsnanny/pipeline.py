@@ -9,13 +9,13 @@ verdict is never `safe`.
 """
 
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal, overload
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 
@@ -60,6 +60,8 @@ class _Case:
     timings: dict[str, float] = field(default_factory=dict)
     pending: int = 0
     decoded: bool = False
+    verdict: Verdict | None = None
+    """Known from the cache."""
 
 
 class Pipeline:
@@ -71,6 +73,8 @@ class Pipeline:
         stage2: another Stage 2 than the profile's; None is the paper's *vision-only* regime.
         policy: `child`, `preteen`, `teen`, the path of a TOML file, or a Policy.
         limits: what the image door lets in.
+        cache: how many verdicts to keep in memory, for pictures that come again byte for byte; they hold the text that
+            was read. Verdicts with something not inspected are not kept.
 
     A pipeline may be used from several threads. Everything is loaded here, so that a missing part shows at once.
 
@@ -87,12 +91,16 @@ class Pipeline:
         stage2: Stage2 | Literal["profile"] | None = "profile",
         policy: str | Path | Policy = "preteen",
         limits: Limits = DEFAULT_LIMITS,
+        cache: int = 0,
     ) -> None:
         parts = named_profile(profile)
         self.policy = policy if isinstance(policy, Policy) else Policy.load(policy)
         self.stage1 = parts.stage1() if stage1 is None else stage1
         self.stage2 = parts.stage2() if stage2 == "profile" else stage2
         self._limits = limits
+        self._cache: OrderedDict[str, Verdict] = OrderedDict()
+        self._cache_size = cache
+        self._cache_lock = Lock()
         engines = [self.stage1, *(self.stage2 or ())]
         self._locks = {id(engine): nullcontext() if engine.reentrant else Lock() for engine in engines}
 
@@ -109,6 +117,11 @@ class Pipeline:
         if isinstance(source, list | tuple):
             return list(self.stream(source))
         return next(self.stream([source]))
+
+    def warm_up(self) -> Self:
+        """Look at an empty picture, so that the first real one does not pay for first-time work."""
+        self(np.full((720, 1280, 3), 255, np.uint8))
+        return self
 
     async def acheck(self, source: Source) -> Verdict:
         """`pipeline(source)` in a thread, for an event loop."""
@@ -136,6 +149,10 @@ class Pipeline:
                 with _timed([case], "decode"):
                     case.picture = open_picture(source, self._limits)
                 case.name = case.picture.name
+                if known := self._recall(case):
+                    case.verdict = known
+                    case.decoded = True
+                    continue
                 for frame in _timed_frames(case, case.picture):
                     height, width = frame.rgb.shape[:2]
                     case.size = max(case.size, (width, height), key=lambda size: size[0] * size[1])
@@ -174,7 +191,26 @@ class Pipeline:
         new = [line.model_copy(update={"frame": frame.index}) for line in lines]
         case.lines += [line for line in new if (frame.index, line.text) not in known]
 
+    def _recall(self, case: _Case) -> Verdict | None:
+        """The verdict on the same bytes, under this picture's name, if it is kept."""
+        with self._cache_lock:
+            if not case.picture or not (known := self._cache.get(case.picture.sha256)):
+                return None
+            self._cache.move_to_end(case.picture.sha256)
+        return known.model_copy(update={"source": case.name, "timings": dict(case.timings)})
+
+    def _keep(self, verdict: Verdict) -> Verdict:
+        digest = verdict.provenance.sha256
+        if self._cache_size and digest and not verdict.not_inspected:
+            with self._cache_lock:
+                self._cache[digest] = verdict
+                if len(self._cache) > self._cache_size:
+                    self._cache.popitem(last=False)
+        return verdict
+
     def _judge(self, case: _Case) -> Verdict:
+        if case.verdict:
+            return case.verdict
         findings = self._findings(case)
         channels: dict[Channel, tuple[Category, ...]] = {}
         reasons: list[Reason] = []
@@ -195,7 +231,7 @@ class Pipeline:
                     channels["text"] = self.stage2.text_model.categories
                     reasons += weighed.reasons
                     not_inspected += weighed.not_inspected
-        return self._verdict(case, findings, channels, reasons, not_inspected)
+        return self._keep(self._verdict(case, findings, channels, reasons, not_inspected))
 
     def _findings(self, case: _Case) -> VisualFindings | None:
         if not case.screened:

@@ -24,9 +24,9 @@ def _nudenet() -> Screener:
 def _embedded_stage2() -> Stage2:
     from kidsnanny.stage2.ocr import RapidOcr
     from kidsnanny.stage2.text_model import TextModel
-    from kidsnanny.weights import data_dir
+    from kidsnanny.weights import cards
 
-    return Stage2(RapidOcr(), TextModel.load(data_dir("weights") / "text_model"))
+    return Stage2(RapidOcr(), TextModel.load(cards()["kidsnanny-text"].locate().parent))
 
 
 PROFILES: dict[str, Profile] = {

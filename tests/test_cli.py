@@ -148,3 +148,26 @@ def test_ctrl_c_ends_with_130(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert b"Traceback" not in errors
     assert time.monotonic() - started < 30
+
+
+def test_doctor_proves_every_component_and_says_what_is_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the real profile
+    result = runner.invoke(app, ["doctor"])
+    assert result.exit_code == 0
+    for said in ("sees a drawn face", "reads HELLO 123", "tells a scam", "lacks gore, illegal", "AGPL-3.0", "verified"):
+        assert said in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("part", "sick", "says"),
+    [
+        ("stage1", lambda: ScriptedEye(), "does not see a drawn face"),
+        ("stage2", lambda: Stage2(ScriptedOcr(), ScriptedTextModel()), "where 'HELLO 123' is written"),
+        ("stage2", lambda: Stage2(ScriptedOcr("HELLO 123"), ScriptedTextModel()), "does not tell a scam"),
+    ],
+)
+def test_doctor_names_what_is_ill(monkeypatch: pytest.MonkeyPatch, part: str, sick: object, says: str) -> None:
+    monkeypatch.setitem(PROFILES, "embedded", PROFILES["embedded"]._replace(**{part: sick}))
+    result = runner.invoke(app, ["doctor"])
+    assert result.exit_code == 3
+    assert says in result.stdout

@@ -85,6 +85,29 @@ def test_a_batch_gives_what_single_pictures_give() -> None:
     assert eye.screen([]) == []
 
 
+def test_a_figure_on_a_twentieth_of_a_4k_picture_is_found() -> None:
+    """An astronaut on 5 % of a 4K screenshot, in nine places: squeezed to 320 she is lost, in tiles she is found."""
+    side = round((0.05 * 3840 * 2160) ** 0.5)
+    figure = Image.fromarray(skimage.data.astronaut()).resize((side, side))
+    eye = NudeNet()
+    found = squeezed = 0
+    for column in range(3):
+        for row in range(3):
+            screen = Image.new("RGB", (3840, 2160), (236, 236, 240))
+            at = (column * (3840 - side) // 2, row * (2160 - side) // 2)
+            screen.paste(figure, at)
+            frame = np.asarray(screen)
+            faces = [seen for seen in eye.screen([frame])[0] if seen.label == "FACE_FEMALE"]
+            found += len(faces) == 1
+            for face in faces:
+                assert at[0] < face.box.x0 < face.box.x1 < at[0] + side
+                assert at[1] <= face.box.y0 < face.box.y1 < at[1] + side
+            (small,) = eye.screen([np.asarray(screen.resize((1280, 720)))])
+            squeezed += any(seen.label == "FACE_FEMALE" for seen in small)
+    assert found == 9
+    assert squeezed < 9
+
+
 def test_the_products_resize_averages_every_pixel() -> None:
     """A pattern between the samples of a bilinear resize is seen by ours and missed by nudenet's."""
     frame = np.zeros((3200, 3200, 3), np.uint8)
@@ -104,7 +127,7 @@ def test_boxes_are_clipped_and_empty_ones_dropped() -> None:
     output = np.zeros((22, 2100), np.float32)
     output[:4, 0], output[4, 0] = (0, 0, 100, 100), 0.9  # centre in the corner: three quarters are outside
     output[:4, 1], output[6, 1] = (-50, -50, 20, 20), 0.9  # all of it is outside
-    (seen,) = detections(output, (320, 320))
+    (seen,) = detections(*candidates(output, (320, 320)), (320, 320))
     assert seen.box == Box(0, 0, 50, 50)
 
 

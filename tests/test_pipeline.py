@@ -274,6 +274,51 @@ def test_eight_threads_fifty_pictures_equal_the_serial_result(pipeline: Pipeline
         assert list(map(meaning, pool.map(pipeline, pictures))) == serial
 
 
+# ------------------------------------------------------------------ cache and warm-up
+
+
+def test_the_cache_is_off_unless_asked_for() -> None:
+    ocr = ScriptedOcr("hello")
+    pipeline = with_parts(ocr=ocr)
+    pipeline([encoded(red(0))] * 3)
+    assert ocr.calls == 3
+
+
+def test_the_cache_knows_the_same_bytes_under_any_name(tmp_path: Path) -> None:
+    ocr = ScriptedOcr("you are mean")
+    pipeline = Pipeline(stage1=ScriptedEye(), stage2=Stage2(ocr, ScriptedTextModel()), cache=2)
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(encoded(red(0)))
+    first, second = pipeline(tmp_path / "a.png"), pipeline(tmp_path / "b.png")
+    assert ocr.calls == 1
+    assert (first.label, second.label) == ("unsafe", "unsafe")
+    assert second.source == str(tmp_path / "b.png")
+    pipeline([encoded(red(level)) for level in (1, 2, 3)])  # pushes the first one out
+    pipeline(tmp_path / "a.png")
+    assert ocr.calls == 5
+
+
+def test_what_could_not_be_inspected_is_looked_at_again() -> None:
+    ocr = ScriptedOcr(fails=lambda _: True)
+    pipeline = Pipeline(stage1=ScriptedEye(), stage2=Stage2(ocr, ScriptedTextModel()), cache=9)
+    assert [pipeline(encoded(red(0))).label for _ in range(2)] == ["review", "review"]
+    assert ocr.calls == 2
+
+
+def test_pictures_that_differ_only_in_their_palette_are_different() -> None:
+    one = Image.new("P", (4, 4), 1)
+    one.putpalette([0, 0, 0, 0, 0, 0])
+    other = one.copy()
+    other.putpalette([0, 0, 0, 255, 0, 0])
+    pipeline = Pipeline(stage1=ScriptedEye(), stage2=None, cache=9)
+    assert [pipeline(picture).label for picture in (one, other)] == ["safe", "unsafe"]
+
+
+def test_warm_up_gives_the_pipeline_back() -> None:
+    pipeline = scripted()
+    assert pipeline.warm_up() is pipeline
+
+
 # ------------------------------------------------------------------ the real embedded profile
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from kidsnanny import WeightsError
+from kidsnanny.stage2.text_model import TextModel
 from kidsnanny.weights import Card, cards
 
 GOOD = cards()["nudenet-320n"]
@@ -26,3 +27,8 @@ def test_a_file_that_is_not_what_its_card_says_is_refused(change: dict, says: st
     with pytest.raises(WeightsError, match=says) as caught:
         Card(**{**GOOD.model_dump(), **change}).locate()
     assert "reinstall it with `pip install" in str(caught.value)
+
+
+def test_the_text_models_own_card_agrees() -> None:
+    card = cards()["kidsnanny-text"]
+    assert TextModel.load(card.locate().parent).card.sha256 == card.sha256

@@ -44,6 +44,7 @@ def onnx_session(path: Path) -> "InferenceSession":
     """
     import onnxruntime
 
+    onnxruntime.disable_telemetry_events()  # for a program that imported it before kidsnanny could say no
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only: nothing about a picture goes to stderr
     # Several sessions take turns: threads that spin while they wait for work take the processor from the next one.

@@ -5,7 +5,7 @@ picture is (4 + 18, 2100): box centre, width and height in network pixels, then 
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,10 @@ from kidsnanny.taxonomy import NUDENET, Category
 from kidsnanny.weights import cards
 
 SIDE = 320
+LARGE = 1_600
+"""A frame with a longer side is also looked at in tiles: squeezed to 320, a figure on 5 % of it is a smudge."""
+TILE = 1_280
+BATCH = 8
 MIN_SCORE = 0.25
 MAX_IOU = 0.45
 LABELS = tuple(NUDENET)
@@ -45,11 +49,20 @@ class NudeNet:
 
     def screen(self, frames: Sequence[RGB]) -> list[tuple[Detection, ...]]:
         """Detections of each (H, W, 3) uint8 RGB frame, strongest first, with boxes in that frame's pixels."""
-        if not frames:
-            return []
-        inputs = np.stack([letterbox(frame, self._resize) for frame in frames])
-        (outputs,) = self._session.run(None, {"images": inputs})
-        return [detections(output, frame.shape[:2]) for output, frame in zip(outputs, frames, strict=True)]
+        views = [(n, *view) for n, frame in enumerate(frames) for view in _views(frame, self._resize == "area")]
+        seen: list[list[tuple[Any, ...]]] = [[] for _ in frames]
+        for start in range(0, len(views), BATCH):
+            batch = views[start : start + BATCH]
+            inputs = np.stack([letterbox(pixels, self._resize) for *_, pixels in batch])
+            (outputs,) = self._session.run(None, {"images": inputs})
+            for (n, left, top, pixels), output in zip(batch, outputs, strict=True):
+                boxes, scores, labels = candidates(output, pixels.shape)
+                seen[n].append((boxes + np.array([left, top, 0, 0], np.float32), scores, labels))
+        found = []
+        for parts, frame in zip(seen, frames, strict=True):
+            boxes, scores, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
+            found.append(detections(boxes, scores, labels, frame.shape))
+        return found
 
     def weigh(self, findings: VisualFindings) -> list[Reason]:
         """Each detection that stands for a category, by the table in `taxonomy.NUDENET`."""
@@ -88,20 +101,25 @@ def letterbox(frame: RGB, resize: Resize) -> npt.NDArray[np.float32]:
 def candidates(
     output: npt.NDArray[np.float32], shape: tuple[int, ...]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.intp]]:
-    """Unclipped boxes (N, 4) as x, y, width, height in frame pixels, scores (N,) and label indices (N,)."""
+    """One view's network output, (22, 2100), as boxes (N, 4) of x, y, width, height in the view's pixels, unclipped,
+    scores (N,) and label indices (N,). `shape` is the view's."""
     labels = output[4:].argmax(0)
     scores = output[4:].max(0)
     keep = scores >= MIN_SCORE
-    centre_x, centre_y, width, height = output[:4, keep] * (max(shape) / SIDE)
+    centre_x, centre_y, width, height = output[:4, keep] * (max(shape[:2]) / SIDE)
     boxes = np.stack([centre_x - width / 2, centre_y - height / 2, width, height], axis=1)
     return boxes, scores[keep], labels[keep]
 
 
-def detections(output: npt.NDArray[np.float32], shape: tuple[int, ...]) -> tuple[Detection, ...]:
-    """One frame's network output, (22, 2100), as detections: overlaps removed across labels, clipped to the frame."""
+def detections(
+    boxes: npt.NDArray[np.float32],
+    scores: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.intp],
+    shape: tuple[int, ...],
+) -> tuple[Detection, ...]:
+    """Candidates in frame pixels as detections: overlaps removed across labels, clipped to the frame."""
     import cv2
 
-    boxes, scores, labels = candidates(output, shape)
     height, width = shape[:2]
     kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), MIN_SCORE, MAX_IOU)
     found = []
@@ -109,6 +127,23 @@ def detections(output: npt.NDArray[np.float32], shape: tuple[int, ...]) -> tuple
         x, y, w, h = boxes[index]
         x0, x1 = np.clip([x, x + w], 0, width).round().astype(int).tolist()
         y0, y1 = np.clip([y, y + h], 0, height).round().astype(int).tolist()
-        if box := Box(x0, y0, x1, y1).area and Box(x0, y0, x1, y1):
+        box = Box(x0, y0, x1, y1)
+        if box.area:
             found.append(Detection(label=LABELS[labels[index]], score=min(1.0, float(scores[index])), box=box))
     return tuple(found)
+
+
+def _views(frame: RGB, tiled: bool) -> list[tuple[int, int, RGB]]:
+    """Left, top and pixels of what the network looks at: the whole frame and, if it is large, tiles of it."""
+    height, width = frame.shape[:2]
+    views = [(0, 0, frame)]
+    if tiled and max(height, width) > LARGE:
+        for top in _starts(height):
+            views += [(left, top, frame[top : top + TILE, left : left + TILE]) for left in _starts(width)]
+    return views
+
+
+def _starts(side: int) -> list[int]:
+    """Where tiles that overlap by a quarter or more begin, so that they cover `side`."""
+    count = 1 + max(0, -(-(side - TILE) // (TILE * 3 // 4)))
+    return [round(start) for start in np.linspace(0, max(0, side - TILE), count).tolist()]

@@ -240,7 +240,7 @@ class TextModel:
 
     def __init__(self, card: TextModelCard, weights: Weights) -> None:
         self.card = card
-        self.name = card.name
+        self.name = f"{card.name}@{card.sha256[:12]}"
         self.categories = card.categories
         self._weights = weights
 

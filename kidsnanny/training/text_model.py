@@ -37,7 +37,7 @@ LANGUAGE_FALSE_ALARMS = 0.003
 VERSION = "2"
 LICENCE = "Apache-2.0"
 NOTES = (
-    "The sources' licences and credits are in the data's SOURCES.md; they are named in trained_on.",
+    "The sources' licences and credits are in weights/README.md; the files are named in trained_on.",
     "drugs_weapons positives are split by keywords into substances and weapons; rows with words of both or of neither "
     "kind are unknown for both.",
     "grooming is trained on our own synthetic, non-sexual lines only; no real conversation was seen and its accuracy "
