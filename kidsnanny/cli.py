@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -16,7 +16,7 @@ from rich.progress import track
 
 from kidsnanny import __version__
 from kidsnanny.errors import ComponentError, KidsnannyError, PolicyError
-from kidsnanny.images import SUFFIXES, Source
+from kidsnanny.images import DEFAULT_LIMITS, SUFFIXES, Source
 from kidsnanny.pipeline import Pipeline
 from kidsnanny.policy import BUILT_IN
 from kidsnanny.profiles import PROFILES
@@ -72,14 +72,22 @@ def check(
     fail_on: Annotated[
         Literal["review", "unsafe"], typer.Option(help="From which label on a picture counts as flagged.")
     ] = "review",
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write a report to this file; its pictures are mosaicked.")
+    ] = None,
+    html_originals: Annotated[
+        bool, typer.Option("--html-originals", help="Show the pictures in the report as they are.")
+    ] = False,
 ) -> None:
     """Look at pictures and say which of them a child may see, and why not the others.
 
     Each gets `safe`, `review` (a person should look) or `unsafe`. A picture that could not be looked at in full is
-    never `safe`. Nothing is sent anywhere and nothing is written to disk.
+    never `safe`. Nothing is sent anywhere, and nothing is written to disk unless you ask for a report.
     """
     if as_json and as_jsonl:
         _fail(Exit.USAGE, "--json and --jsonl exclude each other; give one of them.")
+    if html_originals and not html:
+        _fail(Exit.USAGE, "--html-originals says how the report shows pictures; name the report with --html FILE.")
     sources = _collect(paths)
     try:
         pipeline = Pipeline(profile, policy=policy)
@@ -91,6 +99,8 @@ def check(
             transient=True,
             disable=not stderr.is_terminal or len(sources) < 2,
         )
+        if html:
+            verdicts = _written(html, html_originals, sources, verdicts)
         code = _report(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on)
     except PolicyError as error:
         _fail(Exit.USAGE, str(error))
@@ -151,7 +161,7 @@ def _collect(paths: Sequence[str]) -> list[Source]:
     skipped = 0
     for path in paths:
         if path == "-":
-            sources.append(sys.stdin.buffer)
+            sources.append(sys.stdin.buffer.read(DEFAULT_LIMITS.bytes + 1))
         elif os.path.isdir(path):
             closed: list[OSError] = []
             found = [Path(root, name) for root, _, names in os.walk(path, onerror=closed.append) for name in names]
@@ -167,6 +177,19 @@ def _collect(paths: Sequence[str]) -> list[Source]:
     if not sources:
         _fail(Exit.USAGE, f"There are no pictures in {', '.join(paths)}; name a picture or a folder with pictures.")
     return sources
+
+
+def _written(path: Path, originals: bool, sources: Sequence[Source], verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
+    """The same verdicts, each written into the HTML report as it passes."""
+    from kidsnanny.report import Report
+
+    try:
+        with Report(path, originals=originals) as report:
+            for source, verdict in zip(sources, verdicts, strict=True):
+                report.add(source, verdict)
+                yield verdict
+    except OSError as error:
+        _fail(Exit.USAGE, f"{path}: the report cannot be written ({error.strerror}); choose another file.")
 
 
 def _report(verdicts: Iterable[Verdict], *, as_json: bool, as_jsonl: bool, fail_on: str) -> Exit:

@@ -165,16 +165,21 @@ class Pipeline:
             case.decoded = True
 
     def _screen(self, batch: Sequence[tuple[_Case, Frame]]) -> None:
-        with self._exclusive(self.stage1), _timed([case for case, _ in batch], "stage1"):
-            try:
+        try:
+            with self._exclusive(self.stage1), _timed([case for case, _ in batch], "stage1"):
                 seen = self.stage1.screen([frame.rgb for _, frame in batch])
-            except Exception as error:
-                for case, frame in batch:
-                    case.not_inspected.append(_failed("image", error, frame.index))
+                answered = list(zip(batch, seen, strict=True))
+        except Exception as error:
+            if len(batch) > 1:  # one bad frame must not cost the others
+                for one in batch:
+                    self._screen([one])
                 return
-        for (case, frame), detections in zip(batch, seen, strict=True):
+            ((case, frame),) = batch
+            case.not_inspected.append(_failed("image", error, frame.index))
+            return
+        for (case, frame), detections in answered:
             case.screened += 1
-            case.detections += [seen.model_copy(update={"frame": frame.index}) for seen in detections]
+            case.detections += [found.model_copy(update={"frame": frame.index}) for found in detections]
 
     def _read(self, case: _Case, frame: Frame) -> None:
         if self.stage2 is None or not _changed(case.last_read.get(frame.view), frame.rgb):

@@ -105,6 +105,7 @@ def test_an_engine_that_does_not_read_is_an_error_not_an_empty_page(lines: tuple
         ([(50, 2, 60, 12), (0, 0, 9, 10)], [1, 0]),
         ([(50, 0, 60, 10), (0, 4, 9, 14), (0, 30, 9, 40)], [1, 0, 2]),
         ([(0, 0, 9, 10), (0, 11, 9, 21), (0, 22, 9, 32)], [0, 1, 2]),
+        ([(50, 0, 90, 400), (2, 10, 9, 20), (0, 30, 9, 40), (2, 380, 9, 390)], [1, 2, 0, 3]),
     ],
 )
 def test_reading_order(boxes: list[tuple[int, ...]], order: list[int]) -> None:

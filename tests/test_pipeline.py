@@ -10,7 +10,7 @@ from threading import Lock
 import numpy as np
 import pytest
 from conftest import ROOT, ScriptedEye, ScriptedOcr, ScriptedTextModel, encoded, gradient, page, scripted
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from kidsnanny import ComponentError, Pipeline, Policy, PolicyError, Stage2, Verdict
 from kidsnanny.images import Limits
@@ -198,6 +198,17 @@ def test_a_failure_on_one_frame_leaves_the_others_alone() -> None:
     assert not second.reasons
 
 
+def test_a_frame_the_eye_cannot_bear_costs_only_itself() -> None:
+    class Squeamish(ScriptedEye):
+        def screen(self, frames: list) -> list:
+            if any(frame[0, 0, 0] == 77 for frame in frames):
+                raise RuntimeError("no")
+            return super().screen(frames)
+
+    labels = [verdict.label for verdict in with_parts(eye=Squeamish())([red(0), red(77), red(250), red(1)])]
+    assert labels == ["safe", "review", "unsafe", "safe"]
+
+
 def mixed_album() -> list:
     """300 sources; every one with n % 10 == 3 is broken, in eight different ways."""
     whole, jpeg = encoded(gradient(200, 150)), encoded(gradient(200, 150), "JPEG")
@@ -328,3 +339,30 @@ def test_the_embedded_profile_looks_for_what_it_has_an_eye_for(pipeline: Pipelin
     assert verdict.coverage["nudity"] == ("image",)
     assert {"gore", "illegal"} <= set(verdict.not_looked_for)
     assert "Happy Birthday, Amelie!" in [line.text for line in verdict.text]
+
+
+def sticker(last: str | None = None) -> bytes:
+    """Sixty frames of a bouncing ball over a cheerful line; the last one may say something else."""
+    frames = []
+    for n in range(60):
+        frame = page("Yay, it's Friday!", size=(320, 240))
+        x, y = 40 + 4 * n, 160 - abs(30 - n)
+        ImageDraw.Draw(frame).ellipse((x, y, x + 30, y + 30), fill=(230, 90, 40))
+        frames.append(frame)
+    if last:
+        frames[-1] = page(*last.split("\n"), size=(320, 240))
+    return encoded(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=40)
+
+
+@pytest.mark.slow
+def test_a_harmless_sticker_of_sixty_frames_is_safe(pipeline: Pipeline) -> None:
+    verdict = pipeline(sticker())
+    assert (verdict.label, verdict.findings.frames) == ("safe", 60)
+
+
+@pytest.mark.slow
+def test_a_harmful_last_frame_is_found_with_its_number(pipeline: Pipeline) -> None:
+    verdict = pipeline(sticker("I will kill you\nafter school"))
+    assert verdict.label != "safe"
+    assert {reason.frame for reason in verdict.reasons} == {59}
+    assert "in frame 59" in str(verdict)

@@ -234,15 +234,21 @@ def _covers(big: Box, small: Box) -> bool:
 
 
 def reading_order(lines: Sequence[TextLine]) -> list[TextLine]:
-    """Rows from top to bottom, each from left to right. A line belongs to a row if its middle lies beside its first."""
+    """Rows from top to bottom, each from left to right. Lines stand in a row if each one's middle lies beside the other,
+    so that nothing tall can gather a whole page in its row.
+    """
     rows: list[list[TextLine]] = []
     for line in sorted(lines, key=lambda line: (line.box.y0 + line.box.y1, line.box.x0)):
-        middle = (line.box.y0 + line.box.y1) / 2
-        if rows and rows[-1][0].box.y0 <= middle < rows[-1][0].box.y1:
+        if rows and _beside(rows[-1][0].box, line.box) and _beside(line.box, rows[-1][0].box):
             rows[-1].append(line)
         else:
             rows.append([line])
     return [line for row in rows for line in sorted(row, key=lambda line: line.box.x0)]
+
+
+def _beside(box: Box, other: Box) -> bool:
+    """Whether the other's middle is at the height of the box."""
+    return 2 * box.y0 <= other.y0 + other.y1 < 2 * box.y1
 
 
 def prove(ocr: Ocr) -> None:
