@@ -219,7 +219,7 @@ def _crop(frame: RGB, quad: Quad) -> RGB:
 
 
 def _greedy(probabilities: npt.NDArray[np.float32], alphabet: Sequence[str]) -> _Read:
-    """CTC's best path through (steps, characters), repeats merged and blanks dropped; confidence is the rest's mean."""
+    """CTC's best path through (steps, characters): repeats merged, blanks dropped; confidence is the mean."""
     best = probabilities.argmax(1)
     kept = (best != 0) & (best != np.roll(best, 1))
     kept[0] = best[0] != 0
@@ -234,7 +234,7 @@ def _covers(big: Box, small: Box) -> bool:
 
 
 def reading_order(lines: Sequence[TextLine]) -> list[TextLine]:
-    """Rows from top to bottom, each from left to right. Lines stand in a row if each one's middle lies beside the other,
+    """Rows from top to bottom, each from left to right. Lines share a row if the middle of each lies beside the other,
     so that nothing tall can gather a whole page in its row.
     """
     rows: list[list[TextLine]] = []
