@@ -16,7 +16,7 @@ from rich.progress import track
 
 from kidsnanny import __version__
 from kidsnanny.errors import ComponentError, KidsnannyError, PolicyError
-from kidsnanny.images import DEFAULT_LIMITS, SUFFIXES, Source
+from kidsnanny.images import DEFAULT_LIMITS, Source, is_picture
 from kidsnanny.pipeline import Pipeline
 from kidsnanny.policy import BUILT_IN
 from kidsnanny.profiles import PROFILES
@@ -86,6 +86,10 @@ def check(
     """
     if as_json and as_jsonl:
         _fail(Exit.USAGE, "--json and --jsonl exclude each other; give one of them.")
+    if profile not in PROFILES:
+        _fail(Exit.USAGE, f"{profile}: there is no such profile; choose one of {', '.join(PROFILES)}.")
+    if paths.count("-") > 1:
+        _fail(Exit.USAGE, "- stands for standard input, which can be read only once; name it once.")
     if html_originals and not html:
         _fail(Exit.USAGE, "--html-originals says how the report shows pictures; name the report with --html FILE.")
     sources = _collect(paths)
@@ -163,20 +167,32 @@ def _collect(paths: Sequence[str]) -> list[Source]:
         if path == "-":
             sources.append(sys.stdin.buffer.read(DEFAULT_LIMITS.bytes + 1))
         elif os.path.isdir(path):
-            closed: list[OSError] = []
-            found = [Path(root, name) for root, _, names in os.walk(path, onerror=closed.append) for name in names]
-            sources += [error.filename for error in closed]  # gets a verdict that says so
-            pictures = sorted(file for file in found if file.suffix.lower() in SUFFIXES)
+            found, unwalked = _walk(path)
+            pictures = [file for file in found if is_picture(file)]
+            if not pictures and not unwalked:
+                _fail(Exit.USAGE, f"There are no pictures in {path}; name a picture or a folder with pictures.")
             skipped += len(found) - len(pictures)
-            sources += pictures
+            sources += [*pictures, *unwalked]
         else:
             sources.append(path)
     if skipped:
         files = "1 file that is no picture" if skipped == 1 else f"{skipped} files that are no pictures"
         stderr.print(f"Skipped {files}.")
-    if not sources:
-        _fail(Exit.USAGE, f"There are no pictures in {', '.join(paths)}; name a picture or a folder with pictures.")
     return sources
+
+
+def _walk(folder: str) -> tuple[list[Path], list[Path]]:
+    """All files below a folder in name order, and the folders that were not walked: closed ones, and links.
+
+    The latter go through the pipeline like pictures and so get a verdict that says what they are.
+    """
+    closed: list[OSError] = []
+    files: list[Path] = []
+    links: list[Path] = []
+    for root, folders, names in os.walk(folder, onerror=closed.append):
+        files += [Path(root, name) for name in names]
+        links += [Path(root, name) for name in folders if os.path.islink(os.path.join(root, name))]
+    return sorted(files), [*links, *(Path(error.filename) for error in closed)]
 
 
 def _written(path: Path, originals: bool, sources: Sequence[Source], verdicts: Iterable[Verdict]) -> Iterator[Verdict]:

@@ -4,6 +4,7 @@ A picture is sniffed by content (never by name), measured before it is decoded, 
 converted through its ICC profile, and handed on frame by frame. No URL is ever fetched.
 """
 
+import contextlib
 import hashlib
 import io
 import os
@@ -25,6 +26,7 @@ from kidsnanny.errors import (
     UnsupportedFormatError,
     UnsupportedSourceError,
 )
+from kidsnanny.integrity import damage
 from kidsnanny.records import NotInspected
 
 RGB = npt.NDArray[np.uint8]
@@ -32,8 +34,8 @@ RGB = npt.NDArray[np.uint8]
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | RGB
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-SUFFIXES = {".jpg", ".jpeg", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
-"""What a walk through a folder takes for a picture. A file that is named outright is sniffed, whatever its name."""
+UNREAD_SUFFIXES = {".heic", ".heif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".eps", ".tga", ".ico", ".dng", ".raw"}
+"""Pictures we do not read. In a walk through a folder they get a verdict that says so, instead of being passed over."""
 
 
 class Limits(NamedTuple):
@@ -70,7 +72,9 @@ class Picture:
     image: Image.Image
     limits: Limits
     skipped: list[NotInspected] = field(default_factory=list)
-    """Frames that were not looked at; complete once `frames()` is exhausted."""
+    """Frames that were not looked at, and damage that decoders pass over; complete once `frames()` is exhausted."""
+    data: bytes = field(default=b"", repr=False)
+    """The file; empty for a PIL image or an array, whose pixels somebody else decoded."""
 
     def frames(self) -> Iterator[Frame]:
         """Decode frame after frame, up to the limits.
@@ -79,6 +83,15 @@ class Picture:
             InputError: the first frame exceeds a limit or does not decode. When a later one does, it goes to
                 `skipped` with all that follow it.
         """
+        start = self.image.tell()
+        try:
+            yield from self._frames()
+        finally:
+            if not self.data:  # an animation that is the caller's: leave it where it stood
+                with contextlib.suppress(Exception):
+                    self.image.seek(start)
+
+    def _frames(self) -> Iterator[Frame]:
         pixels = 0
         total = 1
         for index in range(self.limits.frames + 1):
@@ -97,6 +110,12 @@ class Picture:
                 if index and pixels > self.limits.total_pixels:
                     raise PictureTooLargeError(f"past the cap of {self.limits.total_pixels:,} pixels in all frames")
                 views = _views(self.image)
+                if (
+                    self.data
+                    and (index == 0 or self.image.format == "MPO")
+                    and (reason := damage(self.image, self.data))
+                ):
+                    self.skipped.append(NotInspected(part="picture", reason=f"{self.name}: {reason}.", frame=index))
             except Exception as error:  # decoders raise anything from OSError to SyntaxError
                 broken = error if isinstance(error, InputError) else _corrupt(self.name, error)
                 if index == 0:
@@ -128,6 +147,8 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:
     name, data = _read(source, limits)
     digest = hashlib.sha256(data).hexdigest()
     name = name or f"sha256:{digest}"
+    if not data:
+        raise CorruptPictureError(f"{name}: it is empty; get the original again.")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -138,21 +159,45 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:
     except Exception as error:
         raise _corrupt(name, error) from error
     _check_size(name, image.size, limits)
-    return Picture(name, digest, image, limits)
+    return Picture(name, digest, image, limits, data=data)
+
+
+def is_picture(path: str | os.PathLike[str]) -> bool:
+    """Whether a walk through a folder should look at this file: for its content, or a name that promises a picture."""
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in UNREAD_SUFFIXES or suffix in Image.registered_extensions():
+        return True
+    try:
+        with Image.open(path, formats=FORMATS):
+            return True
+    except UnidentifiedImageError:
+        return False
+    except Exception:  # it cannot even be opened: let its verdict say why
+        return True
 
 
 def _from_pil(image: Image.Image, limits: Limits) -> Picture:
     name = f"The PIL image {image.mode} {image.width}x{image.height}"
     _check_size(name, image.size, limits)
-    try:
-        # A copy, so that walking the frames does not turn the caller's own image; an animated one cannot be copied.
-        image = image if getattr(image, "is_animated", False) else image.copy()
-        pixels = image.tobytes()
-    except Exception as error:
-        raise _corrupt(name, error) from error
-    header = (image.mode, image.size, image.getpalette(), image.info.get("transparency"))
-    digest = hashlib.sha256(repr(header).encode() + pixels).hexdigest()
-    return Picture(f"sha256:{digest}", digest, image, limits)
+    digest = hashlib.sha256()
+    start, pixels = image.tell(), 0
+    for index in range(min(getattr(image, "n_frames", 1), limits.frames)):
+        try:
+            image.seek(index)
+            pixels += image.width * image.height
+            if index and pixels > limits.total_pixels:
+                break
+            header = (image.mode, image.size, image.getpalette(), image.info.get("transparency"))
+            digest.update(repr(header).encode() + image.tobytes())
+        except Exception as error:
+            if index == 0:
+                raise _corrupt(name, error) from error
+            break  # `frames()` will come to the same end and say so
+    with contextlib.suppress(Exception):
+        image.seek(start)
+    # A copy, so that nothing turns the caller's own image; an animated one cannot be copied.
+    image = image if getattr(image, "is_animated", False) else image.copy()
+    return Picture(f"sha256:{digest.hexdigest()}", digest.hexdigest(), image, limits)
 
 
 def _read(source: object, limits: Limits) -> tuple[str | None, bytes]:
@@ -164,7 +209,12 @@ def _read(source: object, limits: Limits) -> tuple[str | None, bytes]:
     elif isinstance(source, str | os.PathLike):
         return _read_file(source, limits)
     elif callable(read := getattr(source, "read", None)):
-        name, data = None, read(limits.bytes + 1)
+        try:
+            if getattr(source, "seekable", bool)():  # the picture is the whole file, wherever its reader stands
+                source.seek(0)  # type: ignore[attr-defined]
+            name, data = None, read(limits.bytes + 1)
+        except Exception as error:
+            raise UnreadableFileError(f"The file object cannot be read ({error}); open it in binary mode.") from error
         if not isinstance(data, bytes):
             raise UnsupportedSourceError("A file object opened as text is no picture; open it in binary mode.")
     else:
@@ -208,7 +258,7 @@ def _too_large(name: str, reason: str) -> PictureTooLargeError:
 
 def _corrupt(name: str, error: Exception) -> CorruptPictureError:
     brief = re.sub(r"\s+", " ", str(error))[:100] or type(error).__name__
-    return CorruptPictureError(f"{name}: it does not decode ({brief}); save it again from its origin.")
+    return CorruptPictureError(f"{name}: it does not decode ({brief}); get the original again.")
 
 
 def _views(image: Image.Image) -> tuple[RGB, ...]:
@@ -248,11 +298,18 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if profile or lab:
         try:
             origin = ImageCms.createProfile("LAB") if lab else ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            if lab or "srgb" not in ImageCms.getProfileDescription(origin).lower():
-                target = ImageCms.createProfile("sRGB")
-                converted = ImageCms.profileToProfile(colour, origin, target, outputMode="RGB")
-                colour = converted or colour
+            transform = ImageCms.buildTransform(origin, ImageCms.createProfile("sRGB"), colour.mode, "RGB")
+            if colour.mode != "RGB" or _shifts_colours(transform):
+                colour = ImageCms.applyTransform(colour, transform) or colour
         except (ImageCms.PyCMSError, OSError):
             if lab:
                 raise
     return colour.convert("RGB")
+
+
+def _shifts_colours(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether a profile is worth the time it takes. Its name ("sRGB") may lie; a few colours sent through it cannot."""
+    levels = np.arange(0, 256, 51, dtype=np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(6, 36, 3)
+    seen = np.asarray(ImageCms.applyTransform(Image.fromarray(colours), transform))
+    return int(np.abs(seen.astype(int) - colours).max()) > 2

@@ -41,11 +41,11 @@ class Rule(Thresholds):
 class TextFloors(Record):
     """What counts as text, and as text that was found but not read."""
 
-    noise: float = Field(ge=0, le=1)
+    noise: float = Field(ge=0, le=0.5)
     """A line with a lower OCR confidence is no text: a row of coins, a cat's whiskers."""
-    read: float = Field(ge=0, le=1)
+    read: float = Field(ge=0.5, le=1)
     """A line with at least this confidence was read. One between the floors is scored, too, but counts as unread."""
-    area: float = Field(ge=0, le=1)
+    area: float = Field(ge=0, le=0.1)
     """Unread lines matter when together they cover at least this share of the frame: a blurred street sign does not."""
 
 
@@ -85,14 +85,15 @@ class Policy(Record):
         base = table.get("base")
         if str(name) not in BUILT_IN:
             if base not in BUILT_IN:
-                raise PolicyError(f"{name}: `base` is {base!r}; set it to one of {', '.join(BUILT_IN)}.")
+                found = "missing" if base is None else repr(base)
+                raise PolicyError(f"{name}: `base` is {found}; set it to one of {', '.join(BUILT_IN)}.")
             table = _merge(_table(base), table)
         try:
             return cls.model_validate(table)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the file"
-            raise PolicyError(f"{name}: {where}: {first['msg']}; see kidsnanny/policies/preteen.toml.") from error
+            raise PolicyError(f"{name}: {where}: {first['msg']}; see {_built_in('preteen')}.") from error
 
 
 class Decision(Record):
@@ -161,9 +162,13 @@ def unreadable_text(policy: Policy, lines: Sequence[TextLine], frame_area: int) 
     ]
 
 
+def _built_in(name: str) -> Path:
+    return Path(__file__).parent / "policies" / f"{name}.toml"
+
+
 def _table(name: str | Path) -> dict[str, object]:
     built_in = str(name) in BUILT_IN
-    path = Path(__file__).parent / "policies" / f"{name}.toml" if built_in else Path(name)
+    path = _built_in(str(name)) if built_in else Path(name)
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:

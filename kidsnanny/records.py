@@ -142,7 +142,8 @@ class Verdict(Record):
     """The path, or `sha256:…` of what was handed over."""
     label: Label
     action: Action
-    """`show`, `warn`, `block`; or `support`: somebody may need help, so offer it (and hide the picture if `unsafe`)."""
+    """`show`; `warn`: hold it back until a grown-up has looked; `block`; or `support`: somebody may need help, so offer
+    it (and hide the picture if `unsafe`)."""
     scores: dict[Category, float]
     """Final score of every category that was looked for."""
     detail: dict[Category, CategoryScore]

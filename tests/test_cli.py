@@ -35,6 +35,7 @@ def album(tmp_path: Path) -> Path:
         (tmp_path / name).write_bytes(encoded(Image.new("RGB", (16, 16), (level, 0, 0))))
     (tmp_path / "broken.jpg").write_bytes(encoded(gradient(300, 300), "JPEG")[:900])
     (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "empty").mkdir()
     return tmp_path
 
 
@@ -55,7 +56,9 @@ EXITS = [
     (["--fail-on", "safe", "a_safe.png"], 2),
     (["--nonsense", "a_safe.png"], 2),
     ([], 2),
-    (["--profile", "gigantic", "a_safe.png"], 3),
+    (["--profile", "gigantic", "a_safe.png"], 2),
+    (["-", "-"], 2),
+    (["a_safe.png", "empty"], 2),
 ]
 
 
@@ -171,3 +174,18 @@ def test_doctor_names_what_is_ill(monkeypatch: pytest.MonkeyPatch, part: str, si
     result = runner.invoke(app, ["doctor"])
     assert result.exit_code == 3
     assert says in result.stdout
+
+
+def test_no_picture_in_a_folder_is_passed_over_in_silence(tmp_path: Path) -> None:
+    """Formats we do not read, pictures under odd names, and links to folders all get a verdict."""
+    good = encoded(Image.new("RGB", (16, 16)))
+    (tmp_path / "photo.dat").write_bytes(good)
+    (tmp_path / "nameless").write_bytes(good)
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (tmp_path / "notes.md").write_text("no picture")
+    (tmp_path / "elsewhere").symlink_to(tmp_path.parent)
+    result = runner.invoke(app, ["check", "--jsonl", str(tmp_path)])
+    verdicts = {Path(v["source"]).name: v["label"] for v in map(json.loads, result.stdout.splitlines())}
+    assert verdicts == {"IMG_1.HEIC": "review", "nameless": "safe", "photo.dat": "safe", "elsewhere": "review"}
+    assert "Skipped 1 file" in result.stderr
+    assert result.exit_code == 11

@@ -156,7 +156,7 @@ REFUSALS = [
     ("nul\0byte.png", UnreadableFileError, "null byte"),
     (os.curdir, UnreadableFileError, "a folder"),
     ("/dev/null", UnreadableFileError, "not a regular file"),
-    (b"", UnsupportedFormatError, "none of JPEG"),
+    (b"", CorruptPictureError, "it is empty"),
     (b"hello, this is text", UnsupportedFormatError, "none of JPEG"),
     (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", UnsupportedFormatError, "none of JPEG"),
     (encoded(gradient(), "PPM"), UnsupportedFormatError, "none of JPEG"),

@@ -124,6 +124,8 @@ BAD_FILES = [
     ("name = 'x'\nbase = 'teen'\n[categories]\nscam = { review = 0.9, block = 0.2 }", "above block"),
     ("name = 'x'\nbase = 'teen'\n[categories]\nscam = { block = 2.0 }", "scam.block"),
     ("name = 'x'\nbase = 'teen'\n[categories]\nscam = { when = 1 }", "scam.when"),
+    ("name = 'x'\nbase = 'teen'\n[text]\narea = 1.0", "text.area"),
+    ("name = 'x'\nbase = 'teen'\n[text]\nnoise = 1.0", "text.noise"),
 ]
 
 

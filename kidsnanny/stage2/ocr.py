@@ -91,20 +91,21 @@ class RapidOcr:
         lines = self._lines(frame, self._find(frame, scale, gray=tiled))
         if tiled:
             whole = WHOLE / max(height, width)
-            found = [quad for quad in self._find(frame, whole) if _height(quad) >= LARGE / whole]
-            large = [line for line in self._lines(frame, found) if line.confidence >= SURE]
-            # A large line that reads well is seen in pieces by the tiles; one that does not is no line.
-            lines = [line for line in lines if not any(_covers(big.box, line.box) for big in large)] + large
+            # Of the small view: lines too large for a tile, which the tiles see in pieces, and what the tiles missed.
+            again = [
+                quad
+                for quad in self._find(frame, whole)
+                if _height(quad) >= LARGE / whole or not any(_covers(line.box, _upright(quad)) for line in lines)
+            ]
+            more = [line for line in self._lines(frame, again) if line.confidence >= SURE]
+            lines = [line for line in lines if not any(_covers(big.box, line.box) for big in more)] + more
         return reading_order(lines)
 
     def _lines(self, frame: RGB, quads: Sequence[Quad]) -> list[TextLine]:
-        height, width = frame.shape[:2]
         lines = []
         for quad, (text, confidence) in zip(quads, self._recognise([_crop(frame, q) for q in quads]), strict=True):
-            corners = np.clip(np.rint(quad), 0, (width, height)).astype(int)
-            box = Box(*corners.min(0).tolist(), *corners.max(0).tolist())
             if text.strip():
-                lines.append(TextLine(text=text, confidence=confidence, box=box))
+                lines.append(TextLine(text=text, confidence=confidence, box=_upright(quad)))
         return lines
 
     def _find(self, frame: RGB, scale: float, *, gray: bool = False) -> list[Quad]:
@@ -225,6 +226,11 @@ def _greedy(probabilities: npt.NDArray[np.float32], alphabet: Sequence[str]) -> 
     kept[0] = best[0] != 0
     confidence = float(probabilities.max(1)[kept].mean()) if kept.any() else 0.0
     return _Read("".join(alphabet[index] for index in best[kept]), min(1.0, confidence))
+
+
+def _upright(quad: Quad) -> Box:
+    corners = np.rint(quad).astype(int)
+    return Box(*corners.min(0).tolist(), *corners.max(0).tolist())
 
 
 def _covers(big: Box, small: Box) -> bool:

@@ -1,0 +1,5 @@
+"""`python -m kidsnanny`."""
+
+from kidsnanny.cli import main
+
+main()
