@@ -22,11 +22,13 @@ from kidsnanny.weights import cards
 PROOF = "HELLO 123"
 MIN_SIDE = 8
 """Pixels; a frame with a shorter side has no room for a legible letter."""
-TILE = 384
+TILE = 416
 """Longest side of what the detector sees at once, in its own pixels."""
 OVERLAP = 32
-SCALE_SIDE = 440
-"""A frame is scaled by sqrt(SCALE_SIDE / short side), so that the cost grows with its side, not with its area."""
+FULL_HD = 1_080
+SCALE = 0.64
+"""Of a frame with a shorter side of up to FULL_HD: 12-pixel letters are still found. A larger frame shrinks further, by
+the root of its side, so that the cost grows with its side and not with its area; one that fits a tile does not shrink."""
 WHOLE = 384
 """Longest side of the whole frame's own, small view."""
 LARGE = 24
@@ -86,7 +88,8 @@ class RapidOcr:
         if min(frame.shape[:2]) < MIN_SIDE:
             return []
         height, width = frame.shape[:2]
-        scale = min(1.0, (SCALE_SIDE / min(height, width)) ** 0.5)
+        scale = SCALE * min(1.0, FULL_HD / min(height, width)) ** 0.5
+        scale = min(1.0, max(scale, TILE / max(height, width)))
         tiled = max(height, width) * scale > TILE
         lines = self._lines(frame, self._find(frame, scale, gray=tiled))
         if tiled:
