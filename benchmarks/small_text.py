@@ -2,7 +2,8 @@
 
     python benchmarks/small_text.py [--pictures 200] [--out benchmarks/results]
 
-A picture counts as read when all lines found in it, joined, spell the line with a character error under 10 %.
+A picture counts as read when one of the lines found in it, or all of them joined, spells the line with a character error
+under 10 %. RapidOCR looks at every fourth picture.
 """
 
 import argparse
@@ -33,17 +34,17 @@ def main() -> None:
         for seed in track(range(arguments.pictures), description=f"{letters} px at {size[0]}x{size[1]}"):
             image, text = one_line(seed, size, letters)
             frame = np.asarray(image)
-            texts = {
-                "ours": [line.text for line in ours.read(frame)],
-                "rapidocr": list(theirs(np.ascontiguousarray(frame[:, :, ::-1])).txts or ()),
-            }
+            texts = {"ours": [line.text for line in ours.read(frame)]}
+            if seed % 4 == 0:
+                texts["rapidocr"] = list(theirs(np.ascontiguousarray(frame[:, :, ::-1])).txts or ())
             for system, lines in texts.items():
                 found[system] += bool(lines)
-                read[system] += character_error(text, " ".join(lines)) < 0.1
+                errors = [character_error(text, line) for line in (*lines, " ".join(lines))]
+                read[system] += min(errors) < 0.1
         row = {
             "letters px": letters,
             "picture": f"{size[0]}x{size[1]}",
-            "n": arguments.pictures,
+            "n": {"ours": arguments.pictures, "rapidocr": -(-arguments.pictures // 4)},
             "found": found,
             "read": read,
         }

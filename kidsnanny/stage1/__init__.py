@@ -1,8 +1,6 @@
 """Stage 1 looks at pixels and writes down what it saw."""
 
-import os
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -49,27 +47,9 @@ def onnx_session(path: Path) -> "InferenceSession":
     onnxruntime.disable_telemetry_events()  # for a program that imported it before kidsnanny could say no
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only: nothing about a picture goes to stderr
-    if _shared_threads():
-        options.use_per_session_threads = False
-    else:
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Several sessions take turns: threads that go on spinning after a call take the processor from the next session.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise WeightsError(f"{path}: ONNX Runtime cannot load it ({error}); reinstall the package it is in.") from error
-
-
-@cache
-def _shared_threads() -> bool:
-    """Whether our sessions share one pool of threads, which has to be made before the process has any session.
-
-    They take turns. With a pool each, the threads of one spin while they wait and take the processor from the next;
-    where the pool cannot be shared (the program had sessions before), the threads may not spin.
-    """
-    import onnxruntime
-
-    try:
-        onnxruntime.set_global_thread_pool_sizes(os.cpu_count() or 1, 1)
-    except Exception:  # ONNX Runtime has no narrower type for it
-        return False
-    return True

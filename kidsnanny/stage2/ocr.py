@@ -28,7 +28,7 @@ OVERLAP = 32
 FULL_HD = 1_080
 SCALE = 0.64
 """Of a frame with a shorter side of up to FULL_HD: 12-pixel letters are still found. A larger frame shrinks further, by
-the root of its side, so that the cost grows with its side and not with its area; one that fits a tile does not shrink."""
+the root of its side, so that the cost grows with the side and not with the area; one that fits a tile does not."""
 WHOLE = 384
 """Longest side of the whole frame's own, small view."""
 LARGE = 24
