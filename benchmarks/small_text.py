@@ -2,8 +2,8 @@
 
     python benchmarks/small_text.py [--pictures 200] [--out benchmarks/results]
 
-A picture counts as read when one of the lines found in it, or all of them joined, spells the line with a character error
-under 10 %. RapidOCR looks at every fourth picture.
+A picture counts as read when one of the lines found in it, or all of them joined, spells the line with a character
+error under 10 %. RapidOCR looks at every fourth picture.
 """
 
 import argparse
