@@ -18,7 +18,7 @@ from rich.progress import track
 
 from kidsnanny.stage2.ocr import RapidOcr
 
-CASES = [((1920, 1080), 14), ((3840, 2160), 20), ((1920, 1080), 10)]
+CASES = [((3840, 2160), 20), ((1920, 1080), 14), ((1920, 1080), 10)]
 
 
 def main() -> None:
@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
     ours, theirs = RapidOcr(), RapidOCR(params={"Global.log_level": "critical"})
+    target = arguments.out / f"small_text-{hardware()}.json"
     rows = []
     for size, letters in CASES:
         found = {"ours": 0, "rapidocr": 0}
@@ -49,9 +50,8 @@ def main() -> None:
             "read": read,
         }
         rows.append(row)
+        target.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")  # after each case: the run is long
         print(row)
-    target = arguments.out / f"small_text-{hardware()}.json"
-    target.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     print(target)
 
 
