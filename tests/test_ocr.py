@@ -7,7 +7,7 @@ from PIL import ImageOps
 
 from kidsnanny.errors import ComponentError
 from kidsnanny.records import Box, TextLine
-from kidsnanny.stage2.ocr import RapidOcr, prove, reading_order
+from kidsnanny.stage2.ocr import RapidOcr, prove, quads, reading_order
 
 
 class OcrContract:
@@ -111,3 +111,12 @@ def test_an_engine_that_does_not_read_is_an_error_not_an_empty_page(lines: tuple
 def test_reading_order(boxes: list[tuple[int, ...]], order: list[int]) -> None:
     lines = [TextLine(text=str(n), confidence=1, box=Box(*box)) for n, box in enumerate(boxes)]
     assert [int(line.text) for line in reading_order(lines)] == order
+
+
+def test_more_lines_than_can_be_read_are_an_error_not_a_loss() -> None:
+    dots = np.zeros((800, 800), np.float32)
+    for y in range(0, 800, 20):
+        for x in range(0, 800, 20):
+            dots[y + 5 : y + 14, x + 5 : x + 14] = 1
+    with pytest.raises(RuntimeError, match="more than 1000 lines"):
+        quads(dots, (800, 800))

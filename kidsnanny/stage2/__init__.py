@@ -12,6 +12,8 @@ from kidsnanny.stage2.ocr import Ocr
 from kidsnanny.taxonomy import Category
 
 PASSAGE_WORDS = 12
+MAX_CHARACTERS = 20_000
+"""Of one frame; a text model need not look further."""
 
 
 class TextScorer(Protocol):
@@ -65,6 +67,9 @@ def weigh_text(model: TextScorer, evidence: Evidence) -> Weighed:
                 box=loudest.box,
             )
             reasons.append(reason)
+        if len(_join(lines)) > MAX_CHARACTERS:
+            endless = f"more than {MAX_CHARACTERS:,} characters of text in one frame"
+            unknown[frame, endless] = NotInspected(part="text", reason=endless, frame=frame)
         for passage in _passages(lines):
             if why := model.unknown_language(_join(passage)):
                 unknown[frame, why] = NotInspected(part="text", reason=why, frame=frame)

@@ -182,10 +182,12 @@ def quads(probabilities: npt.NDArray[np.float32], shape: tuple[int, ...]) -> lis
     contours, _ = cv2.findContours(blobs, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     scale = np.array([shape[1], shape[0]], np.float32) / (probabilities.shape[1], probabilities.shape[0])
     found: list[Quad] = []
-    for contour in contours[:MAX_LINES]:
+    for contour in contours:
         centre, (width, height), angle = cv2.minAreaRect(contour)
         if min(width, height) < 3:
             continue
+        if len(found) == MAX_LINES:  # the rest must not vanish: the frame is named as not inspected
+            raise RuntimeError(f"more than {MAX_LINES} lines of text; cut the picture into parts")
         corners = cv2.boxPoints((centre, (width, height), angle))
         x, y, w, h = cv2.boundingRect(corners)
         x, y = max(x, 0), max(y, 0)
