@@ -3,9 +3,9 @@
     python benchmarks/embedded_latency.py [--repeats 30] [--out benchmarks/results]
 
 Every figure is wall time from an encoded JPEG in memory, image door included, one picture at a time, after two
-warm-up calls, all systems in turn within each repeat so that a drift of the machine hits them alike. Memory is the peak
-of a fresh process that looks at one picture. The pictures are generated: a smooth gradient, or one with texture and
-noise ("photo-like"), with no text or six lines of it.
+warm-up calls, all systems in turn within each repeat so that a drift of the machine hits them alike, with a pause
+before each. Memory is the peak of a fresh process that looks at one picture. The pictures are generated: a smooth gradient, or
+one with texture and noise ("photo-like"), with no text or six lines of it.
 """
 
 import argparse
@@ -25,6 +25,8 @@ from hardware import hardware
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 SIZES = {"640x480": (640, 480), "1280x720": (1280, 720), "4k": (3840, 2160)}
+PAUSE = 0.05
+"""Seconds before each call, so that the threads of the system before it, which may spin, have gone to sleep."""
 LINES = (
     "The school trip is on Friday,",
     "we meet at the gate at eight.",
@@ -113,6 +115,7 @@ def latency(repeats: int, folder: Path) -> list[dict[str, object]]:
                 stages: dict[str, list[float]] = {}
                 for repeat in range(-2, repeats if name != "4k" else max(5, repeats // 3)):
                     for system, call in calls.items():
+                        time.sleep(PAUSE)
                         start = time.perf_counter()
                         result = call(data, rgb, str(path))
                         if repeat >= 0:

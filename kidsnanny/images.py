@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from kidsnanny.errors import (
     CorruptPictureError,
@@ -26,7 +26,7 @@ from kidsnanny.errors import (
     UnsupportedFormatError,
     UnsupportedSourceError,
 )
-from kidsnanny.integrity import damage
+from kidsnanny.integrity import damage, decode_jpeg
 from kidsnanny.records import NotInspected
 
 RGB = npt.NDArray[np.uint8]
@@ -109,12 +109,8 @@ class Picture:
                 pixels += self.image.width * self.image.height
                 if index and pixels > self.limits.total_pixels:
                     raise PictureTooLargeError(f"past the cap of {self.limits.total_pixels:,} pixels in all frames")
-                views = _views(self.image)
-                if (
-                    self.data
-                    and (index == 0 or self.image.format == "MPO")
-                    and (reason := damage(self.image, self.data))
-                ):
+                views, reason = self._decode(index)
+                if reason:
                     self.skipped.append(NotInspected(part="picture", reason=f"{self.name}: {reason}.", frame=index))
             except Exception as error:  # decoders raise anything from OSError to SyntaxError
                 broken = error if isinstance(error, InputError) else _corrupt(self.name, error)
@@ -124,6 +120,24 @@ class Picture:
                 self.skipped.append(NotInspected(part="frames", reason=reason, frame=index))
                 return
             yield from (Frame(index, rgb, view) for view, rgb in enumerate(views))
+
+    def _decode(self, index: int) -> tuple[tuple[RGB, ...], str | None]:
+        """The current frame's views, and what is wrong with it although it decodes."""
+        if not self.data:
+            return _views(self.image), None
+        if self.image.format not in ("JPEG", "MPO"):
+            return _views(self.image), None if index else damage(self.image, self.data)
+        try:
+            pixels = decode_jpeg(self.image, self.data)
+        except ValueError as error:
+            return _views(self.image), f"its data are damaged ({error})"
+        if self.image.mode == "CMYK":
+            return _views(self.image), None
+        if not self.image.info.get("icc_profile") and self.image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return (pixels,), None
+        whole = Image.fromarray(pixels)
+        whole.info = self.image.info
+        return _views(whole), None
 
 
 def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:

@@ -116,10 +116,20 @@ def test_the_products_resize_averages_every_pixel() -> None:
     assert abs(float(letterbox(frame, "nudenet").mean()) - 0.1) > 0.05
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (5000, 1), (320, 320), (7, 333)])
-def test_any_shape_fits_the_network(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("shape", "given"),
+    [
+        ((1, 1), (320, 320)),
+        ((1, 5000), (32, 320)),
+        ((5000, 1), (320, 32)),
+        ((720, 1280), (192, 320)),
+        ((7, 333), (32, 320)),
+    ],
+)
+def test_any_shape_fits_the_network(shape: tuple[int, int], given: tuple[int, int]) -> None:
     frame = np.full((*shape, 3), 128, np.uint8)
-    assert letterbox(frame, "area").shape == (3, SIDE, SIDE)
+    assert letterbox(frame, "area").shape == (3, *given)
+    assert letterbox(frame, "nudenet").shape == (3, SIDE, SIDE)
     NudeNet().screen([frame])
 
 

@@ -1,10 +1,12 @@
 """NudeNet 320n (YOLOv8n, 18 body parts) through ONNX Runtime, with our own pre- and post-processing.
 
-The network wants a square of 320 px: the picture is put in its top-left corner and the rest is black. Its output per
-picture is (4 + 18, 2100): box centre, width and height in network pixels, then a score per label.
+The picture is scaled to 320 px on its longer side and put in the top-left corner of a black rectangle whose sides are
+multiples of the network's stride: a wide picture costs what it shows, not the square around it. The output per picture
+is (4 + 18, anchors), 2100 of them for a square: box centre, width and height in network pixels, then a score per label.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +19,7 @@ from kidsnanny.taxonomy import NUDENET, Category
 from kidsnanny.weights import cards
 
 SIDE = 320
+STRIDE = 32
 LARGE = 1_600
 """A frame with a longer side is also looked at in tiles: squeezed to 320, a figure on 5 % of it is a smudge."""
 TILE = 1_280
@@ -32,7 +35,8 @@ class NudeNet:
 
     Args:
         resize: `area` averages every pixel into the smaller picture (no aliasing, so nothing can be hidden between
-            samples); `nudenet` repeats the nudenet package's bilinear sampling, for parity tests and baselines.
+            samples); `nudenet` repeats the nudenet package's bilinear sampling and its square, for parity tests and
+            baselines.
 
     Raises:
         WeightsError: the nudenet package is missing, or its weights are not those of the card.
@@ -51,18 +55,21 @@ class NudeNet:
         """Detections of each (H, W, 3) uint8 RGB frame, strongest first, with boxes in that frame's pixels."""
         views = [(n, *view) for n, frame in enumerate(frames) for view in _views(frame, self._resize == "area")]
         seen: list[list[tuple[Any, ...]]] = [[] for _ in frames]
-        for start in range(0, len(views), BATCH):
-            batch = views[start : start + BATCH]
-            inputs = np.stack([letterbox(pixels, self._resize) for *_, pixels in batch])
-            (outputs,) = self._session.run(None, {"images": inputs})
-            for (n, left, top, pixels), output in zip(batch, outputs, strict=True):
-                boxes, scores, labels = candidates(output, pixels.shape)
-                seen[n].append((boxes + np.array([left, top, 0, 0], np.float32), scores, labels))
+        inputs = (letterbox(pixels, self._resize) for *_, pixels in views)
+        for (n, left, top, pixels), output in zip(views, self._run(inputs), strict=True):
+            boxes, scores, labels = candidates(output, pixels.shape)
+            seen[n].append((boxes + np.array([left, top, 0, 0], np.float32), scores, labels))
         found = []
         for parts, frame in zip(seen, frames, strict=True):
             boxes, scores, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
             found.append(detections(boxes, scores, labels, frame.shape))
         return found
+
+    def _run(self, inputs: Iterable[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
+        """The network's output for each input, with one call for up to BATCH of like shape in a row."""
+        for _, alike in groupby(inputs, key=np.shape):
+            while batch := list(islice(alike, BATCH)):
+                yield from self._session.run(None, {"images": np.stack(batch)})[0]
 
     def weigh(self, findings: VisualFindings) -> list[Reason]:
         """Each detection that stands for a category, by the table in `taxonomy.NUDENET`."""
@@ -82,7 +89,7 @@ class NudeNet:
 
 
 def letterbox(frame: RGB, resize: Resize) -> npt.NDArray[np.float32]:
-    """(H, W, 3) uint8 -> (3, 320, 320) float32 in 0..1."""
+    """(H, W, 3) uint8 -> (3, h, w) float32 in 0..1, h and w multiples of 32 up to 320."""
     import cv2
 
     height, width = frame.shape[:2]
@@ -93,7 +100,7 @@ def letterbox(frame: RGB, resize: Resize) -> npt.NDArray[np.float32]:
     else:
         scale = SIDE / longest
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        canvas = np.zeros((SIDE, SIDE, 3), np.uint8)
+        canvas = np.zeros((-(-size[1] // STRIDE) * STRIDE, -(-size[0] // STRIDE) * STRIDE, 3), np.uint8)
         canvas[: size[1], : size[0]] = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(canvas.transpose(2, 0, 1), np.float32) / np.float32(255)
 
@@ -101,7 +108,7 @@ def letterbox(frame: RGB, resize: Resize) -> npt.NDArray[np.float32]:
 def candidates(
     output: npt.NDArray[np.float32], shape: tuple[int, ...]
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.intp]]:
-    """One view's network output, (22, 2100), as boxes (N, 4) of x, y, width, height in the view's pixels, unclipped,
+    """One view's network output, (22, anchors), as boxes (N, 4) of x, y, width, height in the view's pixels, unclipped,
     scores (N,) and label indices (N,). `shape` is the view's."""
     labels = output[4:].argmax(0)
     scores = output[4:].max(0)

@@ -36,7 +36,11 @@ LARGE = 24
 SURE = 0.8
 """Recognised with at least this confidence, a large line stands."""
 BATCH = 4
-"""Tiles or lines in one network call."""
+"""Lines in one network call."""
+CALL_PIXELS = 250_000
+"""Pixels of tiles in one network call: more leave the processor's cache, fewer are not worth the call."""
+LINE = 48
+"""Pixels the recogniser wants a line to be high."""
 MAX_LINES = 1_000
 RETRY = (0.4, 0.92)
 """A line recognised with a confidence between these is tried turned around and mirrored, too."""
@@ -91,13 +95,14 @@ class RapidOcr:
         scale = SCALE * min(1.0, FULL_HD / min(height, width)) ** 0.5
         scale = min(1.0, max(scale, TILE / max(height, width)))
         tiled = max(height, width) * scale > TILE
-        lines = self._lines(frame, self._find(frame, scale, gray=tiled))
+        view = _scaled(frame, scale)
+        lines = self._lines(frame, self._find(_grayed(view) if tiled else view, frame.shape))
         if tiled:
             whole = WHOLE / max(height, width)
             # Of the small view: lines too large for a tile, which the tiles see in pieces, and what the tiles missed.
             again = [
                 quad
-                for quad in self._find(frame, whole)
+                for quad in self._find(_scaled(view, WHOLE / max(view.shape)), frame.shape)
                 if _height(quad) >= LARGE / whole or not any(_covers(line.box, _upright(quad)) for line in lines)
             ]
             more = [line for line in self._lines(frame, again) if line.confidence >= SURE]
@@ -111,24 +116,21 @@ class RapidOcr:
                 lines.append(TextLine(text=text, confidence=confidence, box=_upright(quad)))
         return lines
 
-    def _find(self, frame: RGB, scale: float, *, gray: bool = False) -> list[Quad]:
-        """Where text is in the scaled frame, seen tile by tile; the quads are in frame pixels."""
+    def _find(self, view: RGB, shape: tuple[int, ...]) -> list[Quad]:
+        """Where text is in a scaled frame, seen tile by tile; the quads are in pixels of the frame of that shape."""
         import cv2
 
-        height, width = (max(32, round(side * scale / 32) * 32) for side in frame.shape[:2])
-        shrinks = scale < 1
-        scaled = cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        if gray:
-            scaled = cv2.cvtColor(cv2.cvtColor(scaled, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        height, width = view.shape[:2]
         probabilities = np.zeros((height, width), np.float32)
         tiles = [np.s_[top:bottom, left:right] for top, bottom in _tiles(height) for left, right in _tiles(width)]
-        for start in range(0, len(tiles), BATCH):
-            batch = tiles[start : start + BATCH]
+        at_once = max(1, CALL_PIXELS // probabilities[tiles[0]].size)
+        for start in range(0, len(tiles), at_once):
+            batch = tiles[start : start + at_once]
             # The network wants BGR in -1..1.
-            given = cv2.dnn.blobFromImages([scaled[t] for t in batch], 1 / 127.5, mean=(127.5,) * 3, swapRB=True)
+            given = cv2.dnn.blobFromImages([view[t] for t in batch], 1 / 127.5, mean=(127.5,) * 3, swapRB=True)
             for tile, seen in zip(batch, self._detector.run(None, {"x": given})[0], strict=True):
                 np.maximum(probabilities[tile], seen[0], out=probabilities[tile])
-        return quads(probabilities, frame.shape[:2])
+        return quads(probabilities, shape)
 
     def _recognise(self, crops: Sequence[RGB]) -> list[_Read]:
         read = self._recognise_upright(crops)
@@ -144,21 +146,36 @@ class RapidOcr:
         """The text of each line, with one network call for a few of like length."""
         import cv2
 
-        widths = [max(48, round(48 * crop.shape[1] / crop.shape[0])) for crop in crops]
+        widths = [max(LINE, round(LINE * crop.shape[1] / crop.shape[0])) for crop in crops]
         read: list[_Read] = [_Read("", 0.0)] * len(crops)
         waiting = sorted(range(len(crops)), key=widths.__getitem__)
         while waiting:
             longest = 1.25 * widths[waiting[0]] + 32  # what is padded to the longest of a call is work for nothing
             batch = [index for index in waiting[:BATCH] if widths[index] <= longest]
             waiting = waiting[len(batch) :]
-            given = np.zeros((len(batch), 3, 48, widths[batch[-1]]), np.float32)
+            given = np.zeros((len(batch), 3, LINE, widths[batch[-1]]), np.float32)
             for row, index in enumerate(batch):
-                line = cv2.resize(np.ascontiguousarray(crops[index]), (widths[index], 48))
+                line = cv2.resize(np.ascontiguousarray(crops[index]), (widths[index], LINE))
                 given[row, :, :, : widths[index]] = line[:, :, ::-1].transpose(2, 0, 1) / np.float32(127.5) - 1
             (probabilities,) = self._recogniser.run(None, {"x": given})
             for index, line in zip(batch, probabilities, strict=True):
                 read[index] = _greedy(line, self._alphabet)
         return read
+
+
+def _scaled(frame: RGB, scale: float) -> RGB:
+    """The frame as the detector wants it: sides that are multiples of 32."""
+    import cv2
+
+    height, width = (max(32, round(side * scale / 32) * 32) for side in frame.shape[:2])
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return cv2.resize(frame, (width, height), interpolation=how).astype(np.uint8, copy=False)
+
+
+def _grayed(frame: RGB) -> RGB:
+    import cv2
+
+    return cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
 
 
 def _tiles(side: int) -> list[tuple[int, int]]:
@@ -213,8 +230,14 @@ def _height(quad: Quad) -> float:
 
 
 def _crop(frame: RGB, quad: Quad) -> RGB:
-    """The line straightened; one that stands upright is laid down."""
+    """The line straightened; one that stands upright is laid down, and one far higher than the network looks shrunk."""
     import cv2
+
+    if (shrink := _height(quad) // (4 * LINE)) > 1:
+        box = _upright(quad)
+        frame = frame[box.y0 : box.y1 + 1, box.x0 : box.x1 + 1]
+        frame = cv2.resize(frame, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA).astype(np.uint8)
+        quad = (quad - (box.x0, box.y0)).astype(np.float32) / np.float32(shrink)
 
     width = max(1, int(max(np.linalg.norm(quad[0] - quad[1]), np.linalg.norm(quad[2] - quad[3]))))
     height = max(1, int(max(np.linalg.norm(quad[0] - quad[3]), np.linalg.norm(quad[1] - quad[2]))))
