@@ -2,10 +2,10 @@
 
     python benchmarks/embedded_latency.py [--repeats 30] [--out benchmarks/results]
 
-Every figure is wall time from an encoded JPEG in memory, image door included, one picture at a time, after two
-warm-up calls, all systems in turn within each repeat so that a drift of the machine hits them alike, with a pause
-before each. Memory is the peak of a fresh process that looks at one picture. The pictures are generated: a smooth gradient, or
-one with texture and noise ("photo-like"), with no text or six lines of it.
+Every figure is wall time from an encoded JPEG in memory, image door included, one picture at a time, after two warm-up
+calls, all systems in turn within each repeat so that a drift of the machine hits them alike, with a pause before each.
+Memory is the peak of a fresh process that looks at one picture. The pictures are generated: a smooth gradient, or one
+with texture and noise ("photo-like"), with no text or six lines of it.
 """
 
 import argparse
@@ -76,17 +76,17 @@ def systems() -> dict[str, Callable[[bytes, np.ndarray, str], object]]:
 
     from kidsnanny import Pipeline
     from kidsnanny.images import open_picture
-    from kidsnanny.stage1.detector import NudeNet, letterbox
+    from kidsnanny.stage1.detector import Yolo, letterbox
     from kidsnanny.stage2.ocr import RapidOcr
 
     pipeline = Pipeline()
-    eye, ocr = NudeNet(), RapidOcr()
+    eye, ocr = Yolo("nudenet-320n"), RapidOcr()
     their_eye, their_ocr = NudeDetector(), RapidOCR(params={"Global.log_level": "critical"})
     tensor: dict[int, np.ndarray] = {}
 
     def bare(_: bytes, rgb: np.ndarray, __: str) -> object:
-        given = tensor.setdefault(id(rgb), letterbox(rgb, "area")[None])
-        return eye._session.run(None, {"images": given})
+        given = tensor.setdefault(id(rgb), letterbox(rgb, 320)[None])
+        return eye.network(given)()
 
     return {
         "ours: pipeline": lambda data, _, __: pipeline(data),

@@ -15,7 +15,7 @@ from hardware import hardware
 from PIL import Image
 
 from kidsnanny.records import Box, Detection
-from kidsnanny.stage1.detector import NudeNet
+from kidsnanny.stage1.detector import Yolo
 
 
 def crops(count: int, seed: int = 11) -> list[np.ndarray]:
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     target = parser.parse_args().out / f"resize_drift-{hardware()}.json"
-    ours, theirs = NudeNet(), NudeNet(resize="nudenet")
+    ours, theirs = Yolo("nudenet-320n"), Yolo("nudenet-320n", resize="nudenet")
     pairs: list[tuple[Detection, Detection]] = []
     only = {"ours": 0, "nudenet": 0}
     pictures = crops(200)

@@ -1,4 +1,4 @@
-"""The command line: `kidsnanny check`, `kidsnanny doctor` and `kidsnanny train text`."""
+"""The command line: `kidsnanny check`, `doctor`, `export`, `weights` and `kidsnanny train text`."""
 
 import os
 import signal
@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.progress import track
 
 from kidsnanny import __version__
+from kidsnanny.cli_weights import weights_app
 from kidsnanny.errors import ComponentError, KidsnannyError, PolicyError
 from kidsnanny.images import DEFAULT_LIMITS, Source, is_picture
 from kidsnanny.pipeline import Pipeline
 from kidsnanny.policy import BUILT_IN
-from kidsnanny.profiles import PROFILES
+from kidsnanny.profiles import DEFAULT, PROFILES
 from kidsnanny.records import Verdict
 
 
@@ -47,6 +48,7 @@ app = typer.Typer(
 )
 train_app = typer.Typer(no_args_is_help=True, help="Train the small models that kidsnanny ships.")
 app.add_typer(train_app, name="train")
+app.add_typer(weights_app, name="weights")
 stderr = Console(stderr=True, highlight=False)
 stdout = Console(highlight=False, soft_wrap=True)
 
@@ -68,7 +70,10 @@ def check(
     policy: Annotated[
         str, typer.Option(metavar="NAME|FILE", help=f"{', '.join(BUILT_IN)}, or your own TOML file.")
     ] = "preteen",
-    profile: Annotated[str, typer.Option(metavar="NAME", help=f"One of: {', '.join(PROFILES)}.")] = "embedded",
+    profile: Annotated[str, typer.Option(metavar="NAME", help=f"One of: {', '.join(PROFILES)}.")] = DEFAULT,
+    vision_only: Annotated[
+        bool, typer.Option("--vision-only", help="Look at what is in the picture, not at the text in it.")
+    ] = False,
     fail_on: Annotated[
         Literal["review", "unsafe"], typer.Option(help="From which label on a picture counts as flagged.")
     ] = "review",
@@ -94,7 +99,7 @@ def check(
         _fail(Exit.USAGE, "--html-originals says how the report shows pictures; name the report with --html FILE.")
     sources = _collect(paths)
     try:
-        pipeline = Pipeline(profile, policy=policy)
+        pipeline = Pipeline(profile, policy=policy, stage2=None if vision_only else "profile")
         verdicts = track(
             pipeline.stream(sources),
             description="Looking at pictures",
@@ -129,6 +134,28 @@ def doctor() -> None:
         ill += not well
     if ill:
         _fail(Exit.COMPONENT, f"{ill} {'finding needs' if ill == 1 else 'findings need'} mending; each says how.")
+
+
+@app.command("export")
+def export_(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A weight's name, as `kidsnanny weights list` has it.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to; by default onnx/NAME.onnx in kidsnanny's home.")
+    ] = None,
+) -> None:
+    """Write a weight's network as ONNX, so that it runs on a CPU without torch, and faster.
+
+    Needs `pip install 'kidsnanny[vit]'` (or `[yolo]`). The file is compared with torch's answers before it counts.
+
+    Example: kidsnanny weights pull marqo-nsfw-384 && kidsnanny export marqo-nsfw-384
+    """
+    from kidsnanny.export import export
+    from kidsnanny.stage1.network import named
+
+    try:
+        print(export(named(name), out))
+    except KidsnannyError as error:
+        _fail(Exit.COMPONENT, str(error))
 
 
 @train_app.command("text")

@@ -11,14 +11,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from kidsnanny import __version__
-from kidsnanny.errors import ComponentError
+from kidsnanny.errors import ComponentError, NotHereError
 from kidsnanny.images import FORMATS, open_picture
-from kidsnanny.profiles import PROFILES, Profile
+from kidsnanny.profiles import DEFAULT, PROFILES, Profile
 from kidsnanny.stage1 import Screener
 from kidsnanny.stage2 import TextScorer
 from kidsnanny.stage2.ocr import Ocr, prove
-from kidsnanny.taxonomy import CATEGORIES
-from kidsnanny.weights import Card, cards
+from kidsnanny.taxonomy import CATEGORIES, Category
+from kidsnanny.weights import Card, cards, digest
 
 PACKAGES = ("numpy", "pillow", "pydantic", "onnxruntime", "opencv-python-headless", "rapidocr", "nudenet")
 SCAM = "Your parcel is on hold. Click the link and enter your card number and PIN to pay the fee."
@@ -42,6 +42,9 @@ def examine() -> Iterator[Finding]:
         yield _finding(card.name, partial(_weights, card))
     yield _finding("image door", _door)
     for name, profile in PROFILES.items():
+        if name != DEFAULT and (lacks := _lacks(profile)):
+            yield Finding(name, True, f"not ready: {lacks}")
+            continue
         for part, examination in (("stage 1", _eye), ("OCR", _ocr), ("text model", _text), ("looks for", _coverage)):
             yield _finding(f"{name}: {part}", partial(examination, profile))
 
@@ -61,7 +64,13 @@ def _version(package: str) -> str:
 
 
 def _weights(card: Card) -> str:
-    return f"{card.locate()}, sha256 {card.sha256} verified, licence {card.licence}"
+    try:
+        path = card.locate()
+    except NotHereError as error:
+        if not card.hub:
+            raise
+        return f"not needed by the {DEFAULT} profile; {error}"
+    return f"{path}, sha256 {digest(path)} verified, licence {card.licence}"
 
 
 def _door() -> str:
@@ -95,12 +104,24 @@ def drawn_face() -> Image.Image:
     return image.filter(ImageFilter.GaussianBlur(3))
 
 
+def _lacks(profile: Profile) -> str:
+    """What a profile is without on this machine."""
+    lacks = []
+    for build in profile:
+        try:
+            build()
+        except ComponentError as error:
+            lacks.append(str(error))
+    return " ".join(lacks)
+
+
 def _eye(profile: Profile) -> str:
     eye: Screener = profile.stage1()
+    names = " and ".join(eye.models)
     (seen,) = eye.screen([np.asarray(drawn_face())])
     if not any(detection.label.startswith("FACE") for detection in seen):
-        raise ComponentError(f"{eye.name} does not see a drawn face; reinstall the package of its weights.")
-    return f"{eye.name} sees a drawn face"
+        raise ComponentError(f"{names}: no drawn face is seen; reinstall the package of the weights.")
+    return f"a drawn face is seen by {names}"
 
 
 def _ocr(profile: Profile) -> str:
@@ -119,6 +140,7 @@ def _text(profile: Profile) -> str:
 
 
 def _coverage(profile: Profile) -> str:
-    image, text = profile.stage1().categories, profile.stage2().text_model.categories
+    image = frozenset[Category]().union(*profile.stage1().eyes.values())
+    text = profile.stage2().text_model.categories
     missed = [category for category in CATEGORIES if category not in image and category not in text]
     return f"{', '.join(sorted(image))} in pictures; {', '.join(text)} in their text; lacks {', '.join(missed)}"

@@ -10,6 +10,7 @@
     ├── PolicyError                 a policy file is missing, malformed or has unknown keys
     └── ComponentError              a component could not be built
         └── WeightsError            weights are missing, or are not the file their card describes
+            └── NotHereError        they are not on this machine
 
 Each message is one sentence that names the thing, the reason and the mend.
 """
@@ -53,3 +54,7 @@ class ComponentError(KidsnannyError):
 
 class WeightsError(ComponentError):
     """Weights are missing, or are not the file their card describes."""
+
+
+class NotHereError(WeightsError):
+    """Weights are not on this machine."""

@@ -22,7 +22,8 @@ import numpy as np
 from kidsnanny import __version__
 from kidsnanny.errors import InputError
 from kidsnanny.images import DEFAULT_LIMITS, RGB, Frame, Limits, Picture, Source, open_picture
-from kidsnanny.policy import Policy, decide, unreadable_text
+from kidsnanny.policy import Policy, decide, fuse, unreadable_text
+from kidsnanny.profiles import DEFAULT
 from kidsnanny.profiles import profile as named_profile
 from kidsnanny.records import (
     Channel,
@@ -36,7 +37,7 @@ from kidsnanny.records import (
     Verdict,
     VisualFindings,
 )
-from kidsnanny.stage1 import Screener, serialize
+from kidsnanny.stage1 import RANDOM, Screener, serialize
 from kidsnanny.stage2 import Stage2, weigh_text
 from kidsnanny.taxonomy import CATEGORIES, Category
 
@@ -85,7 +86,7 @@ class Pipeline:
 
     def __init__(
         self,
-        profile: str = "embedded",
+        profile: str = DEFAULT,
         *,
         stage1: Screener | None = None,
         stage2: Stage2 | Literal["profile"] | None = "profile",
@@ -221,8 +222,11 @@ class Pipeline:
         reasons: list[Reason] = []
         not_inspected = list(case.not_inspected)
         if findings:
-            channels["image"] = tuple(self.stage1.categories)
+            channels["image"] = tuple(frozenset[Category]().union(*self.stage1.eyes.values()))
             reasons += self.stage1.weigh(findings)
+            if random := [model for model in self.stage1.models if model.endswith(RANDOM)]:
+                guess = f"the weights of {', '.join(random)} are random, so what it says means nothing"
+                not_inspected.append(NotInspected(part="image", reason=guess))
         if self.stage2 and case.read:
             not_inspected += unreadable_text(self.policy, case.lines, case.size[0] * case.size[1])
             lines = tuple(line for line in case.lines if line.confidence >= self.policy.text.noise)
@@ -246,7 +250,7 @@ class Pipeline:
             width=width,
             height=height,
             frames=case.screened,
-            models=(self.stage1.name,),
+            models=self.stage1.models,
             detections=tuple(case.detections),
         )
 
@@ -259,10 +263,10 @@ class Pipeline:
         not_inspected: list[NotInspected],
     ) -> Verdict:
         coverage = {c: by for c in CATEGORIES if (by := tuple(k for k, covered in channels.items() if c in covered))}
-        scores = {category: dict.fromkeys(by, 0.0) for category, by in coverage.items()}
-        for reason in reasons:
-            by_channel = scores[reason.category]
-            by_channel[reason.channel] = max(by_channel[reason.channel], reason.score)
+        scores = {
+            category: {channel: self._score(category, channel, reasons) for channel in by}
+            for category, by in coverage.items()
+        }
         decision = decide(self.policy, scores, not_inspected)
         rules = self.policy.categories
         flagged = (reason for reason in reasons if reason.score >= rules[reason.category].review)
@@ -287,8 +291,15 @@ class Pipeline:
             ),
         )
 
+    def _score(self, category: Category, channel: Channel, reasons: Sequence[Reason]) -> float:
+        mine = [reason for reason in reasons if reason.category == category and reason.channel == channel]
+        if channel == "image":
+            looked = [kind for kind, categories in self.stage1.eyes.items() if category in categories]
+            return fuse(self.policy, looked, mine)
+        return max((reason.score for reason in mine), default=0.0)
+
     def _models(self) -> dict[str, str]:
-        models = {"stage1": self.stage1.name}
+        models = {"stage1": "+".join(self.stage1.models)}
         if self.stage2:
             models |= {"ocr": self.stage2.ocr.name, "text_model": self.stage2.text_model.name}
         return models

@@ -2,8 +2,9 @@
 
 import hashlib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -13,8 +14,10 @@ from kidsnanny.records import (
     Action,
     CategoryScore,
     Channel,
+    EyeKind,
     Label,
     NotInspected,
+    Reason,
     Record,
     TextLine,
     Thresholds,
@@ -49,6 +52,13 @@ class TextFloors(Record):
     """Unread lines matter when together they cover at least this share of the frame: a blurred street sign does not."""
 
 
+class ImageRules(Record):
+    """How the kinds of eye of Stage 1 become one score per category."""
+
+    fusion: Literal["max", "mean", "min"]
+    """Of the kinds that look for the category: `max` believes whoever is alarmed, `min` asks that all are."""
+
+
 class Policy(Record):
     """Who the picture is for, and what is too much for them.
 
@@ -60,6 +70,7 @@ class Policy(Record):
     ages: str
     on_failure: Literal["review", "unsafe"]
     """The label of a picture that could not be looked at in full, if nothing worse was found. There is no `allow`."""
+    image: ImageRules
     text: TextFloors
     categories: dict[Category, Rule]
 
@@ -144,6 +155,24 @@ def decide(
         label = max(label, policy.on_failure, key=_SEVERITY.index)
         actions.append("block" if policy.on_failure == "unsafe" else "warn")
     return Decision(label=label, action=max(actions, key=_URGENCY.index), detail=detail)
+
+
+def fuse(policy: Policy, looked: Collection[EyeKind], reasons: Sequence[Reason]) -> float:
+    """Stage 1's score for one category.
+
+    Args:
+        policy: says which of `max`, `mean` and `min` is taken.
+        looked: the kinds of eye that look for the category; one that found nothing says 0.
+        reasons: theirs, of that category. Of one kind the loudest counts, in whichever frame and model.
+    """
+    loudest = [max((r.score for r in reasons if r.source == kind), default=0.0) for kind in looked]
+    match policy.image.fusion:
+        case "max":
+            return max(loudest)
+        case "min":
+            return min(loudest)
+        case "mean":
+            return fmean(loudest)
 
 
 def unreadable_text(policy: Policy, lines: Sequence[TextLine], frame_area: int) -> list[NotInspected]:

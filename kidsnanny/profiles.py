@@ -16,9 +16,17 @@ class Profile(NamedTuple):
 
 
 def _nudenet() -> Screener:
-    from kidsnanny.stage1.detector import NudeNet
+    from kidsnanny.stage1.detector import Yolo
 
-    return NudeNet()
+    return Yolo("nudenet-320n", device="cpu")
+
+
+def _vit_and_yolo() -> Screener:
+    from kidsnanny.stage1.classifier import Classifier
+    from kidsnanny.stage1.detector import Yolo
+    from kidsnanny.stage1.visual import Visual
+
+    return Visual(Classifier("marqo-nsfw-384"), Yolo("nudenet-320n"))
 
 
 def _embedded_stage2() -> Stage2:
@@ -29,9 +37,20 @@ def _embedded_stage2() -> Stage2:
     return Stage2(RapidOcr(), TextModel.load(cards()["kidsnanny-text"].locate().parent))
 
 
+def _judged_stage2() -> Stage2:
+    raise ComponentError(
+        "standard: the judge of its Stage 2 is not part of this version; say `stage2=None` (or --vision-only), or give "
+        "a Stage2 of your own."
+    )
+
+
 PROFILES: dict[str, Profile] = {
     "embedded": Profile(_nudenet, _embedded_stage2),
+    "standard": Profile(_vit_and_yolo, _judged_stage2),
 }
+
+
+DEFAULT = "embedded"
 
 
 def profile(name: str) -> Profile:

@@ -13,6 +13,7 @@ from kidsnanny.taxonomy import CATEGORIES, Category
 Label = Literal["safe", "review", "unsafe"]
 Action = Literal["show", "warn", "block", "support"]
 Channel = Literal["image", "text", "judge"]
+EyeKind = Literal["classifier", "detector"]
 
 
 class Box(NamedTuple):
@@ -36,12 +37,15 @@ class Record(BaseModel):
 
 
 class Detection(Record):
-    """One thing a detector saw."""
+    """One thing a model saw: a detector in a box, a classifier in the frame as a whole."""
 
     label: str
     score: float = Field(ge=0, le=1)
-    box: Box
+    box: Box | None = None
+    """None: the whole frame."""
     frame: int = Field(default=0, ge=0)
+    model: str = ""
+    """The name of the card of the model that said so."""
 
 
 class VisualFindings(Record):
@@ -91,8 +95,8 @@ class Reason(Record):
 
     category: Category
     channel: Channel
-    source: str
-    """Who says so: `detector`, `classifier`, `text`, `judge`."""
+    source: EyeKind | Literal["text", "judge"]
+    """Who says so."""
     score: float = Field(ge=0, le=1)
     what: str
     """The detector's label or the line of text."""
@@ -102,6 +106,8 @@ class Reason(Record):
     def __str__(self) -> str:
         what = self.what if len(self.what) <= 80 else self.what[:79] + "…"
         saw = f"the text {what!r}" if self.channel == "text" else what.lower().replace("_", " ")
+        if self.source == "classifier":
+            saw = f"the whole picture ({saw})"
         frame = f" in frame {self.frame}" if self.frame else ""
         return f"{self.category.replace('_', ' ')} {self.score:.2f} from {saw}{frame}"
 

@@ -213,7 +213,7 @@ def _scores(verdict: Verdict) -> str:
 def _details(verdict: Verdict) -> str:
     lines = "".join(f"<li>{_untrusted(x.text)} {_aside(x.confidence, x.frame)}</li>" for x in verdict.text)
     seen = verdict.findings.detections if verdict.findings else ()
-    things = "".join(f"<li>{_words(x.label.lower())} {_aside(x.score, x.frame)}</li>" for x in seen)
+    things = "".join(f"<li>{_words(x.label.lower())} {_aside(x.score, x.frame, x.model)}</li>" for x in seen)
     made = verdict.provenance
     rows = {
         "policy": made.policy,
@@ -226,13 +226,14 @@ def _details(verdict: Verdict) -> str:
     terms = "".join(f"<dt>{_words(key)}</dt><dd>{_untrusted(value)}</dd>" for key, value in rows.items())
     return (
         (_fold(f"Text read in it ({_plural(len(verdict.text), 'line')})", f"<ol>{lines}</ol>") if lines else "")
-        + (_fold(f"What the detector saw ({len(seen)})", f"<ul>{things}</ul>") if things else "")
+        + (_fold(f"What the models saw ({len(seen)})", f"<ul>{things}</ul>") if things else "")
         + _fold("What this rests on", f"<dl>{terms}</dl>")
     )
 
 
-def _aside(score: float, frame: int) -> str:
-    return f'<span class="quiet">{score:.2f}{f", frame {frame}" if frame else ""}</span>'
+def _aside(score: float, frame: int, model: str = "") -> str:
+    who, where = f", {_untrusted(model)}" if model else "", f", frame {frame}" if frame else ""
+    return f'<span class="quiet">{score:.2f}{where}{who}</span>'
 
 
 def _fold(summary: str, content: str) -> str:
@@ -299,7 +300,7 @@ def _data_uri(image: Image.Image, kind: str) -> str:
 def _boxes(verdict: Verdict, frame: Frame) -> Iterator[str]:
     """What was seen and read in the frame, then the reasons on top, one label for all that share a box."""
     for seen in verdict.findings.detections if verdict.findings else ():
-        if seen.frame == frame.index:
+        if seen.box and seen.frame == frame.index:
             yield _box("image", seen.box, f"{_words(seen.label.lower())} {seen.score:.2f}")
     for line in verdict.text:
         if line.frame == frame.index:

@@ -1,7 +1,7 @@
 """Generated pictures and scripted engines. Nothing is downloaded."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kidsnanny import Pipeline, Stage2
 from kidsnanny.images import RGB
-from kidsnanny.records import Box, Detection, Reason, TextLine, VisualFindings
+from kidsnanny.records import Box, Detection, EyeKind, Reason, TextLine, VisualFindings
 from kidsnanny.taxonomy import Category
 
 ROOT = Path(__file__).parent.parent
@@ -41,8 +41,8 @@ def gradient(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
 class ScriptedEye:
     """A Stage 1 that reports nudity with the score that the red of the top-left pixel spells, in 255ths."""
 
-    name = "scripted-eye@1"
-    categories: frozenset[Category] = frozenset({"nudity"})
+    models = ("scripted-eye@1",)
+    eyes: Mapping[EyeKind, frozenset[Category]] = {"detector": frozenset({"nudity"})}
     reentrant = True
 
     def screen(self, frames: Sequence[RGB]) -> list[tuple[Detection, ...]]:
@@ -92,6 +92,14 @@ class ScriptedTextModel:
 def scripted(*lines: str, **ocr: object) -> Pipeline:
     """A pipeline of scripted engines."""
     return Pipeline(stage1=ScriptedEye(), stage2=Stage2(ScriptedOcr(*lines, **ocr), ScriptedTextModel()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whoever runs the tests may have cards and pins of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KIDSNANNY_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
 
 
 @pytest.fixture(scope="session")

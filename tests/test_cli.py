@@ -130,7 +130,7 @@ def test_a_file_name_that_is_not_utf8_survives(album: Path) -> None:
 
 
 def test_the_readers_pipeline_is_what_the_command_line_uses() -> None:
-    assert Pipeline().stage1.name == "scripted-eye@1"
+    assert Pipeline().stage1.models == ("scripted-eye@1",)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
@@ -157,14 +157,21 @@ def test_doctor_proves_every_component_and_says_what_is_lacking(monkeypatch: pyt
     monkeypatch.undo()  # the real profile
     result = runner.invoke(app, ["doctor"])
     assert result.exit_code == 0
-    for said in ("sees a drawn face", "reads HELLO 123", "tells a scam", "lacks gore, illegal", "AGPL-3.0", "verified"):
+    for said in (
+        "a drawn face is seen by nudenet-320n@",
+        "reads HELLO 123",
+        "tells a scam",
+        "lacks gore, illegal",
+        "AGPL-3.0",
+        "verified",
+    ):
         assert said in result.stdout
 
 
 @pytest.mark.parametrize(
     ("part", "sick", "says"),
     [
-        ("stage1", lambda: ScriptedEye(), "does not see a drawn face"),
+        ("stage1", lambda: ScriptedEye(), "no drawn face is seen"),
         ("stage2", lambda: Stage2(ScriptedOcr(), ScriptedTextModel()), "where 'HELLO 123' is written"),
         ("stage2", lambda: Stage2(ScriptedOcr("HELLO 123"), ScriptedTextModel()), "does not tell a scam"),
     ],

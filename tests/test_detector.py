@@ -10,10 +10,11 @@ from nudenet import NudeDetector
 from PIL import Image
 
 from kidsnanny.records import Box, Detection, VisualFindings
-from kidsnanny.stage1 import onnx_session
-from kidsnanny.stage1.detector import MAX_IOU, MIN_SCORE, SIDE, NudeNet, candidates, detections, letterbox
-from kidsnanny.taxonomy import CATEGORIES, NUDENET
+from kidsnanny.stage1.detector import MAX_IOU, MIN_SCORE, Yolo, candidates, detections, letterbox
 from kidsnanny.weights import cards
+
+NUDENET = cards()["nudenet-320n"].labels
+SIDE = 320
 
 
 def varied() -> Iterator[np.ndarray]:
@@ -31,12 +32,12 @@ def varied() -> Iterator[np.ndarray]:
         yield np.asarray(gradient(900, 40 + 100 * seed, seed))
 
 
-def their_boxes(eye: NudeNet, frame: np.ndarray) -> list[tuple[str, float, list[float]]]:
+def their_boxes(eye: Yolo, frame: np.ndarray) -> list[tuple[str, float, list[float]]]:
     """Our network output through nudenet's own clipping: it moves a box that starts outside, and keeps its size."""
     import cv2
 
-    (output,) = eye._session.run(None, {"images": letterbox(frame, "nudenet")[None]})[0]
-    boxes, scores, labels = candidates(output, frame.shape[:2])
+    (output,) = eye.network(letterbox(frame, SIDE, "nudenet")[None])()
+    boxes, scores, labels = candidates(output, max(frame.shape[:2]) / SIDE)
     height, width = frame.shape[:2]
     clipped = []
     for x, y, w, h in boxes:
@@ -47,7 +48,7 @@ def their_boxes(eye: NudeNet, frame: np.ndarray) -> list[tuple[str, float, list[
 
 
 def test_parity_with_the_nudenet_package() -> None:
-    ours, theirs = NudeNet(resize="nudenet"), NudeDetector()
+    ours, theirs = Yolo("nudenet-320n", resize="nudenet"), NudeDetector()
     found = moved = 0
     for frame in varied():
         # nudenet calls its input BGR and swaps it, then swaps again: an RGB array arrives as RGB
@@ -75,7 +76,7 @@ def test_parity_with_the_nudenet_package() -> None:
 
 
 def test_a_batch_gives_what_single_pictures_give() -> None:
-    eye = NudeNet()
+    eye = Yolo("nudenet-320n")
     frames = list(varied())[:12]
     for together, frame in zip(eye.screen(frames), frames, strict=True):
         (alone,) = eye.screen([frame])
@@ -89,7 +90,7 @@ def test_a_figure_on_a_twentieth_of_a_4k_picture_is_found() -> None:
     """An astronaut on 5 % of a 4K screenshot, in nine places: squeezed to 320 she is lost, in tiles she is found."""
     side = round((0.05 * 3840 * 2160) ** 0.5)
     figure = Image.fromarray(skimage.data.astronaut()).resize((side, side))
-    eye = NudeNet()
+    eye = Yolo("nudenet-320n")
     found = squeezed = 0
     for column in range(3):
         for row in range(3):
@@ -112,8 +113,8 @@ def test_the_products_resize_averages_every_pixel() -> None:
     """A pattern between the samples of a bilinear resize is seen by ours and missed by nudenet's."""
     frame = np.zeros((3200, 3200, 3), np.uint8)
     frame[::10] = 255  # one row in ten is white: the mean is a tenth
-    assert abs(float(letterbox(frame, "area").mean()) - 0.1) < 0.01
-    assert abs(float(letterbox(frame, "nudenet").mean()) - 0.1) > 0.05
+    assert abs(float(letterbox(frame, SIDE).mean()) - 0.1) < 0.01
+    assert abs(float(letterbox(frame, SIDE, "nudenet").mean()) - 0.1) > 0.05
 
 
 @pytest.mark.parametrize(
@@ -128,34 +129,36 @@ def test_the_products_resize_averages_every_pixel() -> None:
 )
 def test_any_shape_fits_the_network(shape: tuple[int, int], given: tuple[int, int]) -> None:
     frame = np.full((*shape, 3), 128, np.uint8)
-    assert letterbox(frame, "area").shape == (3, *given)
-    assert letterbox(frame, "nudenet").shape == (3, SIDE, SIDE)
-    NudeNet().screen([frame])
+    assert letterbox(frame, SIDE).shape == (3, *given)
+    assert letterbox(frame, SIDE, "nudenet").shape == (3, SIDE, SIDE)
+    Yolo("nudenet-320n").screen([frame])
 
 
 def test_boxes_are_clipped_and_empty_ones_dropped() -> None:
     output = np.zeros((22, 2100), np.float32)
     output[:4, 0], output[4, 0] = (0, 0, 100, 100), 0.9  # centre in the corner: three quarters are outside
     output[:4, 1], output[6, 1] = (-50, -50, 20, 20), 0.9  # all of it is outside
-    (seen,) = detections(*candidates(output, (320, 320)), (320, 320))
+    boxes, scores, labels = candidates(output, 1.0)
+    (seen,) = detections(boxes, scores, [list(NUDENET)[n] for n in labels], (320, 320))
     assert seen.box == Box(0, 0, 50, 50)
 
 
 def test_the_table_covers_the_networks_labels() -> None:
-    session = onnx_session(cards()["nudenet-320n"].locate())
-    (output,) = session.run(None, {"images": np.zeros((1, 3, SIDE, SIDE), np.float32)})
+    output = Yolo("nudenet-320n").network(np.zeros((1, 3, SIDE, SIDE), np.float32))()
     assert output.shape == (1, 4 + len(NUDENET), 2100)
-    assert all(mapped is None or (mapped[0] in CATEGORIES and 0 < mapped[1] <= 1) for mapped in NUDENET.values())
 
 
 @pytest.mark.parametrize("part", ["FEMALE_BREAST", "BUTTOCKS", "FEMALE_GENITALIA", "ANUS"])
 def test_exposed_parts_weigh_at_least_twice_what_covered_ones_do(part: str) -> None:
-    assert NUDENET[f"{part}_EXPOSED"][1] >= 2 * NUDENET[f"{part}_COVERED"][1]
+    assert NUDENET[f"{part}_EXPOSED"]["nudity"] >= 2 * NUDENET[f"{part}_COVERED"]["nudity"]
 
 
 @pytest.mark.parametrize("label", ["FACE_FEMALE", "FACE_MALE", "FEET_EXPOSED", "FEET_COVERED", "ARMPITS_EXPOSED"])
 def test_faces_feet_and_armpits_are_no_reason(label: str) -> None:
     seen = VisualFindings(
-        width=9, height=9, frames=1, detections=(Detection(label=label, score=1, box=Box(0, 0, 9, 9)),)
+        width=9,
+        height=9,
+        frames=1,
+        detections=(Detection(label=label, score=1, box=Box(0, 0, 9, 9), model="nudenet-320n"),),
     )
-    assert NudeNet().weigh(seen) == []
+    assert Yolo("nudenet-320n").weigh(seen) == []

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kidsnanny.errors import PolicyError
-from kidsnanny.policy import BUILT_IN, Policy, decide, unreadable_text
-from kidsnanny.records import Box, NotInspected, TextLine
+from kidsnanny.policy import BUILT_IN, ImageRules, Policy, decide, fuse, unreadable_text
+from kidsnanny.records import Box, NotInspected, Reason, TextLine
 from kidsnanny.taxonomy import CATEGORIES
 
 PRETEEN = Policy.load("preteen")
@@ -142,3 +142,38 @@ def test_a_bad_file_is_refused_with_the_reason(tmp_path: Path, text: str, says: 
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(PolicyError, match="no such policy"):
         Policy.load("toddler")
+
+
+# what each kind of eye says of one category (None: it does not look for it) -> the score by each rule
+FUSION = [
+    ((0.8,), None, {"max": 0.8, "mean": 0.8, "min": 0.8}),
+    (None, (0.3,), {"max": 0.3, "mean": 0.3, "min": 0.3}),
+    ((0.8,), (0.4,), {"max": 0.8, "mean": 0.6, "min": 0.4}),
+    ((0.8,), (), {"max": 0.8, "mean": 0.4, "min": 0.0}),  # it looked and found nothing
+    ((0.1, 0.9, 0.2), (0.3, 0.7), {"max": 0.9, "mean": 0.8, "min": 0.7}),  # the loudest of each kind
+    ((), (), {"max": 0.0, "mean": 0.0, "min": 0.0}),
+]
+
+
+@pytest.mark.parametrize(("classifier", "detector", "scores"), FUSION)
+def test_stage_1s_score_is_fused_by_the_policys_rule(
+    classifier: tuple[float, ...] | None, detector: tuple[float, ...] | None, scores: dict[str, float]
+) -> None:
+    said = {
+        kind: found for kind, found in {"classifier": classifier, "detector": detector}.items() if found is not None
+    }
+    reasons = [
+        Reason(category="nudity", channel="image", source=kind, score=score, what="x")
+        for kind, found in said.items()
+        for score in found
+    ]
+    for rule, score in scores.items():
+        policy = PRETEEN.model_copy(update={"image": ImageRules(fusion=rule)})
+        assert fuse(policy, said, reasons) == pytest.approx(score)
+
+
+def test_the_rule_is_the_users_to_choose(tmp_path: Path) -> None:
+    file = tmp_path / "careful.toml"
+    file.write_text('name = "careful"\nbase = "child"\n[image]\nfusion = "min"\n')
+    assert Policy.load(file).image.fusion == "min"
+    assert {Policy.load(name).image.fusion for name in BUILT_IN} == {"max"}

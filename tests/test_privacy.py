@@ -64,7 +64,7 @@ def test_a_check_writes_logs_and_sends_nothing(tmp_path: Path) -> None:
 
 def test_onnx_runtime_does_not_report_home(tmp_path: Path) -> None:
     """Its builds do unless told otherwise, and keep a device id under the home directory."""
-    code = "from kidsnanny.stage1.detector import NudeNet; NudeNet()"
+    code = 'from kidsnanny.stage1.detector import Yolo; Yolo("nudenet-320n")'
     home = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
     subprocess.run([sys.executable, "-c", code], env=home, check=True)
     assert list(tmp_path.iterdir()) == []

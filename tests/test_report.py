@@ -116,7 +116,7 @@ def full_of(text: str) -> tuple[Source, Verdict]:
     verdict = scripted("hello")(source)
     box = Box(1, 2, 30, 20)
     reasons = [
-        Reason(category="hate", channel=channel, source="x", score=0.9, what=text, box=Box(1, 2, 30, right))
+        Reason(category="hate", channel=channel, source="detector", score=0.9, what=text, box=Box(1, 2, 30, right))
         for channel, right in (("text", 20), ("image", 21))
     ]
     seen = VisualFindings(width=64, height=48, frames=1, detections=(Detection(label=text, score=0.5, box=box),))
@@ -224,7 +224,7 @@ def test_text_of_an_earlier_frame_is_blotted_out_as_well(tmp_path: Path) -> None
     ImageDraw.Draw(text).rectangle((16, 16, 32, 32), fill="black")
     source = encoded(Image.new("RGB", (64, 64), "white"), "GIF", save_all=True, append_images=[text])
     verdict = told([TextLine(text="x", confidence=1, box=Box(0, 0, 64, 64))], source)
-    late = Reason(category="nudity", channel="image", source="x", score=1, what="X", frame=1)
+    late = Reason(category="nudity", channel="image", source="detector", score=1, what="X", frame=1)
     (thumbnail,) = written(tmp_path, (source, verdict.model_copy(update={"reasons": (late,)}))).thumbnails
     assert thumbnail.getextrema() == ((255, 255),) * 3
 
@@ -288,7 +288,7 @@ def test_boxes_are_in_frame_pixels_and_reasons_share_a_label(tmp_path: Path) -> 
     source = encoded(gradient(1000, 500))
     box, right = Box(10, 200, 300, 240), Box(700, 0, 1000, 500)
     where = [("hate", box), ("scam", box), ("self_harm", right)]
-    reasons = [Reason(category=c, channel="text", source="x", score=0.9, what="w", box=b) for c, b in where]
+    reasons = [Reason(category=c, channel="text", source="detector", score=0.9, what="w", box=b) for c, b in where]
     verdict = told([], source).model_copy(update={"reasons": tuple(reasons)})
     report = written(tmp_path, (source, verdict))
     assert report.all("svg")[0]["viewbox"] == "0 0 1000 500"
@@ -316,7 +316,7 @@ def test_what_was_not_done_is_said(tmp_path: Path) -> None:
 
 def test_many_reasons_are_folded_away(tmp_path: Path) -> None:
     source = encoded(gradient())
-    reason = Reason(category="hate", channel="text", source="x", score=0.9, what="w")
+    reason = Reason(category="hate", channel="text", source="detector", score=0.9, what="w")
     verdict = told([], source).model_copy(update={"reasons": (reason,) * (REASONS + 3)})
     report = written(tmp_path, (source, verdict))
     assert "3 more" in report.text

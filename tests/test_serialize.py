@@ -4,15 +4,19 @@ from hypothesis import strategies as st
 
 from kidsnanny.records import Box, Detection, VisualFindings
 from kidsnanny.stage1.serialize import MAX_CHARACTERS, parse, render
-from kidsnanny.taxonomy import NUDENET
+from kidsnanny.weights import cards
 
 sides = st.integers(0, 20_000)
-detection = st.builds(
-    Detection,
-    label=st.sampled_from(sorted(NUDENET)),
-    score=st.integers(0, 100).map(lambda percent: percent / 100),
-    box=st.builds(Box, sides, sides, sides, sides),
-    frame=st.integers(0, 299),
+models = st.sampled_from(["nudenet-320n", "marqo-nsfw-384"])
+detection = models.flatmap(
+    lambda model: st.builds(
+        Detection,
+        label=st.sampled_from(sorted(cards()[model].labels)),
+        score=st.integers(0, 100).map(lambda percent: percent / 100),
+        box=st.none() | st.builds(Box, sides, sides, sides, sides),
+        frame=st.integers(0, 299),
+        model=st.sampled_from([model, ""]),
+    )
 )
 findings = st.builds(
     VisualFindings,
@@ -29,16 +33,20 @@ def test_golden() -> None:
         width=1280,
         height=720,
         frames=12,
-        models=("nudenet-320n@c15d8273adad",),
+        models=("marqo-nsfw-384@0123456789ab", "nudenet-320n@c15d8273adad"),
         detections=(
-            Detection(label="FACE_FEMALE", score=0.912, box=Box(80, 10, 150, 90)),
-            Detection(label="BUTTOCKS_EXPOSED", score=0.5, box=Box(12, 40, 220, 310), frame=11),
+            Detection(label="FACE_FEMALE", score=0.912, box=Box(80, 10, 150, 90), model="nudenet-320n"),
+            Detection(label="BUTTOCKS_EXPOSED", score=0.5, box=Box(12, 40, 220, 310), frame=11, model="nudenet-320n"),
+            Detection(label="SFW", score=0.2, model="marqo-nsfw-384"),
+            Detection(label="NSFW", score=0.8, model="marqo-nsfw-384"),
         ),
     )
     assert render(seen) == (
-        "picture 1280x720, 12 frames screened by nudenet-320n@c15d8273adad:\n"
-        "- BUTTOCKS_EXPOSED 0.50 at 12,40,220,310 in frame 11\n"
-        "- FACE_FEMALE 0.91 at 80,10,150,90"
+        "picture 1280x720, 12 frames screened by marqo-nsfw-384@0123456789ab+nudenet-320n@c15d8273adad:\n"
+        "- NSFW 0.80 overall by marqo-nsfw-384\n"
+        "- BUTTOCKS_EXPOSED 0.50 at 12,40,220,310 in frame 11 by nudenet-320n\n"
+        "- FACE_FEMALE 0.91 at 80,10,150,90 by nudenet-320n\n"
+        "- SFW 0.20 overall by marqo-nsfw-384"
     )
 
 
@@ -68,8 +76,9 @@ def test_order_of_detections_does_not_matter(seen: VisualFindings, random: objec
 
 
 def test_a_crowd_of_faces_cannot_push_a_finding_out() -> None:
-    faces = [Detection(label="FACE_MALE", score=0.99, box=Box(n, 0, n + 10, 10)) for n in range(200)]
-    weak = Detection(label="FEMALE_BREAST_EXPOSED", score=0.3, box=Box(0, 0, 5, 5))
+    by = {"model": "nudenet-320n"}
+    faces = [Detection(label="FACE_MALE", score=0.99, box=Box(n, 0, n + 10, 10), **by) for n in range(200)]
+    weak = Detection(label="FEMALE_BREAST_EXPOSED", score=0.3, box=Box(0, 0, 5, 5), **by)
     text = render(VisualFindings(width=9, height=9, frames=1, models=("m",), detections=(*faces, weak)))
     assert len(text) <= MAX_CHARACTERS
     assert "FEMALE_BREAST_EXPOSED 0.30" in text

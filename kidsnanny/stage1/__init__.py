@@ -1,16 +1,21 @@
 """Stage 1 looks at pixels and writes down what it saw."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from kidsnanny.errors import WeightsError
 from kidsnanny.images import RGB
-from kidsnanny.records import Detection, Reason, VisualFindings
+from kidsnanny.records import Detection, EyeKind, Reason, VisualFindings
 from kidsnanny.taxonomy import Category
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+Started = Callable[[], list[tuple[Detection, ...]]]
+"""Waits for what each frame holds."""
+RANDOM = "#random"
+"""The end of a model's name when its weights are random: what it says means nothing, and nothing it saw is `safe`."""
 
 
 class Screener(Protocol):
@@ -20,10 +25,10 @@ class Screener(Protocol):
     *worth*, which is a table anybody can read and change.
     """
 
-    name: str
-    """Model and revision, as it stands in `Verdict.provenance`."""
-    categories: frozenset[Category]
-    """What it has an eye for."""
+    models: tuple[str, ...]
+    """Each model and its revision, as they stand in `Verdict.provenance`."""
+    eyes: Mapping[EyeKind, frozenset[Category]]
+    """Kind of model -> what it has an eye for."""
     reentrant: bool
     """Whether several threads may call it at once; if not, the pipeline holds a lock around it."""
 

@@ -1,128 +1,178 @@
-"""NudeNet 320n (YOLOv8n, 18 body parts) through ONNX Runtime, with our own pre- and post-processing.
+"""YOLO detectors of the v8 and v11 kind, with our own pre- and post-processing around whichever network runs them.
 
-The picture is scaled to 320 px on its longer side and put in the top-left corner of a black rectangle whose sides are
-multiples of the network's stride: a wide picture costs what it shows, not the square around it. The output per picture
-is (4 + 18, anchors), 2100 of them for a square: box centre, width and height in network pixels, then a score per label.
+A picture is scaled to the card's `input` on its longer side and put in the top-left corner of a black rectangle whose
+sides are multiples of the network's stride: a wide picture costs what it shows, not the square around it. The output
+per picture is (4 + labels, anchors): box centre, width and height in network pixels, then a score per label.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from kidsnanny.errors import ComponentError
 from kidsnanny.images import RGB
-from kidsnanny.records import Box, Detection, Reason, VisualFindings
-from kidsnanny.stage1 import onnx_session
-from kidsnanny.taxonomy import NUDENET, Category
-from kidsnanny.weights import cards
+from kidsnanny.records import Box, Detection, EyeKind, Reason, VisualFindings
+from kidsnanny.stage1 import Started
+from kidsnanny.stage1.network import Device, Network, Output, named, network
+from kidsnanny.taxonomy import Category
+from kidsnanny.weights import Card
 
-SIDE = 320
 STRIDE = 32
-LARGE = 1_600
-"""A frame with a longer side is also looked at in tiles: squeezed to 320, a figure on 5 % of it is a smudge."""
-TILE = 1_280
+TILE = 4
+"""Times `input`, the side of a tile. A frame with a longer side than five times `input` is also looked at in tiles:
+squeezed to 320, a figure on 5 % of it is a smudge."""
 BATCH = 8
 MIN_SCORE = 0.25
 MAX_IOU = 0.45
-LABELS = tuple(NUDENET)
 Resize = Literal["area", "nudenet"]
 
 
-class NudeNet:
-    """The embedded profile's eye: nudity, and nothing else.
+class Yolo:
+    """A detector by its card: NudeNet's, or any YOLO the user has weights for.
 
     Args:
+        card: a card or its name.
         resize: `area` averages every pixel into the smaller picture (no aliasing, so nothing can be hidden between
             samples); `nudenet` repeats the nudenet package's bilinear sampling and its square, for parity tests and
             baselines.
+        device: see `network`. On CUDA every frame is brought to the whole square, so that one graph serves all.
+        runs: another network than the card's own.
 
     Raises:
-        WeightsError: the nudenet package is missing, or its weights are not those of the card.
+        WeightsError: the weights are missing, are not those of the card, or do not fit its architecture.
+        ComponentError: a package or the device is missing, or the network is no YOLO of that kind.
     """
 
-    categories: frozenset[Category] = frozenset(mapped[0] for mapped in NUDENET.values() if mapped)
     reentrant = True
 
-    def __init__(self, resize: Resize = "area") -> None:
-        card = cards()["nudenet-320n"]
-        self.name = f"{card.name}@{card.sha256[:12]}"
-        self._session = onnx_session(card.locate())
+    def __init__(
+        self, card: Card | str, resize: Resize = "area", *, device: Device = "auto", runs: Network | None = None
+    ) -> None:
+        self.card = named(card)
+        self.network = runs or network(self.card, device)
+        self.models: tuple[str, ...] = (self.network.name,)
+        worth = [weights for weights in self.card.labels.values() if weights]
+        self.eyes: Mapping[EyeKind, frozenset[Category]] = {"detector": frozenset().union(*worth)}
+        self._side = self.card.input or STRIDE
+        self._labels = tuple(label.replace(" ", "_") for label in self.card.labels)
+        self._worth = dict(zip(self._labels, self.card.labels.values(), strict=True))
         self._resize = resize
+        (output,) = self.network(np.zeros((1, 3, self._side, self._side), np.float32))()
+        if output.ndim != 2 or len(output) != 4 + len(self._labels):
+            raise ComponentError(
+                f"{self.card.name}: its network gives {output.shape} where a YOLO v8 or v11 gives "
+                f"({4 + len(self._labels)}, anchors); mend the card's labels, or export it without end-to-end NMS."
+            )
 
     def screen(self, frames: Sequence[RGB]) -> list[tuple[Detection, ...]]:
         """Detections of each (H, W, 3) uint8 RGB frame, strongest first, with boxes in that frame's pixels."""
-        views = [(n, *view) for n, frame in enumerate(frames) for view in _views(frame, self._resize == "area")]
+        return self.start(frames)()
+
+    def start(self, frames: Sequence[Any]) -> Started:
+        """Start looking at frames (on CUDA: such tensors); the function it returns waits for `screen`'s list."""
+        views = [
+            (n, *view) for n, frame in enumerate(frames) for view in _views(frame, self._side, self._resize == "area")
+        ]
+        letterboxed = _letterbox_tensor if self.network.device == "cuda" else letterbox
+        inputs = (letterboxed(pixels, self._side, self._resize) for *_, pixels in views)
+        started = [(self.network(_stack(batch)), len(batch)) for batch in _alike(inputs)]
+        return lambda: self._found(frames, views, started)
+
+    def _found(
+        self, frames: Sequence[Any], views: Sequence[tuple[int, int, int, Any]], started: Sequence[tuple[Output, int]]
+    ) -> list[tuple[Detection, ...]]:
         seen: list[list[tuple[Any, ...]]] = [[] for _ in frames]
-        inputs = (letterbox(pixels, self._resize) for *_, pixels in views)
-        for (n, left, top, pixels), output in zip(views, self._run(inputs), strict=True):
-            boxes, scores, labels = candidates(output, pixels.shape)
+        outputs = (output for wait, count in started for output in wait()[:count])
+        for (n, left, top, pixels), output in zip(views, outputs, strict=True):
+            boxes, scores, labels = candidates(output, max(pixels.shape[:2]) / self._side)
             seen[n].append((boxes + np.array([left, top, 0, 0], np.float32), scores, labels))
         found = []
         for parts, frame in zip(seen, frames, strict=True):
             boxes, scores, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-            found.append(detections(boxes, scores, labels, frame.shape))
+            kept = detections(boxes, scores, [self._labels[index] for index in labels], frame.shape)
+            found.append(tuple(seen.model_copy(update={"model": self.card.name}) for seen in kept))
         return found
 
-    def _run(self, inputs: Iterable[npt.NDArray[np.float32]]) -> Iterator[npt.NDArray[np.float32]]:
-        """The network's output for each input, with one call for up to BATCH of like shape in a row."""
-        for _, alike in groupby(inputs, key=np.shape):
-            while batch := list(islice(alike, BATCH)):
-                yield from self._session.run(None, {"images": np.stack(batch)})[0]
-
     def weigh(self, findings: VisualFindings) -> list[Reason]:
-        """Each detection that stands for a category, by the table in `taxonomy.NUDENET`."""
+        """Each detection that stands for a category: its score times the weight in the card's `labels`."""
         return [
             Reason(
-                category=mapped[0],
+                category=category,
                 channel="image",
                 source="detector",
-                score=mapped[1] * seen.score,
+                score=weight * seen.score,
                 what=seen.label,
                 frame=seen.frame,
                 box=seen.box,
             )
             for seen in findings.detections
-            if (mapped := NUDENET[seen.label])
+            if seen.model == self.card.name
+            for category, weight in self._worth[seen.label].items()
         ]
 
 
-def letterbox(frame: RGB, resize: Resize) -> npt.NDArray[np.float32]:
-    """(H, W, 3) uint8 -> (3, h, w) float32 in 0..1, h and w multiples of 32 up to 320."""
+def _alike(inputs: Iterable[Any]) -> Iterator[list[Any]]:
+    """Up to BATCH inputs of like shape in a row."""
+    for _, alike in groupby(inputs, key=lambda pixels: tuple(pixels.shape)):
+        while batch := list(islice(alike, BATCH)):
+            yield batch
+
+
+def _stack(batch: Sequence[Any]) -> Any:
+    if isinstance(batch[0], np.ndarray):
+        return np.stack(batch)
+    import torch
+
+    return torch.stack(list(batch))
+
+
+def letterbox(frame: RGB, side: int, resize: Resize = "area") -> npt.NDArray[np.float32]:
+    """(H, W, 3) uint8 -> (3, h, w) float32 in 0..1, h and w multiples of the stride up to `side`."""
     import cv2
 
     height, width = frame.shape[:2]
     longest = max(height, width)
     if resize == "nudenet":  # pads first, then samples the padded square
         square = cv2.copyMakeBorder(frame, 0, longest - height, 0, longest - width, cv2.BORDER_CONSTANT)
-        canvas = cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+        canvas = cv2.resize(square, (side, side), interpolation=cv2.INTER_LINEAR)
     else:
-        scale = SIDE / longest
-        size = max(1, round(width * scale)), max(1, round(height * scale))
+        size = max(1, round(width * side / longest)), max(1, round(height * side / longest))
         canvas = np.zeros((-(-size[1] // STRIDE) * STRIDE, -(-size[0] // STRIDE) * STRIDE, 3), np.uint8)
         canvas[: size[1], : size[0]] = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(canvas.transpose(2, 0, 1), np.float32) / np.float32(255)
 
 
+def _letterbox_tensor(frame: Any, side: int, _: Resize) -> Any:
+    """The same on the tensor's device, in the whole square and with torch's antialiased bilinear resize."""
+    import torch
+    from torch.nn import functional
+
+    height, width = frame.shape[:2]
+    longest = max(height, width)
+    size = max(1, round(height * side / longest)), max(1, round(width * side / longest))
+    pixels = torch.as_tensor(frame).permute(2, 0, 1)[None].float()
+    small = functional.interpolate(pixels, size, mode="bilinear", antialias=True)
+    return functional.pad(small, (0, side - size[1], 0, side - size[0]))[0] / 255
+
+
 def candidates(
-    output: npt.NDArray[np.float32], shape: tuple[int, ...]
+    output: npt.NDArray[np.float32], scale: float
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.intp]]:
-    """One view's network output, (22, anchors), as boxes (N, 4) of x, y, width, height in the view's pixels, unclipped,
-    scores (N,) and label indices (N,). `shape` is the view's."""
+    """One view's network output, (4 + labels, anchors), as boxes (N, 4) of x, y, width, height in the view's pixels,
+    unclipped, scores (N,) and label indices (N,). `scale` is view pixels per network pixel."""
     labels = output[4:].argmax(0)
     scores = output[4:].max(0)
     keep = scores >= MIN_SCORE
-    centre_x, centre_y, width, height = output[:4, keep] * (max(shape[:2]) / SIDE)
+    centre_x, centre_y, width, height = output[:4, keep] * scale
     boxes = np.stack([centre_x - width / 2, centre_y - height / 2, width, height], axis=1)
     return boxes, scores[keep], labels[keep]
 
 
 def detections(
-    boxes: npt.NDArray[np.float32],
-    scores: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.intp],
-    shape: tuple[int, ...],
+    boxes: npt.NDArray[np.float32], scores: npt.NDArray[np.float32], labels: Sequence[str], shape: tuple[int, ...]
 ) -> tuple[Detection, ...]:
     """Candidates in frame pixels as detections: overlaps removed across labels, clipped to the frame."""
     import cv2
@@ -136,21 +186,22 @@ def detections(
         y0, y1 = np.clip([y, y + h], 0, height).round().astype(int).tolist()
         box = Box(x0, y0, x1, y1)
         if box.area:
-            found.append(Detection(label=LABELS[labels[index]], score=min(1.0, float(scores[index])), box=box))
+            found.append(Detection(label=labels[index], score=min(1.0, float(scores[index])), box=box))
     return tuple(found)
 
 
-def _views(frame: RGB, tiled: bool) -> list[tuple[int, int, RGB]]:
+def _views(frame: Any, side: int, tiled: bool) -> list[tuple[int, int, Any]]:
     """Left, top and pixels of what the network looks at: the whole frame and, if it is large, tiles of it."""
     height, width = frame.shape[:2]
     views = [(0, 0, frame)]
-    if tiled and max(height, width) > LARGE:
-        for top in _starts(height):
-            views += [(left, top, frame[top : top + TILE, left : left + TILE]) for left in _starts(width)]
+    if tiled and max(height, width) > (TILE + 1) * side:
+        tile = TILE * side
+        for top in _starts(height, tile):
+            views += [(left, top, frame[top : top + tile, left : left + tile]) for left in _starts(width, tile)]
     return views
 
 
-def _starts(side: int) -> list[int]:
+def _starts(side: int, tile: int) -> list[int]:
     """Where tiles that overlap by a quarter or more begin, so that they cover `side`."""
-    count = 1 + max(0, -(-(side - TILE) // (TILE * 3 // 4)))
-    return [round(start) for start in np.linspace(0, max(0, side - TILE), count).tolist()]
+    count = 1 + max(0, -(-(side - tile) // (tile * 3 // 4)))
+    return [round(start) for start in np.linspace(0, max(0, side - tile), count).tolist()]

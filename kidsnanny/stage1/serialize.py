@@ -4,23 +4,27 @@ Grammar (one row a line, at most 1,200 characters in all):
 
     findings  = picture { LF detection } [ LF cut ]
     picture   = "picture " WIDTH "x" HEIGHT ", " FRAMES " frame" [ "s" ] " screened by " MODELS ":" [ " nothing found" ]
-    detection = "- " LABEL " " SCORE " at " X0 "," Y0 "," X1 "," Y1 [ " in frame " FRAME ]
+    detection = "- " LABEL " " SCORE ( " at " box | " overall" ) [ " in frame " FRAME ] [ " by " MODEL ]
+    box       = X0 "," Y0 "," X1 "," Y1
     cut       = "- " COUNT " more not listed"
 
-SCORE has two decimals, boxes are whole pixels, MODELS is separated by "+". The row order is fixed: what weighs most
-comes first, so that no crowd of faces can push a finding out of the text.
+SCORE has two decimals, boxes are whole pixels, `overall` is a classifier's word on the frame as a whole, MODELS is
+separated by "+" and has each one's revision, which MODEL leaves out. The row order is fixed: what weighs most comes
+first, so that no crowd of faces can push a finding out of the text.
 """
 
 import re
 from typing import NamedTuple
 
 from kidsnanny.records import Box, Detection, VisualFindings
-from kidsnanny.taxonomy import NUDENET
+from kidsnanny.weights import cards
 
 MAX_CHARACTERS = 1_200
 
 _PICTURE = re.compile(r"picture (\d+)x(\d+), (\d+) frames? screened by (\S+):( nothing found)?")
-_DETECTION = re.compile(r"- (\S+) ([01]\.\d\d) at (-?\d+),(-?\d+),(-?\d+),(-?\d+)(?: in frame (\d+))?")
+_DETECTION = re.compile(
+    r"- (\S+) ([01]\.\d\d) (?:at (-?\d+),(-?\d+),(-?\d+),(-?\d+)|overall)(?: in frame (\d+))?(?: by (\S+))?"
+)
 _CUT = re.compile(r"- (\d+) more not listed")
 
 
@@ -38,7 +42,7 @@ def render(findings: VisualFindings) -> str:
     rows = [f"picture {findings.width}x{findings.height}, {findings.frames} {plural} screened by {models}:"]
     if not findings.detections:
         return rows[0] + " nothing found"
-    seen = sorted(findings.detections, key=lambda d: (-_weight(d), -d.score, d.label, d.frame, d.box))
+    seen = sorted(findings.detections, key=lambda d: (-_weight(d), -d.score, d.label, d.frame, d.model, d.box or ()))
     room = MAX_CHARACTERS - len(rows[0]) - len(f"\n- {len(seen)} more not listed")
     for index, detection in enumerate(seen):
         row = _row(detection)
@@ -65,9 +69,15 @@ def parse(text: str) -> Parsed:
     omitted = 0
     for row in rows:
         if found := _DETECTION.fullmatch(row):
-            box = Box(*map(int, found.group(3, 4, 5, 6)))
-            seen = Detection(label=found[1], score=float(found[2]), box=box, frame=int(found[7] or 0))
-            detections.append(seen)
+            detections.append(
+                Detection(
+                    label=found[1],
+                    score=float(found[2]),
+                    box=Box(*map(int, found.group(3, 4, 5, 6))) if found[3] else None,
+                    frame=int(found[7] or 0),
+                    model=found[8] or "",
+                )
+            )
         elif cut := _CUT.fullmatch(row):
             omitted = int(cut[1])
         else:
@@ -77,10 +87,11 @@ def parse(text: str) -> Parsed:
 
 
 def _row(seen: Detection) -> str:
+    where = f"at {','.join(map(str, seen.box))}" if seen.box else "overall"
     frame = f" in frame {seen.frame}" if seen.frame else ""
-    return f"- {seen.label} {seen.score:.2f} at {','.join(map(str, seen.box))}{frame}"
+    return f"- {seen.label} {seen.score:.2f} {where}{frame}{f' by {seen.model}' if seen.model else ''}"
 
 
 def _weight(seen: Detection) -> float:
-    mapped = NUDENET.get(seen.label)
-    return mapped[1] * seen.score if mapped else 0.0
+    card = cards().get(seen.model)
+    return seen.score * max((card.labels.get(seen.label, {}) if card else {}).values(), default=0.0)

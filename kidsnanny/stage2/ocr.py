@@ -80,7 +80,7 @@ class RapidOcr:
 
     def __init__(self) -> None:
         detector, recogniser = cards()["ppocrv6-small-det"], cards()["ppocrv6-small-rec"]
-        self.name = f"{recogniser.name}@{recogniser.sha256[:12]}"
+        self.name = f"{recogniser.name}@{(recogniser.sha256 or '')[:12]}"
         self._detector = onnx_session(detector.locate())
         self._recogniser = onnx_session(recogniser.locate())
         characters = self._recogniser.get_modelmeta().custom_metadata_map["character"].splitlines()
