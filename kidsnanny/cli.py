@@ -241,7 +241,9 @@ def _report(verdicts: Iterable[Verdict], *, as_json: bool, as_jsonl: bool, fail_
     if as_json:
         print("[", end="")
     for count, verdict in enumerate(verdicts):
-        flagged |= bool(verdict.reasons) and (verdict.label == "unsafe" or fail_on == "review")
+        flagged |= any(reason.lowered is None for reason in verdict.reasons) and (
+            verdict.label == "unsafe" or fail_on == "review"
+        )
         missed |= bool(verdict.not_inspected)
         if as_json:
             print("," * bool(count), verdict.model_dump_json(), sep="\n", end="")

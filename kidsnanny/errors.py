@@ -7,6 +7,7 @@
     │   ├── UnsupportedFormatError  not one of the picture formats on the allow-list
     │   ├── PictureTooLargeError    more bytes, pixels or a longer side than the limits allow
     │   └── CorruptPictureError     the header is fine, the rest does not decode
+    ├── JudgeError                  the judge is down or gives no answer that counts (in a verdict: `not_inspected`)
     ├── PolicyError                 a policy file is missing, malformed or has unknown keys
     └── ComponentError              a component could not be built
         └── WeightsError            weights are missing, or are not the file their card describes
@@ -42,6 +43,10 @@ class PictureTooLargeError(InputError):
 
 class CorruptPictureError(InputError):
     """The picture does not decode."""
+
+
+class JudgeError(KidsnannyError):
+    """The judge is down, or gave no answer that counts as one."""
 
 
 class PolicyError(KidsnannyError):

@@ -63,7 +63,7 @@ def save_random(card: Card, path: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     module = build(card)
     if card.role == "classifier":
-        torch.nn.init.normal_([weight for weight in module.parameters() if weight.ndim == 2][-1])
+        torch.nn.init.normal_([weight for weight in module.parameters() if weight.ndim == 2][-1], std=0.2)
     state = {key: value.contiguous().clone() for key, value in module.state_dict().items()}
     save_file(state, path, {"format": "pt", "kidsnanny": "random"})
     return path

@@ -1,18 +1,18 @@
 """A picture in, a verdict out.
 
     picture ─ images ─┬─ stage1: detections ──── serialize ─┐
-                      └─ stage2.ocr: lines of text ─────────┴─ Evidence ─ text model ─┐
-                              detections ─ weigh ─────────────────────────────────────┴─ policy.decide ─ Verdict
+                      └─ stage2.ocr: lines of text ─────────┴─ Evidence ─┬─ text model ─┐
+                                                                         └─ judge ──────┤
+                              detections ─ weigh ───────────────────────────────────────┴─ policy.decide ─ Verdict
 
 Nothing here raises because of a picture: what cannot be looked at is in the verdict's `not_inspected`, and such a
 verdict is never `safe`.
 """
 
-import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal, Self, overload
@@ -20,49 +20,31 @@ from typing import Any, Literal, Self, overload
 import numpy as np
 
 from kidsnanny import __version__
-from kidsnanny.errors import InputError
-from kidsnanny.images import DEFAULT_LIMITS, RGB, Frame, Limits, Picture, Source, open_picture
-from kidsnanny.policy import Policy, decide, fuse, unreadable_text
+from kidsnanny.case import Case, Weighed, batches, changed, failed, timed, timed_frames
+from kidsnanny.errors import InputError, JudgeError
+from kidsnanny.images import DEFAULT_LIMITS, Frame, Limits, Source, open_picture
+from kidsnanny.policy import Policy, decide, fuse, judge_wanted, unreadable_text
 from kidsnanny.profiles import DEFAULT
 from kidsnanny.profiles import profile as named_profile
 from kidsnanny.records import (
     Channel,
-    Detection,
     Evidence,
     NotInspected,
     Provenance,
     Reason,
-    TextLine,
     Thresholds,
     Verdict,
     VisualFindings,
 )
 from kidsnanny.stage1 import RANDOM, Screener, serialize
-from kidsnanny.stage2 import Stage2, weigh_text
+from kidsnanny.stage2 import Stage2, TextScorer, weigh_text
+from kidsnanny.stage2.ocr import Ocr
+from kidsnanny.stage2.prompt import Question
+from kidsnanny.stage2.untrusted import clean, suspicion
 from kidsnanny.taxonomy import CATEGORIES, Category
 
-BATCH_FRAMES = 8
-BATCH_PIXELS = 16_000_000
-
-
-@dataclass(slots=True, eq=False)
-class _Case:
-    """One picture on its way through the pipeline."""
-
-    name: str
-    picture: Picture | None = None
-    size: tuple[int, int] = (0, 0)
-    screened: int = 0
-    read: int = 0
-    last_read: dict[int, RGB] = field(default_factory=dict)
-    detections: list[Detection] = field(default_factory=list)
-    lines: list[TextLine] = field(default_factory=list)
-    not_inspected: list[NotInspected] = field(default_factory=list)
-    timings: dict[str, float] = field(default_factory=dict)
-    pending: int = 0
-    decoded: bool = False
-    verdict: Verdict | None = None
-    """Known from the cache."""
+WAITING = 64
+"""Pictures that may wait for the judge, or for the one before them, while the next are looked at."""
 
 
 class Pipeline:
@@ -102,7 +84,11 @@ class Pipeline:
         self._cache: OrderedDict[str, Verdict] = OrderedDict()
         self._cache_size = cache
         self._cache_lock = Lock()
-        engines = [self.stage1, *(self.stage2 or ())]
+        engines: list[Screener | Ocr | TextScorer] = [self.stage1]
+        if self.stage2:
+            engines += [self.stage2.ocr, self.stage2.text_model]
+        self._judge = self.stage2.judge if self.stage2 else None
+        self._judging = ThreadPoolExecutor(self._judge.in_flight, "judge") if self._judge else None
         self._locks = {id(engine): nullcontext() if engine.reentrant else Lock() for engine in engines}
 
     @overload
@@ -131,30 +117,36 @@ class Pipeline:
         return await asyncio.to_thread(self.__call__, source)
 
     def stream(self, sources: Iterable[Source]) -> Iterator[Verdict]:
-        """Verdicts one after the other, in the order of `sources`, holding only a batch of frames in memory."""
-        cases: deque[_Case] = deque()
-        for batch in _batches(self._decode(sources, cases)):
+        """Verdicts one after the other, in the order of `sources`, holding only a batch of frames in memory. While the
+        judge thinks about some pictures, the next ones are looked at."""
+        cases: deque[Case] = deque()
+        waiting: deque[Future[Verdict]] = deque()
+        for batch in batches(self._decode(sources, cases)):
             self._screen(batch)
             for case, frame in batch:
                 self._read(case, frame)
                 case.pending -= 1
             while cases and cases[0].decoded and not cases[0].pending:
-                yield self._judge(cases.popleft())
-        yield from (self._judge(case) for case in cases)
+                waiting.append(self._conclude(cases.popleft()))
+            while waiting and (waiting[0].done() or len(waiting) > WAITING):
+                yield waiting.popleft().result()
+        waiting += (self._conclude(case) for case in cases)
+        while waiting:
+            yield waiting.popleft().result()
 
-    def _decode(self, sources: Iterable[Source], cases: deque[_Case]) -> Iterator[tuple[_Case, Frame]]:
+    def _decode(self, sources: Iterable[Source], cases: deque[Case]) -> Iterator[tuple[Case, Frame]]:
         for source in sources:
-            case = _Case(name=str(source) if isinstance(source, str | Path) else type(source).__name__)
+            case = Case(name=str(source) if isinstance(source, str | Path) else type(source).__name__)
             cases.append(case)
             try:
-                with _timed([case], "decode"):
+                with timed([case], "decode"):
                     case.picture = open_picture(source, self._limits)
                 case.name = case.picture.name
                 if known := self._recall(case):
                     case.verdict = known
                     case.decoded = True
                     continue
-                for frame in _timed_frames(case, case.picture):
+                for frame in timed_frames(case, case.picture):
                     height, width = frame.rgb.shape[:2]
                     case.size = max(case.size, (width, height), key=lambda size: size[0] * size[1])
                     case.pending += 1
@@ -165,9 +157,9 @@ class Pipeline:
                 case.not_inspected.append(NotInspected(part="picture", reason=reason))
             case.decoded = True
 
-    def _screen(self, batch: Sequence[tuple[_Case, Frame]]) -> None:
+    def _screen(self, batch: Sequence[tuple[Case, Frame]]) -> None:
         try:
-            with self._exclusive(self.stage1), _timed([case for case, _ in batch], "stage1"):
+            with self._exclusive(self.stage1), timed([case for case, _ in batch], "stage1"):
                 seen = self.stage1.screen([frame.rgb for _, frame in batch])
                 answered = list(zip(batch, seen, strict=True))
         except Exception as error:
@@ -176,28 +168,28 @@ class Pipeline:
                     self._screen([one])
                 return
             ((case, frame),) = batch
-            case.not_inspected.append(_failed("image", error, frame.index))
+            case.not_inspected.append(failed("image", error, frame.index))
             return
         for (case, frame), detections in answered:
             case.screened += 1
             case.detections += [found.model_copy(update={"frame": frame.index}) for found in detections]
 
-    def _read(self, case: _Case, frame: Frame) -> None:
-        if self.stage2 is None or not _changed(case.last_read.get(frame.view), frame.rgb):
+    def _read(self, case: Case, frame: Frame) -> None:
+        if self.stage2 is None or not changed(case.last_read.get(frame.view), frame.rgb):
             return
         case.last_read[frame.view] = frame.rgb
-        with self._exclusive(self.stage2.ocr), _timed([case], "ocr"):
+        with self._exclusive(self.stage2.ocr), timed([case], "ocr"):
             try:
                 lines = self.stage2.ocr.read(frame.rgb)
             except Exception as error:
-                case.not_inspected.append(_failed("text", error, frame.index))
+                case.not_inspected.append(failed("text", error, frame.index))
                 return
         case.read += 1
         known = {(line.frame, line.text) for line in case.lines}  # the second view of a transparent frame repeats most
         new = [line.model_copy(update={"frame": frame.index}) for line in lines]
         case.lines += [line for line in new if (frame.index, line.text) not in known]
 
-    def _recall(self, case: _Case) -> Verdict | None:
+    def _recall(self, case: Case) -> Verdict | None:
         """The verdict on the same bytes, under this picture's name, if it is kept."""
         with self._cache_lock:
             if not case.picture or not (known := self._cache.get(case.picture.sha256)):
@@ -214,35 +206,79 @@ class Pipeline:
                     self._cache.popitem(last=False)
         return verdict
 
-    def _judge(self, case: _Case) -> Verdict:
+    def _conclude(self, case: Case) -> Future[Verdict]:
+        """The verdict, now or when the judge has spoken."""
+        case.last_read.clear()
+        known: Future[Verdict] = Future()
         if case.verdict:
-            return case.verdict
-        findings = self._findings(case)
-        channels: dict[Channel, tuple[Category, ...]] = {}
-        reasons: list[Reason] = []
-        not_inspected = list(case.not_inspected)
-        if findings:
-            channels["image"] = tuple(frozenset[Category]().union(*self.stage1.eyes.values()))
-            reasons += self.stage1.weigh(findings)
+            known.set_result(case.verdict)
+            return known
+        weighed = self._weigh(case)
+        if self._judging:
+            return self._judging.submit(self._deliberate, case, weighed)
+        known.set_result(self._keep(self._verdict(case, weighed)))
+        return known
+
+    def _weigh(self, case: Case) -> Weighed:
+        """What Stage 1 and the text model make of it."""
+        weighed = Weighed(self._findings(case), list(case.not_inspected))
+        if weighed.findings:
+            weighed.channels["image"] = tuple(frozenset[Category]().union(*self.stage1.eyes.values()))
+            weighed.reasons += self.stage1.weigh(weighed.findings)
+            weighed.findings_text = serialize.render(weighed.findings)
             if random := [model for model in self.stage1.models if model.endswith(RANDOM)]:
                 guess = f"the weights of {', '.join(random)} are random, so what it says means nothing"
-                not_inspected.append(NotInspected(part="image", reason=guess))
+                weighed.not_inspected.append(NotInspected(part="image", reason=guess))
         if self.stage2 and case.read:
-            not_inspected += unreadable_text(self.policy, case.lines, case.size[0] * case.size[1])
-            lines = tuple(line for line in case.lines if line.confidence >= self.policy.text.noise)
-            evidence = Evidence(findings_text=serialize.render(findings) if findings else "", lines=lines)
-            with self._exclusive(self.stage2.text_model), _timed([case], "text"):
+            weighed.not_inspected += unreadable_text(self.policy, case.lines, case.size[0] * case.size[1])
+            weighed.lines = tuple(line for line in case.lines if line.confidence >= self.policy.text.noise)
+            evidence = Evidence(findings_text=weighed.findings_text, lines=weighed.lines)
+            with self._exclusive(self.stage2.text_model), timed([case], "text"):
                 try:
-                    weighed = weigh_text(self.stage2.text_model, evidence)
+                    found = weigh_text(self.stage2.text_model, evidence)
                 except Exception as error:
-                    not_inspected.append(_failed("text", error, None))
+                    weighed.not_inspected.append(failed("text", error, None))
                 else:
-                    channels["text"] = self.stage2.text_model.categories
-                    reasons += weighed.reasons
-                    not_inspected += weighed.not_inspected
-        return self._keep(self._verdict(case, findings, channels, reasons, not_inspected))
+                    weighed.channels["text"] = self.stage2.text_model.categories
+                    weighed.reasons += found.reasons
+                    weighed.not_inspected += found.not_inspected
+        return weighed
 
-    def _findings(self, case: _Case) -> VisualFindings | None:
+    def _deliberate(self, case: Case, weighed: Weighed) -> Verdict:
+        """The verdict after the judge was asked, if the policy wants it asked; in a thread of its own."""
+        judge, scores = self._judge, self._scores(weighed)
+        assert judge
+        if not (scores and judge_wanted(self.policy, scores, has_text=bool(weighed.lines))):
+            return self._keep(self._verdict(case, weighed))
+        text = clean(line.text for line in weighed.lines)
+        question = Question(self.policy.ages, weighed.findings_text, text)
+        if self.policy.judge.authority == "asymmetric" and (why := suspicion(line.text for line in weighed.lines)):
+            weighed.may_lower = False
+            weighed.not_inspected.append(NotInspected(part="judge", reason=f"the text holds {why}, meant for a model"))
+        if text.cut:
+            weighed.may_lower = False
+            weighed.not_inspected.append(NotInspected(part="judge", reason=text.cut))
+        with timed([case], "judge"):
+            try:
+                opinion = judge.ask(question)
+            except Exception as error:
+                reason = str(error) if isinstance(error, JudgeError) else f"{type(error).__name__}: {error}"
+                weighed.not_inspected.append(NotInspected(part="judge", reason=reason))
+                return self._verdict(case, weighed)
+        weighed.channels["judge"] = tuple(opinion.scores)
+        weighed.reasons += (
+            Reason(category=category, channel="judge", source="judge", score=score, what="the judge")
+            for category, score in opinion.scores.items()
+        )
+        verdict = self._verdict(case, weighed)
+        flagged = [c for c, score in verdict.scores.items() if score >= self.policy.categories[c].review]
+        if flagged and judge.explains:
+            with timed([case], "explanation"), suppress(JudgeError):  # a sentence less; the verdict stands
+                weighed.explanation = judge.explain(question, flagged).sentence
+                verdict = self._verdict(case, weighed)
+        return self._keep(verdict)
+
+    def _findings(self, case: Case) -> VisualFindings | None:
         if not case.screened:
             return None
         width, height = case.size
@@ -254,39 +290,42 @@ class Pipeline:
             detections=tuple(case.detections),
         )
 
-    def _verdict(
-        self,
-        case: _Case,
-        findings: VisualFindings | None,
-        channels: dict[Channel, tuple[Category, ...]],
-        reasons: list[Reason],
-        not_inspected: list[NotInspected],
-    ) -> Verdict:
-        coverage = {c: by for c in CATEGORIES if (by := tuple(k for k, covered in channels.items() if c in covered))}
-        scores = {
-            category: {channel: self._score(category, channel, reasons) for channel in by}
-            for category, by in coverage.items()
+    def _scores(self, weighed: Weighed) -> dict[Category, dict[Channel, float]]:
+        """Category -> channel -> score, for every channel that looked for the category."""
+        looked = {c: [by for by, covered in weighed.channels.items() if c in covered] for c in CATEGORIES}
+        return {
+            c: {by: self._score(c, by, weighed.reasons) for by in channels}
+            for c, channels in looked.items()
+            if channels
         }
-        decision = decide(self.policy, scores, not_inspected)
+
+    def _verdict(self, case: Case, weighed: Weighed) -> Verdict:
+        scores = self._scores(weighed)
+        decision = decide(self.policy, scores, weighed.not_inspected, may_lower=weighed.may_lower)
         rules = self.policy.categories
-        flagged = (reason for reason in reasons if reason.score >= rules[reason.category].review)
+        flagged = [
+            reason
+            for reason in weighed.reasons
+            if min(reason.score, decision.detail[reason.category].final) >= rules[reason.category].review
+        ]
         return Verdict(
             source=case.name,
             label=decision.label,
             action=decision.action,
             scores={category: score.final for category, score in decision.detail.items()},
             detail=decision.detail,
-            reasons=tuple(sorted(flagged, key=lambda reason: -reason.score)),
-            findings=findings,
+            reasons=(*sorted(flagged, key=lambda reason: -reason.score), *decision.lowered),
+            explanation=weighed.explanation,
+            findings=weighed.findings,
             text=tuple(case.lines),
-            not_inspected=tuple(not_inspected),
-            coverage=coverage,
+            not_inspected=tuple(weighed.not_inspected),
+            coverage={category: tuple(by) for category, by in scores.items()},
             timings={stage: round(ms, 3) for stage, ms in case.timings.items()},
             provenance=Provenance(
                 kidsnanny=__version__,
                 policy=self.policy.version,
                 models=self._models(),
-                thresholds={c: Thresholds(review=rules[c].review, block=rules[c].block) for c in coverage},
+                thresholds={c: Thresholds(review=rules[c].review, block=rules[c].block) for c in scores},
                 sha256=case.picture.sha256 if case.picture else None,
             ),
         )
@@ -302,55 +341,8 @@ class Pipeline:
         models = {"stage1": "+".join(self.stage1.models)}
         if self.stage2:
             models |= {"ocr": self.stage2.ocr.name, "text_model": self.stage2.text_model.name}
+            models |= {"judge": self._judge.name} if self._judge else {}
         return models
 
     def _exclusive(self, engine: object) -> AbstractContextManager[object]:
         return self._locks[id(engine)]
-
-
-@contextmanager
-def _timed(cases: Sequence[_Case], stage: str) -> Iterator[None]:
-    """Book the time of the block, in equal shares, on the cases (one may stand in there several times)."""
-    start = time.perf_counter()
-    try:
-        yield
-    finally:
-        share = (time.perf_counter() - start) * 1e3 / len(cases)
-        for case in cases:
-            case.timings[stage] = case.timings.get(stage, 0.0) + share
-
-
-def _timed_frames(case: _Case, picture: Picture) -> Iterator[Frame]:
-    frames = picture.frames()
-    while True:
-        with _timed([case], "decode"):
-            frame = next(frames, None)
-        if frame is None:
-            return
-        yield frame
-
-
-def _failed(part: Literal["image", "text"], error: Exception, frame: int | None) -> NotInspected:
-    return NotInspected(part=part, reason=f"the component failed ({type(error).__name__}: {error})", frame=frame)
-
-
-def _batches(frames: Iterable[tuple[_Case, Frame]]) -> Iterator[list[tuple[_Case, Frame]]]:
-    """Consecutive frames, a few at a time, bounded in number and pixels."""
-    batch: list[tuple[_Case, Frame]] = []
-    pixels = 0
-    for case, frame in frames:
-        batch.append((case, frame))
-        pixels += frame.rgb.shape[0] * frame.rgb.shape[1]
-        if len(batch) == BATCH_FRAMES or pixels >= BATCH_PIXELS:
-            yield batch
-            batch, pixels = [], 0
-    if batch:
-        yield batch
-
-
-def _changed(before: RGB | None, now: RGB) -> bool:
-    """Whether anything that could be a letter changed: eight pixels or more, by an eighth of the range or more."""
-    if before is None or before.shape != now.shape:
-        return True
-    difference = np.maximum(before, now) - np.minimum(before, now)
-    return int(np.count_nonzero(difference.max(axis=2) >= 32)) >= 8

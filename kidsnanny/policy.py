@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -52,11 +52,29 @@ class TextFloors(Record):
     """Unread lines matter when together they cover at least this share of the frame: a blurred street sign does not."""
 
 
+Band = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
+
+
 class ImageRules(Record):
     """How the kinds of eye of Stage 1 become one score per category."""
 
     fusion: Literal["max", "mean", "min"]
     """Of the kinds that look for the category: `max` believes whoever is alarmed, `min` asks that all are."""
+
+
+class JudgeRules(Record):
+    """When the judge is asked, and what its word is worth."""
+
+    authority: Literal["asymmetric", "judge"]
+    """`asymmetric`: it may raise any score, and lower one only inside the grey bands below; never when the text looks
+    like it was written for a model. `judge`, for research: its score is the score, as in the paper."""
+    escalation: Literal["always", "auto", "never"]
+    """`auto`: when there is text, or when a score is in its grey band."""
+    image_grey: Band
+    """From, below: Stage 1's scores that the judge may lower."""
+    text_grey: Band
+    """The text model's scores that the judge may lower. Empty by default: whoever writes text that the text model finds
+    harmful can also write what makes a judge call it harmless."""
 
 
 class Policy(Record):
@@ -72,6 +90,7 @@ class Policy(Record):
     """The label of a picture that could not be looked at in full, if nothing worse was found. There is no `allow`."""
     image: ImageRules
     text: TextFloors
+    judge: JudgeRules
     categories: dict[Category, Rule]
 
     @model_validator(mode="after")
@@ -113,19 +132,24 @@ class Decision(Record):
     label: Label
     action: Action
     detail: dict[Category, CategoryScore]
+    lowered: tuple[Reason, ...] = ()
+    """Each score that the judge brought down."""
 
 
 def decide(
     policy: Policy,
     scores: Mapping[Category, Mapping[Channel, float]],
     not_inspected: Sequence[NotInspected] = (),
+    *,
+    may_lower: bool = True,
 ) -> Decision:
-    """The decision table. Any channel may raise a category; nothing lowers one.
+    """The decision table. Any channel may raise a category; only the judge lowers one, as `policy.judge` allows.
 
     Args:
         policy: thresholds and actions.
         scores: category -> channel -> score in 0..1, for every category and channel that looked; 0 is "found nothing".
         not_inspected: what could not be looked at. One entry is enough for the picture not to be `safe`.
+        may_lower: whether the judge saw all there is to see, and nothing that was written for it.
 
     Returns:
         The label is that of the worst category, or `policy.on_failure` if something (or everything: no scores) was not
@@ -134,9 +158,17 @@ def decide(
     label: Label = "safe"
     actions: list[Action] = ["show"]
     detail: dict[Category, CategoryScore] = {}
+    lowered: list[Reason] = []
     for category, by_channel in scores.items():
-        decided_by = max(by_channel, key=lambda channel: by_channel[channel])
-        final = by_channel[decided_by]
+        heard = _heard(policy.judge, by_channel, may_lower=may_lower)
+        decided_by = max(heard, key=lambda channel: heard[channel])
+        final = heard[decided_by]
+        for channel in ("image", "text"):
+            before = by_channel.get(channel, 0.0)
+            if before > final:
+                seen = "in the picture" if channel == "image" else "in its text"
+                by = Reason(category=category, channel="judge", source="judge", score=final, what=seen, lowered=before)
+                lowered.append(by)
         detail[category] = CategoryScore(
             image=by_channel.get("image"),
             text=by_channel.get("text"),
@@ -154,7 +186,33 @@ def decide(
     if not_inspected or not scores:
         label = max(label, policy.on_failure, key=_SEVERITY.index)
         actions.append("block" if policy.on_failure == "unsafe" else "warn")
-    return Decision(label=label, action=max(actions, key=_URGENCY.index), detail=detail)
+    return Decision(label=label, action=max(actions, key=_URGENCY.index), detail=detail, lowered=tuple(lowered))
+
+
+def _heard(rules: JudgeRules, by_channel: Mapping[Channel, float], *, may_lower: bool) -> dict[Channel, float]:
+    """The scores that count, after the judge has lowered what it may."""
+    heard = dict(by_channel)
+    if (judge := heard.get("judge")) is None:
+        return heard
+    if rules.authority == "judge":
+        return {"judge": judge}
+    bands: dict[Channel, Band] = {"image": rules.image_grey, "text": rules.text_grey}
+    for channel, (low, below) in bands.items():
+        if may_lower and low <= heard.get(channel, -1.0) < below:
+            heard[channel] = min(heard[channel], judge)
+    return heard
+
+
+def judge_wanted(policy: Policy, scores: Mapping[Category, Mapping[Channel, float]], *, has_text: bool) -> bool:
+    """Whether the policy's `escalation` asks the judge about a picture with these scores of image and text."""
+    rules = policy.judge
+    if rules.escalation != "auto":
+        return rules.escalation == "always"
+    bands: dict[Channel, Band] = {"image": rules.image_grey, "text": rules.text_grey}
+    grey = (
+        low <= by[channel] < below for by in scores.values() for channel, (low, below) in bands.items() if channel in by
+    )
+    return has_text or any(grey)
 
 
 def fuse(policy: Policy, looked: Collection[EyeKind], reasons: Sequence[Reason]) -> float:

@@ -1,5 +1,6 @@
 """Named compositions of Stage 1 and Stage 2. A part that cannot be built is an error, never a weaker profile."""
 
+import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -38,10 +39,11 @@ def _embedded_stage2() -> Stage2:
 
 
 def _judged_stage2() -> Stage2:
-    raise ComponentError(
-        "standard: the judge of its Stage 2 is not part of this version; say `stage2=None` (or --vision-only), or give "
-        "a Stage2 of your own."
-    )
+    from kidsnanny.stage2.judge import URL, Judge
+
+    # A server that is down is no reason not to start: what it was not asked about is in each verdict.
+    judge = Judge(os.environ.get("KIDSNANNY_JUDGE_URL", URL), api_key=os.environ.get("KIDSNANNY_JUDGE_KEY"))
+    return _embedded_stage2()._replace(judge=judge)
 
 
 PROFILES: dict[str, Profile] = {

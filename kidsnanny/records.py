@@ -82,7 +82,7 @@ class Evidence(Record):
 class NotInspected(Record):
     """Something that could not be looked at, and why. A verdict that has one is never `safe`."""
 
-    part: Literal["picture", "frames", "image", "text"]
+    part: Literal["picture", "frames", "image", "text", "judge"]
     reason: str
     frame: int | None = None
 
@@ -99,15 +99,22 @@ class Reason(Record):
     """Who says so."""
     score: float = Field(ge=0, le=1)
     what: str
-    """The detector's label or the line of text."""
+    """The model's label, the line of text, or what the judge did."""
     frame: int = 0
     box: Box | None = None
+    lowered: float | None = Field(default=None, ge=0, le=1)
+    """The score that the judge brought down to `score`; None for every other reason."""
 
     def __str__(self) -> str:
+        if self.lowered is not None:
+            name = self.category.replace("_", " ")
+            return f"{name} {self.lowered:.2f} {self.what}, brought down to {self.score:.2f} by the judge"
         what = self.what if len(self.what) <= 80 else self.what[:79] + "…"
         saw = f"the text {what!r}" if self.channel == "text" else what.lower().replace("_", " ")
         if self.source == "classifier":
             saw = f"the whole picture ({saw})"
+        elif self.source == "judge":
+            saw = "the judge"
         frame = f" in frame {self.frame}" if self.frame else ""
         return f"{self.category.replace('_', ' ')} {self.score:.2f} from {saw}{frame}"
 
@@ -154,7 +161,10 @@ class Verdict(Record):
     """Final score of every category that was looked for."""
     detail: dict[Category, CategoryScore]
     reasons: tuple[Reason, ...]
-    """What reached its category's `review` threshold, strongest first."""
+    """What reached its category's `review` threshold, strongest first, and whatever the judge lowered."""
+    explanation: str | None = None
+    """The judge's sentence for the parents, if it was asked for one and gave one that can be used. Plain text, written
+    by a model that has read the picture's text: never markup."""
     findings: VisualFindings | None
     text: tuple[TextLine, ...]
     not_inspected: tuple[NotInspected, ...]
@@ -185,13 +195,15 @@ class Verdict(Record):
         parts = [f"{self.label.upper()}: {self.source}."]
         if strongest:
             parts.append(f"Found {'; '.join(str(r) for r in sorted(strongest.values(), key=lambda r: -r.score))}.")
+        if self.explanation:
+            parts.append(f"The judge says: {self.explanation.rstrip('.')}.")
         if self.action == "support":
             parts.append("Somebody may need help: talk with the child.")
         if self.not_inspected:
             parts.append(f"Not inspected: {'; '.join(str(missed).rstrip('.') for missed in self.not_inspected)}.")
         looked = (
             f"for {', '.join(found)} in {where}"
-            for channel, where in (("image", "the picture"), ("text", "its text"))
+            for channel, where in (("image", "the picture"), ("text", "its text"), ("judge", "both by the judge"))
             if (found := [category for category, by in self.coverage.items() if channel in by])
         )
         missed = f"not for {', '.join(self.not_looked_for)}" if self.not_looked_for else ""

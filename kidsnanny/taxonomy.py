@@ -20,3 +20,19 @@ Category = Literal[
     "scam",
 ]
 CATEGORIES: tuple[Category, ...] = get_args(Category)
+
+DEFINITIONS: dict[Category, str] = {
+    "sexual": "sexual acts, arousal or talk about them, or a sexual offer",
+    "nudity": "bare breasts of a woman, genitals, buttocks or anus, outside of the contexts above",
+    "violence": "people or animals being hurt, threats to hurt somebody, praise of hurting",
+    "gore": "open wounds, much blood, mutilation, dead bodies",
+    "self_harm": "suicide, cutting, starving oneself: wishing it, showing it, teaching it or praising it",
+    "hate": "contempt for people because of their origin, skin, religion, sex, sexuality or disability",
+    "harassment": "insults, humiliation, blackmail or bullying aimed at a person",
+    "grooming": "an adult or stranger winning a child's trust, secrecy, pictures, address or a meeting",
+    "substances": "drugs, alcohol, nicotine or misuse of medicines: offered, praised or taught",
+    "weapons": "guns, knives as weapons, explosives: offered, praised, taught to make or pointed at somebody",
+    "illegal": "theft, burglary, fraud, hacking or other crime: offered, praised or taught",
+    "scam": "somebody trying to get money, passwords, codes or personal data by deceit",
+}
+"""One line each, for the judge's prompt. The words are ours."""

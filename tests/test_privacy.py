@@ -70,7 +70,12 @@ def test_onnx_runtime_does_not_report_home(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_source_has_no_network_client() -> None:
-    for module in (ROOT / "kidsnanny").rglob("*.py"):
-        for client in ("import httpx", "import requests", "urllib.request", "import socket"):
-            assert client not in module.read_text("utf-8"), module
+def test_only_the_judges_client_and_the_weights_pull_know_a_network() -> None:
+    clients = ("import httpx", "import requests", "urllib.request", "import socket", "import huggingface_hub")
+    clients += ("from huggingface_hub",)
+    found = {
+        module.relative_to(ROOT / "kidsnanny").as_posix()
+        for module in (ROOT / "kidsnanny").rglob("*.py")
+        if any(client in module.read_text("utf-8") for client in clients)
+    }
+    assert found <= {"stage2/judge.py", "hub.py", "cli_llm.py", "stage2/serving.py"}

@@ -1,5 +1,6 @@
 """Several eyes at once: one decoded frame, one upload, and each model looks while the others do."""
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -17,8 +18,8 @@ class Visual:
     """A classifier and detectors as one Stage 1, after the paper's (section 1.1 in our notes on it: ViT and detector).
 
     What they say stands side by side in the findings, each with its model's name; how their scores become one is the
-    policy's `[image] fusion`. On the CPU each eye has a thread; on CUDA the frames are uploaded once and each eye has a
-    stream.
+    policy's `[image] fusion`. On a CPU of more than two cores each eye has a thread; on CUDA the frames are uploaded
+    once and each eye has a stream.
 
     Args:
         eyes: two or more. Put those on CUDA first: they only start there, and the others work meanwhile.
@@ -33,7 +34,9 @@ class Visual:
         self.eyes: Mapping[EyeKind, frozenset[Category]] = {
             kind: frozenset(category for eye in eyes for category in eye.eyes.get(kind, ())) for kind in kinds
         }
-        self._threads = ThreadPoolExecutor(max_workers=len(eyes), thread_name_prefix="eye")
+        # Each network spreads over the cores by itself: on two, two at once get in each other's way (by a seventh).
+        at_once = len(eyes) if (os.cpu_count() or 1) > 2 else 1
+        self._threads = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="eye")
         self._streams: list[Any] = []
         if any(eye.network.device == "cuda" for eye in eyes):
             import torch

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kidsnanny.records import Evidence, NotInspected, Reason, TextLine
+from kidsnanny.stage2.judge import Adjudicator
 from kidsnanny.stage2.ocr import Ocr
 from kidsnanny.taxonomy import Category
 
@@ -37,6 +38,7 @@ class Stage2(NamedTuple):
 
     ocr: Ocr
     text_model: TextScorer
+    judge: Adjudicator | None = None
 
 
 class Weighed(NamedTuple):
@@ -47,26 +49,17 @@ class Weighed(NamedTuple):
 
 
 def weigh_text(model: TextScorer, evidence: Evidence) -> Weighed:
-    """Score the text of each frame as a whole, since sentences run over lines, and pin each score on the line that says
-    it loudest. The language is told passage by passage, so that a foreign one on an English page is not passed over.
+    """Score the text of each frame as a whole, since sentences run over lines, and of all frames together, since they
+    may run over frames; pin each score on the line that says it loudest. The language is told passage by passage, so that
+    a foreign one on an English page is not passed over.
     """
-    reasons: list[Reason] = []
+    frames = [list(group) for _, group in groupby(evidence.lines, key=lambda line: line.frame)]
+    reasons = [reason for lines in frames for reason in _reasons(model, lines)]
+    if len(frames) > 1:
+        reasons += _reasons(model, list({line.text: line for line in reversed(evidence.lines)}.values())[::-1])
     unknown: dict[tuple[int, str], NotInspected] = {}
-    for frame, group in groupby(evidence.lines, key=lambda line: line.frame):
-        lines = list(group)
-        page, *alone = model.score([_join(lines), *(line.text for line in lines)])
-        for column, category in enumerate(model.categories):
-            loudest = lines[max(range(len(lines)), key=lambda row: float(alone[row][column]))]
-            reason = Reason(
-                category=category,
-                channel="text",
-                source="text",
-                score=float(page[column]),
-                what=loudest.text,
-                frame=frame,
-                box=loudest.box,
-            )
-            reasons.append(reason)
+    for lines in frames:
+        frame = lines[0].frame
         if len(_join(lines)) > MAX_CHARACTERS:
             endless = f"more than {MAX_CHARACTERS:,} characters of text in one frame"
             unknown[frame, endless] = NotInspected(part="text", reason=endless, frame=frame)
@@ -74,6 +67,25 @@ def weigh_text(model: TextScorer, evidence: Evidence) -> Weighed:
             if why := model.unknown_language(_join(passage)):
                 unknown[frame, why] = NotInspected(part="text", reason=why, frame=frame)
     return Weighed(reasons, list(unknown.values()))
+
+
+def _reasons(model: TextScorer, lines: Sequence[TextLine]) -> list[Reason]:
+    page, *alone = model.score([_join(lines), *(line.text for line in lines)])
+    reasons = []
+    for column, category in enumerate(model.categories):
+        loudest = lines[max(range(len(lines)), key=lambda row: float(alone[row][column]))]
+        reasons.append(
+            Reason(
+                category=category,
+                channel="text",
+                source="text",
+                score=float(page[column]),
+                what=loudest.text,
+                frame=loudest.frame,
+                box=loudest.box,
+            )
+        )
+    return reasons
 
 
 def _join(lines: Sequence[TextLine]) -> str:

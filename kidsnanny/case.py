@@ -1,0 +1,99 @@
+"""One picture on its way through the pipeline: what is known of it so far, and how its frames are batched and timed."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from kidsnanny.images import RGB, Frame, Picture
+from kidsnanny.records import Channel, Detection, NotInspected, Reason, TextLine, Verdict, VisualFindings
+from kidsnanny.taxonomy import Category
+
+BATCH_FRAMES = 8
+BATCH_PIXELS = 16_000_000
+
+
+@dataclass(slots=True, eq=False)
+class Case:
+    """One picture on its way through the pipeline."""
+
+    name: str
+    picture: Picture | None = None
+    size: tuple[int, int] = (0, 0)
+    screened: int = 0
+    read: int = 0
+    last_read: dict[int, RGB] = field(default_factory=dict)
+    detections: list[Detection] = field(default_factory=list)
+    lines: list[TextLine] = field(default_factory=list)
+    not_inspected: list[NotInspected] = field(default_factory=list)
+    timings: dict[str, float] = field(default_factory=dict)
+    pending: int = 0
+    decoded: bool = False
+    verdict: Verdict | None = None
+    """Known from the cache."""
+
+
+@dataclass(slots=True)
+class Weighed:
+    """What has been found out about one picture, before it is decided."""
+
+    findings: VisualFindings | None
+    not_inspected: list[NotInspected]
+    findings_text: str = ""
+    lines: tuple[TextLine, ...] = ()
+    channels: dict[Channel, tuple[Category, ...]] = field(default_factory=dict)
+    """Who looked -> for what."""
+    reasons: list[Reason] = field(default_factory=list)
+    may_lower: bool = True
+    explanation: str | None = None
+
+
+@contextmanager
+def timed(cases: Sequence[Case], stage: str) -> Iterator[None]:
+    """Book the time of the block, in equal shares, on the cases (one may stand in there several times)."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        share = (time.perf_counter() - start) * 1e3 / len(cases)
+        for case in cases:
+            case.timings[stage] = case.timings.get(stage, 0.0) + share
+
+
+def timed_frames(case: Case, picture: Picture) -> Iterator[Frame]:
+    frames = picture.frames()
+    while True:
+        with timed([case], "decode"):
+            frame = next(frames, None)
+        if frame is None:
+            return
+        yield frame
+
+
+def failed(part: Literal["image", "text"], error: Exception, frame: int | None) -> NotInspected:
+    return NotInspected(part=part, reason=f"the component failed ({type(error).__name__}: {error})", frame=frame)
+
+
+def batches(frames: Iterable[tuple[Case, Frame]]) -> Iterator[list[tuple[Case, Frame]]]:
+    """Consecutive frames, a few at a time, bounded in number and pixels."""
+    batch: list[tuple[Case, Frame]] = []
+    pixels = 0
+    for case, frame in frames:
+        batch.append((case, frame))
+        pixels += frame.rgb.shape[0] * frame.rgb.shape[1]
+        if len(batch) == BATCH_FRAMES or pixels >= BATCH_PIXELS:
+            yield batch
+            batch, pixels = [], 0
+    if batch:
+        yield batch
+
+
+def changed(before: RGB | None, now: RGB) -> bool:
+    """Whether anything that could be a letter changed: eight pixels or more, by an eighth of the range or more."""
+    if before is None or before.shape != now.shape:
+        return True
+    difference = np.maximum(before, now) - np.minimum(before, now)
+    return int(np.count_nonzero(difference.max(axis=2) >= 32)) >= 8
