@@ -1,5 +1,6 @@
 """Stage 2 reads the text in the picture and reasons over text alone."""
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple, Protocol
@@ -13,6 +14,7 @@ from kidsnanny.stage2.ocr import Ocr
 from kidsnanny.taxonomy import Category
 
 PASSAGE_WORDS = 12
+_END = re.compile(r"(?<=[.!?…])(?:\s+|$)")
 MAX_CHARACTERS = 20_000
 """Of one frame; a text model need not look further."""
 
@@ -49,9 +51,9 @@ class Weighed(NamedTuple):
 
 
 def weigh_text(model: TextScorer, evidence: Evidence) -> Weighed:
-    """Score the text of each frame as a whole, since sentences run over lines, and of all frames together, since they
-    may run over frames; pin each score on the line that says it loudest. The language is told passage by passage, so that
-    a foreign one on an English page is not passed over.
+    """Score the text of each frame as a whole, sentence by sentence, since one bad sentence drowns in a page, and of all
+    frames together, since sentences may run over frames; pin each score on the line that says it loudest. The language
+    is told passage by passage, so that a foreign one on an English page is not passed over.
     """
     frames = [list(group) for _, group in groupby(evidence.lines, key=lambda line: line.frame)]
     reasons = [reason for lines in frames for reason in _reasons(model, lines)]
@@ -70,22 +72,45 @@ def weigh_text(model: TextScorer, evidence: Evidence) -> Weighed:
 
 
 def _reasons(model: TextScorer, lines: Sequence[TextLine]) -> list[Reason]:
-    page, *alone = model.score([_join(lines), *(line.text for line in lines)])
+    texts = [_join(lines), *_sentences(lines)]
+    scores = model.score([*texts, *(line.text for line in lines)])
+    whole, alone = scores[: len(texts)].max(axis=0), scores[len(texts) :]
     reasons = []
     for column, category in enumerate(model.categories):
-        loudest = lines[max(range(len(lines)), key=lambda row: float(alone[row][column]))]
+        loudest = lines[int(alone[:, column].argmax())]
         reasons.append(
             Reason(
                 category=category,
                 channel="text",
                 source="text",
-                score=float(page[column]),
+                score=float(whole[column]),
                 what=loudest.text,
                 frame=loudest.frame,
                 box=loudest.box,
             )
         )
     return reasons
+
+
+def _sentences(lines: Sequence[TextLine]) -> Iterator[str]:
+    """The text cut into sentences. A line goes on in the next one if it has no full stop at its end, the next begins
+    small, and there is less than a line's height between them.
+
+    Lines by themselves would find more, and accuse twice as many harmless pages: half a sentence lacks what excuses it.
+    """
+    passage: list[TextLine] = []
+    for line in lines:
+        before = passage[-1] if passage else None
+        if before and (
+            _END.search(before.text)
+            or not line.text[:1].islower()
+            or line.frame != before.frame
+            or line.box.y0 - before.box.y1 > line.box.y1 - line.box.y0
+        ):
+            yield from _END.split(_join(passage))
+            passage = []
+        passage.append(line)
+    yield from _END.split(_join(passage))
 
 
 def _join(lines: Sequence[TextLine]) -> str:
