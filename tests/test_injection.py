@@ -1,5 +1,7 @@
-"""Text in a picture against the worst judge there is: one that calls everything safe. `benchmarks/injection.py` looks at
-fifty pictures a cell, and names the two families in which harmful text gets through."""
+"""Text in a picture against the worst judge there is: one that calls everything safe.
+
+`benchmarks/injection.py` looks at fifty pictures a cell, and says how often harmful text gets through.
+"""
 
 import pytest
 from injection import STAGE1, Eye, Obedient, Reader, looked_at, noticed

@@ -14,7 +14,8 @@ from kidsnanny.stage2.ocr import Ocr
 from kidsnanny.taxonomy import Category
 
 PASSAGE_WORDS = 12
-_END = re.compile(r"(?<=[.!?…])(?:\s+|$)")
+_STOPS = (".", "!", "?", "…")
+_END = re.compile(r"(?<=[.!?…])\s+")
 MAX_CHARACTERS = 20_000
 """Of one frame; a text model need not look further."""
 
@@ -52,8 +53,9 @@ class Weighed(NamedTuple):
 
 def weigh_text(model: TextScorer, evidence: Evidence) -> Weighed:
     """Score the text of each frame as a whole, sentence by sentence, since one bad sentence drowns in a page, and of all
-    frames together, since sentences may run over frames; pin each score on the line that says it loudest. The language
-    is told passage by passage, so that a foreign one on an English page is not passed over.
+    frames together, since sentences may run over frames; pin each score on the line that says it loudest.
+
+    The language is told passage by passage, so that a foreign one on an English page is not passed over.
     """
     frames = [list(group) for _, group in groupby(evidence.lines, key=lambda line: line.frame)]
     reasons = [reason for lines in frames for reason in _reasons(model, lines)]
@@ -102,7 +104,7 @@ def _sentences(lines: Sequence[TextLine]) -> Iterator[str]:
     for line in lines:
         before = passage[-1] if passage else None
         if before and (
-            _END.search(before.text)
+            before.text.endswith(_STOPS)
             or not line.text[:1].islower()
             or line.frame != before.frame
             or line.box.y0 - before.box.y1 > line.box.y1 - line.box.y0
