@@ -159,6 +159,7 @@ def _plural(count: int, thing: str) -> str:
 def _card(number: int, verdict: Verdict, figure: str) -> str:
     risk = max(verdict.scores.values(), default=None)
     missed = "".join(f"<li>{_untrusted(missed)}</li>" for missed in verdict.not_inspected)
+    told = f"<p>The judge says: {_untrusted(verdict.explanation)}</p>" if verdict.explanation else ""
     absent = ", ".join(map(_words, verdict.not_looked_for))
     return f"""<article id="picture-{number}" class="{verdict.label}" data-risk="{"" if risk is None else risk}">
 <h2><span class="badge">{verdict.label}</span> {_untrusted(verdict.source)}</h2>
@@ -168,7 +169,7 @@ Highest score: {"unknown" if risk is None else f"{risk:.2f}"}.</p>
 {figure}
 <div>
 <h3>Why</h3>
-{_reasons(verdict)}
+{_reasons(verdict)}{told}
 {f"<h3>Not inspected</h3><ul>{missed}</ul>" if missed else ""}
 {f"<p><strong>Not looked for:</strong> {absent}.</p>" if absent else ""}
 {_details(verdict)}

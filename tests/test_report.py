@@ -126,6 +126,7 @@ def full_of(text: str) -> tuple[Source, Verdict]:
         "findings": seen,
         "text": (TextLine(text=text, confidence=0.9, box=box),),
         "not_inspected": (NotInspected(part="text", reason=text),),
+        "explanation": text,
         "provenance": verdict.provenance.model_copy(update={"policy": text, "models": {text: text}}),
     }
     return source, verdict.model_copy(update=update)
@@ -142,7 +143,7 @@ def test_text_stays_text(tmp_path: Path, attack: str) -> None:
     report = written(tmp_path, full_of(attack))
     assert report.shape == harmless.shape
     visible = "".join(c if c.isprintable() else f"[U+{ord(c):04X}]" for c in attack)
-    assert report.text.count(visible) >= 8
+    assert report.text.count(visible) >= 9
     assert all(c.isprintable() or c == "\n" for c in report.html)
 
 

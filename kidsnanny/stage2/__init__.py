@@ -52,8 +52,8 @@ class Weighed(NamedTuple):
 
 
 def weigh_text(model: TextScorer, evidence: Evidence) -> Weighed:
-    """Score the text of each frame as a whole, sentence by sentence, since one bad sentence drowns in a page, and of all
-    frames together, since sentences may run over frames; pin each score on the line that says it loudest.
+    """Score the text of each frame as a whole, sentence by sentence (one bad sentence drowns in a page), and of all
+    frames together (sentences may run over frames); pin each score on the line that says it loudest.
 
     The language is told passage by passage, so that a foreign one on an English page is not passed over.
     """
