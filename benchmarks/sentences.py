@@ -22,7 +22,7 @@ from hardware import hardware
 from kidsnanny import Policy
 from kidsnanny.profiles import PROFILES
 from kidsnanny.records import Box, TextLine
-from kidsnanny.stage2 import _sentences
+from kidsnanny.stage2 import LINE_WORTH, _sentences
 
 HARMLESS = ("benign_clinc150_banking77", "benign_math_gsm8k_aqua", "wiki_context_cat", "toxic_spans_civil_comments")
 HARMFUL = (
@@ -93,9 +93,10 @@ def main() -> None:
         for lines in of_kind:
             alone = [line.text for line in lines]
             sentences = list(_sentences(lines))
-            over = (model.score([" ".join(alone), *sentences, *alone]) >= limits).any(axis=1)
-            flags.append((over[0], over[: 1 + len(sentences)].any(), over.any()))
-        names = ("as a whole", "or a sentence", "or a line")
+            scores, first = model.score([" ".join(alone), *sentences, *alone]), 1 + len(sentences)
+            over, discounted = (scores >= limits).any(axis=1), (scores[first:] * LINE_WORTH >= limits).any()
+            flags.append((over[0], over[:first].any(), over[:first].any() or discounted, over.any()))
+        names = ("as a whole", "or a sentence", "or a line at a discount (the product)", "or a line")
         result[kind] = {"n": len(flags)} | dict(zip(names, np.mean(flags, axis=0).round(3).tolist(), strict=True))
     target = options.out / f"sentences-{hardware()}.json"
     target.write_text(json.dumps(result, indent=1) + "\n", "utf-8")

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from kidsnanny import __version__
+from kidsnanny.cli_llm import llm_app
 from kidsnanny.cli_weights import weights_app
 from kidsnanny.errors import ComponentError, KidsnannyError, PolicyError
 from kidsnanny.images import DEFAULT_LIMITS, Source, is_picture
@@ -49,6 +50,7 @@ app = typer.Typer(
 train_app = typer.Typer(no_args_is_help=True, help="Train the small models that kidsnanny ships.")
 app.add_typer(train_app, name="train")
 app.add_typer(weights_app, name="weights")
+app.add_typer(llm_app, name="llm")
 stderr = Console(stderr=True, highlight=False)
 stdout = Console(highlight=False, soft_wrap=True)
 
@@ -95,6 +97,8 @@ def check(
         _fail(Exit.USAGE, f"{profile}: there is no such profile; choose one of {', '.join(PROFILES)}.")
     if paths.count("-") > 1:
         _fail(Exit.USAGE, "- stands for standard input, which can be read only once; name it once.")
+    if str(html) == "-":
+        _fail(Exit.USAGE, "-: the report is a file, not a stream; name it with --html FILE.")
     if html_originals and not html:
         _fail(Exit.USAGE, "--html-originals says how the report shows pictures; name the report with --html FILE.")
     sources = _collect(paths)
@@ -143,9 +147,9 @@ def export_(
         Path | None, typer.Option(metavar="FILE", help="Where to; by default onnx/NAME.onnx in kidsnanny's home.")
     ] = None,
 ) -> None:
-    """Write a weight's network as ONNX, so that it runs on a CPU without torch, and faster.
+    r"""Write a weight's network as ONNX, so that it runs on a CPU without torch, and faster.
 
-    Needs `pip install 'kidsnanny[vit]'` (or `[yolo]`). The file is compared with torch's answers before it counts.
+    Needs `pip install 'kidsnanny\[vit]'` (or `\[yolo]`). The file is compared with torch's answers before it counts.
 
     Example: kidsnanny weights pull marqo-nsfw-384 && kidsnanny export marqo-nsfw-384
     """
@@ -189,7 +193,7 @@ def _fail(code: Exit, message: str) -> NoReturn:
 def _collect(paths: Sequence[str]) -> list[Source]:
     """The pictures behind the arguments, folders walked in name order; other files are counted on stderr."""
     sources: list[Source] = []
-    skipped = 0
+    skipped: list[str] = []
     for path in paths:
         if path == "-":
             sources.append(sys.stdin.buffer.read(DEFAULT_LIMITS.bytes + 1))
@@ -198,13 +202,14 @@ def _collect(paths: Sequence[str]) -> list[Source]:
             pictures = [file for file in found if is_picture(file)]
             if not pictures and not unwalked:
                 _fail(Exit.USAGE, f"There are no pictures in {path}; name a picture or a folder with pictures.")
-            skipped += len(found) - len(pictures)
+            skipped += [file.name for file in found if file not in pictures]
             sources += [*pictures, *unwalked]
         else:
             sources.append(path)
     if skipped:
-        files = "1 file that is no picture" if skipped == 1 else f"{skipped} files that are no pictures"
-        stderr.print(f"Skipped {files}.")
+        files = "1 file that is no picture" if len(skipped) == 1 else f"{len(skipped)} files that are no pictures"
+        names = ", ".join(skipped[:5]) + (", …" if len(skipped) > 5 else "")
+        stderr.print(f"Skipped {files}: {_printable(names)}", markup=False, soft_wrap=True)
     return sources
 
 
@@ -241,9 +246,8 @@ def _report(verdicts: Iterable[Verdict], *, as_json: bool, as_jsonl: bool, fail_
     if as_json:
         print("[", end="")
     for count, verdict in enumerate(verdicts):
-        flagged |= any(reason.lowered is None for reason in verdict.reasons) and (
-            verdict.label == "unsafe" or fail_on == "review"
-        )
+        found = any(reason.lowered is None for reason in verdict.reasons)
+        flagged |= verdict.label == "unsafe" or (found and fail_on == "review")
         missed |= bool(verdict.not_inspected)
         if as_json:
             print("," * bool(count), verdict.model_dump_json(), sep="\n", end="")

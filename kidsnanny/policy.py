@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from kidsnanny.errors import PolicyError
 from kidsnanny.records import (
@@ -52,7 +52,14 @@ class TextFloors(Record):
     """Unread lines matter when together they cover at least this share of the frame: a blurred street sign does not."""
 
 
-Band = tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]]
+def _rising(band: tuple[float, float]) -> tuple[float, float]:
+    if band[0] > band[1]:
+        raise ValueError(f"it begins at {band[0]} and ends below it, at {band[1]}")
+    return band
+
+
+Score = Annotated[float, Field(ge=0, le=1)]
+Band = Annotated[tuple[Score, Score], AfterValidator(_rising)]
 
 
 class ImageRules(Record):
@@ -122,8 +129,10 @@ class Policy(Record):
             return cls.model_validate(table)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the file"
-            raise PolicyError(f"{name}: {where}: {first['msg']}; see {_built_in('preteen')}.") from error
+            where = ".".join(str(step) for step in first["loc"] if step != "[key]") or "the file"
+            unknown = first["type"] == "extra_forbidden" or "[key]" in first["loc"]
+            why = "there is no such key" if unknown else first["msg"]
+            raise PolicyError(f"{name}: {where}: {why}; {_built_in('preteen')} has all of them.") from error
 
 
 class Decision(Record):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image, ImageDraw, ImageFont
 
 from kidsnanny import Pipeline, Stage2
@@ -14,6 +15,8 @@ from kidsnanny.records import Box, Detection, EyeKind, Reason, TextLine, VisualF
 from kidsnanny.taxonomy import Category
 
 ROOT = Path(__file__).parent.parent
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")  # a machine may be busy
 
 
 def page(*lines: str, size: tuple[int, int] = (640, 480), letters: int = 28) -> Image.Image:

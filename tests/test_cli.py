@@ -90,7 +90,7 @@ def test_a_folder_is_walked_in_name_order_and_other_files_are_counted(album: Pat
     result = runner.invoke(app, ["check", "--jsonl", str(album)])
     names = [Path(json.loads(line)["source"]).name for line in result.stdout.splitlines()]
     assert names == ["a_safe.png", "b_review.png", "broken.jpg", "unsafe 田.png"]
-    assert "Skipped 1 file that is no picture." in result.stderr
+    assert "Skipped 1 file that is no picture: notes.txt" in result.stderr
 
 
 def test_a_folder_without_pictures_is_wrong_usage(tmp_path: Path) -> None:

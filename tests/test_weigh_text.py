@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kidsnanny.records import Box, Evidence, TextLine
-from kidsnanny.stage2 import weigh_text
+from kidsnanny.profiles import PROFILES
+from kidsnanny.stage2 import LINE_WORTH, weigh_text
 from kidsnanny.taxonomy import Category
 
 
@@ -68,3 +69,15 @@ def test_a_sentence_may_run_over_frames() -> None:
     reasons = weigh_text(Listener("I hate you"), Evidence(findings_text="", lines=given)).reasons
     assert max(reason.score for reason in reasons) == pytest.approx(0.9)
     assert {reason.frame for reason in reasons} <= {0, 4, 7}
+
+
+def test_a_line_by_itself_counts_at_a_discount() -> None:
+    given = lines("see you at five", "i hate you", "bring shoes")
+    (reason,) = weigh_text(Listener("i hate you"), Evidence(findings_text="", lines=given)).reasons
+    assert (reason.score, reason.what) == (pytest.approx(0.9 * LINE_WORTH), "i hate you")
+
+
+def test_a_threat_in_a_chat_without_full_stops_is_not_drowned() -> None:
+    given = lines("I will find you and kill you tomorrow", "haha see you at football practice", "bring shoes and water")
+    reasons = weigh_text(PROFILES["embedded"].stage2().text_model, Evidence(findings_text="", lines=given)).reasons
+    assert max(reason.score for reason in reasons if reason.category == "violence") >= 0.6

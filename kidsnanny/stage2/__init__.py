@@ -14,6 +14,9 @@ from kidsnanny.stage2.ocr import Ocr
 from kidsnanny.taxonomy import Category
 
 PASSAGE_WORDS = 12
+LINE_WORTH = 0.65
+"""Of a line's own score, which may be that of half a sentence and lack what excuses it: enough for `review` if the
+model is sure, never for `block`."""
 _STOPS = (".", "!", "?", "…")
 _END = re.compile(r"(?<=[.!?…])\s+")
 MAX_CHARACTERS = 20_000
@@ -52,8 +55,9 @@ class Weighed(NamedTuple):
 
 
 def weigh_text(model: TextScorer, evidence: Evidence) -> Weighed:
-    """Score the text of each frame as a whole, sentence by sentence (one bad sentence drowns in a page), and of all
-    frames together (sentences may run over frames); pin each score on the line that says it loudest.
+    """Score the text of each frame as a whole, sentence by sentence (one bad sentence drowns in a page), line by line
+    at a discount (chats have no full stops), and of all frames together (sentences may run over frames); pin each
+    score on the line that says it loudest.
 
     The language is told passage by passage, so that a foreign one on an English page is not passed over.
     """
@@ -76,7 +80,8 @@ def weigh_text(model: TextScorer, evidence: Evidence) -> Weighed:
 def _reasons(model: TextScorer, lines: Sequence[TextLine]) -> list[Reason]:
     texts = [_join(lines), *_sentences(lines)]
     scores = model.score([*texts, *(line.text for line in lines)])
-    whole, alone = scores[: len(texts)].max(axis=0), scores[len(texts) :]
+    alone = scores[len(texts) :]
+    whole = np.maximum(scores[: len(texts)].max(axis=0), LINE_WORTH * alone.max(axis=0))
     reasons = []
     for column, category in enumerate(model.categories):
         loudest = lines[int(alone[:, column].argmax())]
@@ -97,8 +102,6 @@ def _reasons(model: TextScorer, lines: Sequence[TextLine]) -> list[Reason]:
 def _sentences(lines: Sequence[TextLine]) -> Iterator[str]:
     """The text cut into sentences. A line goes on in the next one if it has no full stop at its end, the next begins
     small, and there is less than a line's height between them.
-
-    Lines by themselves would find more, and accuse twice as many harmless pages: half a sentence lacks what excuses it.
     """
     passage: list[TextLine] = []
     for line in lines:
