@@ -273,9 +273,9 @@ class Pipeline:
         verdict = self._verdict(case, weighed)
         flagged = [c for c, score in verdict.scores.items() if score >= self.policy.categories[c].review]
         if flagged and judge.explains:
-            with timed([case], "explanation"), suppress(JudgeError):  # a sentence less; the verdict stands
+            with timed([case], "explanation"), suppress(Exception):  # a sentence less; the verdict stands
                 weighed.explanation = judge.explain(question, flagged).sentence
-                verdict = self._verdict(case, weighed)
+            verdict = self._verdict(case, weighed)
         return self._keep(verdict)
 
     def _findings(self, case: Case) -> VisualFindings | None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
-from kidsnanny.errors import JudgeError
+from kidsnanny.errors import ComponentError, JudgeError
 from kidsnanny.records import Record
 from kidsnanny.stage2.prompt import Prompt, Question, explanation_prompt, fresh_marker, verdict_prompt
 from kidsnanny.stage2.untrusted import clean, suspicion
@@ -132,6 +132,9 @@ class Judge:
     ) -> None:
         import httpx
 
+        key = (api_key or "").strip()
+        if not (key.isascii() and key.isprintable()):  # httpx would quote it, and the verdict would hold what it quotes
+            raise ComponentError("The judge's key is not printable ASCII; set KIDSNANNY_JUDGE_KEY to the server's own.")
         self.categories = categories
         self.in_flight = in_flight
         self.explains = explains
@@ -141,12 +144,13 @@ class Judge:
         self._detecting = threading.Lock()
         self._version = verdict_prompt(Question("", "", clean(())), categories, "").version
         self._breaker = _Breaker(pause)
+        self._thread = threading.local()
         self._timeout = timeout
         self._client = httpx.Client(
             transport=transport,
             timeout=httpx.Timeout(timeout, connect=min(2.0, timeout)),
             limits=httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight, keepalive_expiry=60),
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            headers={"Authorization": f"Bearer {key}"} if key else {},
             trust_env=False,  # no proxy of the environment gets to read what is in a picture
         )
 
@@ -155,6 +159,26 @@ class Judge:
         """Model, prompt and form of the answer; the model and form are known from the first answer on."""
         form = self._form.name if self._form else "not asked yet"
         return f"{self._model or 'unknown model'} ({self._version}; {form})"
+
+    @property
+    def usage(self) -> Mapping[str, Any]:
+        """The tokens that the server counted for this thread's last answer, as it reports them; empty if it did not."""
+        return getattr(self._thread, "usage", None) or {}
+
+    def models(self) -> list[str]:
+        """Names of the models that the server lists.
+
+        Raises:
+            JudgeError: the server is down or refuses, or lists none.
+        """
+        listed = self._call("GET", "/models")
+        try:
+            names = [str(model["id"]) for model in listed["data"]]
+        except (KeyError, TypeError) as error:
+            raise self._no_answer("it lists no model") from error
+        if not names:
+            raise self._no_answer("it lists no model")
+        return names
 
     def close(self) -> None:
         """Close the connections."""
@@ -285,6 +309,7 @@ class Judge:
         """The one choice of a finished chat completion."""
         body = {"model": self._served(), "messages": prompt.messages, "temperature": 0, **more}
         answer = self._call("POST", "/chat/completions", body)
+        self._thread.usage = answer.get("usage") if isinstance(answer, dict) else None
         try:
             (choice,) = answer["choices"]
             content, ended = choice["message"]["content"], choice["finish_reason"]
@@ -297,11 +322,7 @@ class Judge:
 
     def _served(self) -> str:
         if not self._model:
-            listed = self._call("GET", "/models")
-            try:
-                self._model = str(listed["data"][0]["id"])
-            except (KeyError, TypeError, IndexError) as error:
-                raise self._no_answer("it lists no model") from error
+            self._model = self.models()[0]
         return self._model
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
@@ -314,7 +335,7 @@ class Judge:
                     response = self._client.request(method, self._url + path, json=body)
                 except httpx.TimeoutException as error:
                     raise _DownError(f"The judge at {self._url} took over {self._timeout:g} s; see its log.") from error
-                except httpx.HTTPError as error:
+                except (httpx.HTTPError, httpx.InvalidURL) as error:
                     down = _DownError(
                         f"The judge at {self._url} cannot be reached ({error or type(error).__name__}); start it, for "
                         "instance with `kidsnanny llm serve`."
@@ -331,6 +352,8 @@ class Judge:
         status = response.status_code
         if status in (401, 403):
             raise JudgeError(f"The judge at {self._url} refuses our key (HTTP {status}); set KIDSNANNY_JUDGE_KEY.")
+        if status == 404 and not self._model:
+            raise JudgeError(f"There is no judge at {self._url} (HTTP 404); the URL ends in /v1 as a rule.")
         if status == 404:
             raise JudgeError(
                 f"The judge at {self._url} has no model {self._model} (HTTP 404); name one that it serves."
