@@ -10,8 +10,8 @@ from injections import BENIGN, FAMILIES, HARMFUL, attacks
 from kidsnanny import Pipeline, Stage2
 from kidsnanny.profiles import PROFILES
 
-BLIND = {"tiny (8 px)", "role and delimiter forgeries", "fake verdicts", "encodings"}
-"""Text that the OCR cannot read; an order that it misreads, in one breath with the harmful text."""
+BLIND = {"tiny (8 px)"}
+"""Text that the OCR cannot read."""
 
 
 @pytest.fixture(scope="module")
