@@ -125,10 +125,12 @@ def main() -> None:
     arguments = parser.parse_args()
     url, key = arguments.url.rstrip("/"), arguments.key
     model = Judge(url, api_key=key).models()[0]
+    server = httpx.get(f"{url.removesuffix('/v1')}/version", trust_env=False).json()["version"]
     systems = {"ours": ours(url, key), "bare": bare(url, key, recorded(url, key))}
     result = {
         "hardware": hardware(),
         "versions": {name: version(name) for name in ("kidsnanny", "httpx")},
+        "server": f"vLLM {server}",
         "model": Path(model).name,
         "goal": GOAL,
         "latency ms": [measured(systems, arguments.n, in_flight) for in_flight in (1, 16)],
