@@ -144,6 +144,8 @@ def add(
     for card in added:
         if card.name in shipped():
             _fail(Exit.USAGE, f"{card.name}: kidsnanny ships a card of this name; choose another.")
+        if card.file and not card.package:
+            _fail(Exit.USAGE, f"{card.name}: `file` is for what kidsnanny ships; give the place of yours as `path`.")
     for card in added:
         with _told():
             if card.path:

@@ -37,7 +37,7 @@ def pull(card: Card) -> Path:
     try:
         path = Path(hf_hub_download(hub.repo, hub.file, revision=revision)).absolute()
     except Exception as error:  # the library's own errors, its HTTP client's, and the system's
-        raise WeightsError(f"{name}: {_why(error, hub, revision)}.") from error
+        raise WeightsError(f"{name}: {_why(name, error, hub, revision)}.") from error
     if expected := card.sha256 or known.sha256:
         mend = "delete it and pull again"
         if not card.sha256:
@@ -48,7 +48,7 @@ def pull(card: Card) -> Path:
     return path
 
 
-def _why(error: Exception, hub: Hub, revision: str) -> str:
+def _why(name: str, error: Exception, hub: Hub, revision: str) -> str:
     """Why a download failed, and the mend."""
     from huggingface_hub import constants, errors
 
@@ -62,7 +62,7 @@ def _why(error: Exception, hub: Hub, revision: str) -> str:
             return f"{hub.repo} has no revision {revision}; mend the card"
         case errors.LocalEntryNotFoundError():
             why = "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else f"{site} does not answer"
-            mend = "pull where there is a network, or add a local file with `kidsnanny weights add FILE --like NAME`"
+            mend = f"pull where there is a network, or run `kidsnanny weights add FILE --like {name}` with a local file"
             return f"{why}, and {hub.file} is not in the hub's cache; {mend}"
         case errors.EntryNotFoundError():
             return f"{hub.repo} has no file {hub.file} at revision {revision}; mend the card"

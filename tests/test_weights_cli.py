@@ -297,6 +297,7 @@ def test_a_twin_that_is_gone_is_wrong(tmp_path: Path) -> None:
         (["add", "x.onnx", "--like", "nudenet-320n", "--name", "../Mine"], "../Mine: a card's name is lower case"),
         (["add", "bad.toml"], "mine: its source is exactly one of"),
         (["add", "ours.toml"], "ships a card of this name"),
+        (["add", "inside.toml"], "give the place of yours as `path`"),
         (["add", "ours.toml", "--like", "mine"], "--like and --name go with a file of weights"),
         (["pull"], "Missing argument"),
         (["pull", "none"], "there is no such card; `kidsnanny weights list` has them all."),
@@ -315,6 +316,7 @@ def test_wrong_usage_is_exit_2_and_says_what_is_right(
     for name in ("x.pt", "y.pt", "x.onnx", "x.safetensors"):
         Path(name).touch()
     Path("bad.toml").write_text('[mine]\nrole = "text"\nwhat = "?"\nlicence = "?"')
+    Path("inside.toml").write_text('[mine]\nrole = "text"\nwhat = "?"\nlicence = "?"\nfile = "x.onnx"')
     Path("ours.toml").write_text(card("good").replace("mine", "marqo-nsfw-384"))
     assert says in invoke(*arguments, code=2).replace("│ ", "")
     assert not home().exists()

@@ -57,4 +57,4 @@ def onnx_session(path: Path) -> "InferenceSession":
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise WeightsError(f"{path}: ONNX Runtime cannot load it ({error}); reinstall the package it is in.") from error
+        raise WeightsError(f"{path}: ONNX Runtime cannot load it ({error}); get the file again.") from error
