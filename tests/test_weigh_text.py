@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from kidsnanny.records import Box, Evidence, TextLine
 from kidsnanny.profiles import PROFILES
+from kidsnanny.records import Box, Evidence, TextLine
 from kidsnanny.stage2 import LINE_WORTH, weigh_text
 from kidsnanny.taxonomy import Category
 
