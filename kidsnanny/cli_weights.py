@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kidsnanny.errors import NotHereError, WeightsError
-from kidsnanny.weights import FORMATS, Card, cards, home, is_random, pin_file, read_cards, shipped, write
+from kidsnanny.weights import FORMATS, Card, cards, forget, home, is_random, pin_file, read_cards, shipped, write
 
 State = Literal["ready", "not here", "wrong"]
 Names = Annotated[list[str], typer.Argument(metavar="NAME…", help="Names from `kidsnanny weights list`.")]
@@ -155,6 +155,18 @@ def add(
             cards.cache_clear()
         _say(f"{card.name}: added to {home() / 'cards'}")
     return None
+
+
+@weights_app.command()
+def remove(names: Names) -> None:
+    """Forget cards of your own, or what is pinned for one of kidsnanny's. The files of weights stay where they are.
+
+    Example: kidsnanny weights remove my-nsfw
+    """
+    for card in _cards(names):
+        with _told():
+            forget(card.name)
+        _say(f"{card.name}: forgotten")
 
 
 @weights_app.command()

@@ -20,7 +20,7 @@ from kidsnanny.stage2.ocr import Ocr, prove
 from kidsnanny.taxonomy import CATEGORIES, Category
 from kidsnanny.weights import Card, cards, digest
 
-PACKAGES = ("numpy", "pillow", "pydantic", "onnxruntime", "opencv-python-headless", "rapidocr", "nudenet")
+PACKAGES = ("numpy", "pillow", "pydantic", "onnxruntime", "simplejpeg", "opencv-python-headless", "rapidocr", "nudenet")
 SCAM = "Your parcel is on hold. Click the link and enter your card number and PIN to pay the fee."
 HARMLESS = "We have football practice at five, bring your shoes and a bottle of water."
 

@@ -257,6 +257,23 @@ def pin(name: str, **facts: object) -> None:
     write(home() / "lock.json", _LOCK.dump_json(lock, indent=1, exclude_none=True))
 
 
+def forget(name: str) -> None:
+    """Take a card of the user's, and whatever is pinned for the name, out of `home()`. The weights themselves stay.
+
+    Raises:
+        WeightsError: the lock file cannot be read or written, or the card cannot be deleted.
+    """
+    lock = _lock()
+    if lock.pop(name, None):
+        write(home() / "lock.json", _LOCK.dump_json(lock, indent=1, exclude_none=True))
+    path = home() / "cards" / f"{name}.toml"
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise WeightsError(f"{name}: {path} cannot be deleted ({error.strerror}); delete it yourself.") from error
+    cards.cache_clear()
+
+
 def pin_file(card: Card, path: Path, revision: str | None = None) -> None:
     """Pin a file as the card's weights.
 

@@ -322,13 +322,24 @@ def test_wrong_usage_is_exit_2_and_says_what_is_right(
     assert not home().exists()
 
 
+def test_what_was_added_can_be_removed(tmp_path: Path) -> None:
+    (tmp_path / "x.safetensors").write_bytes(WEIGHTS)
+    invoke("add", tmp_path / "x.safetensors", "--like", "falconsai-nsfw")
+    invoke("add", tmp_path / "x.safetensors", "--like", "falconsai-nsfw", "--name", "mine")
+    invoke("remove", "mine", "falconsai-nsfw")
+    assert "there is no such card" in invoke("path", "mine", code=2)
+    assert "not on this machine" in invoke("path", "falconsai-nsfw", code=3)
+    assert "there is no such card" in invoke("remove", "mine", code=2)
+    assert (tmp_path / "x.safetensors").exists()
+
+
 def test_a_card_whose_file_is_missing_is_not_added(tmp_path: Path) -> None:
     (tmp_path / "card.toml").write_text('[mine]\nrole = "text"\nwhat = "?"\nlicence = "?"\npath = "none.onnx"')
     assert "mine: " in invoke("add", tmp_path / "card.toml", code=3)
     assert not home().exists()
 
 
-@pytest.mark.parametrize("command", ["list", "pull", "verify", "path", "add", "convert"])
+@pytest.mark.parametrize("command", ["list", "pull", "verify", "path", "add", "remove", "convert"])
 def test_every_help_has_an_example(command: str) -> None:
     assert f"Example: kidsnanny weights {command}" in invoke(command, "--help")
 
