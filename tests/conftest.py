@@ -13,6 +13,7 @@ from kidsnanny import Pipeline, Stage2
 from kidsnanny.images import RGB
 from kidsnanny.records import Box, Detection, EyeKind, Reason, TextLine, VisualFindings
 from kidsnanny.taxonomy import Category
+from kidsnanny.weights import cards
 
 ROOT = Path(__file__).parent.parent
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -103,6 +104,15 @@ def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KIDSNANNY_HOME", str(tmp_path_factory.mktemp("home")))
         yield
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home of kidsnanny's for one test, with no cards and no pins; it does not exist yet."""
+    monkeypatch.setenv("KIDSNANNY_HOME", str(tmp_path / "home"))
+    cards.cache_clear()
+    yield tmp_path / "home"
+    cards.cache_clear()
 
 
 @pytest.fixture(scope="session")

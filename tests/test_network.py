@@ -18,7 +18,7 @@ from kidsnanny.stage1.network import Onnx, Torch, network, quiet_ultralytics
 from kidsnanny.weights import Card, cards, digest
 
 torch = pytest.importorskip("torch")
-pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("own_home"), pytest.mark.filterwarnings("ignore")]
 
 from kidsnanny.export import export, save_random  # noqa: E402
 
@@ -35,11 +35,6 @@ SMALL = {  # small members of the families that the shipped cards name
         "interpolation": "bilinear",
     },
 }
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KIDSNANNY_HOME", str(tmp_path / "home"))
 
 
 def random_card(folder: Path, **facts: object) -> Card:

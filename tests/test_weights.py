@@ -2,7 +2,6 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,16 +13,9 @@ from kidsnanny.hub import pull
 from kidsnanny.stage2.text_model import TextModel
 from kidsnanny.weights import Card, cards, digest, home, is_random, pin, pinned, read_cards, shipped
 
+pytestmark = pytest.mark.usefixtures("own_home")
 GOOD = shipped()["nudenet-320n"]
 MARQO = shipped()["marqo-nsfw-384"]
-
-
-@pytest.fixture(autouse=True)
-def kidsnanny_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("KIDSNANNY_HOME", str(tmp_path / "home"))
-    cards.cache_clear()
-    yield tmp_path / "home"
-    cards.cache_clear()
 
 
 def changed(card: Card, **change: object) -> Card:
@@ -96,12 +88,12 @@ def test_the_text_models_own_card_agrees() -> None:
     assert TextModel.load(card.locate().parent).card.sha256 == card.sha256
 
 
-def test_looking_creates_no_home(kidsnanny_home: Path) -> None:
+def test_looking_creates_no_home(own_home: Path) -> None:
     assert cards() == shipped()
     with pytest.raises(NotHereError):
         MARQO.locate()
     assert GOOD.onnx() is None
-    assert not kidsnanny_home.exists()
+    assert not own_home.exists()
 
 
 def test_a_user_without_a_home_has_the_shipped_cards(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +257,7 @@ def test_what_is_not_pulled_is_said_before_anything_is_asked(
     ],
 )
 def test_a_download_that_fails_pins_nothing(
-    monkeypatch: pytest.MonkeyPatch, kidsnanny_home: Path, error: Exception, says: str
+    monkeypatch: pytest.MonkeyPatch, own_home: Path, error: Exception, says: str
 ) -> None:
     import huggingface_hub
 
@@ -275,4 +267,4 @@ def test_a_download_that_fails_pins_nothing(
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
     with pytest.raises(WeightsError, match=f"^marqo-nsfw-384: .*{says}"):
         pull(MARQO)
-    assert not kidsnanny_home.exists()
+    assert not own_home.exists()

@@ -21,6 +21,7 @@ from kidsnanny.cli import app
 from kidsnanny.convert import ISOLATION
 from kidsnanny.weights import cards, home, pin, pinned, shipped
 
+pytestmark = pytest.mark.usefixtures("own_home")
 runner = CliRunner()
 COMMIT = "c0ffee" + "0" * 34
 HEADER = b'{"w":{"dtype":"U8","shape":[200000],"data_offsets":[0,200000]}}'
@@ -71,14 +72,6 @@ def hub() -> Iterator[ThreadingHTTPServer]:
         yield server
         server.shutdown()
         thread.join()
-
-
-@pytest.fixture(autouse=True)
-def kidsnanny_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("KIDSNANNY_HOME", str(tmp_path / "home"))
-    cards.cache_clear()
-    yield tmp_path / "home"
-    cards.cache_clear()
 
 
 def card(owner: str, **facts: str) -> str:
