@@ -30,6 +30,7 @@ from injections import BENIGN, FAMILIES, HARMFUL, Attack, attacks
 from rich.progress import track
 
 from kidsnanny import Pipeline, Stage2, Verdict
+from kidsnanny.errors import JudgeError
 from kidsnanny.images import RGB
 from kidsnanny.profiles import PROFILES
 from kidsnanny.records import Box, Detection, EyeKind, Reason, TextLine, VisualFindings
@@ -96,7 +97,7 @@ class Obedient:
 
     def explain(self, _: Question, __: Sequence[Category]) -> Explanation:
         """Never asked."""
-        raise NotImplementedError
+        raise JudgeError("This judge explains nothing.")
 
 
 def looked_at(pipeline: Pipeline, reader: Reader, attack: Attack) -> Verdict:

@@ -12,6 +12,7 @@ from kidsnanny import ComponentError, Pipeline, WeightsError
 from kidsnanny.records import Detection, VisualFindings
 from kidsnanny.stage1.classifier import Classifier, pixels
 from kidsnanny.stage1.detector import Yolo
+from kidsnanny.stage1.network import Network, Output
 from kidsnanny.stage1.visual import Visual
 from kidsnanny.weights import Card, digest
 
@@ -151,6 +152,19 @@ def test_the_default_profile_of_a_gpu_says_how_to_get_its_weights(
         Pipeline("standard", stage2=None)
 
 
+class Broken:
+    """A network whose outputs are all one number."""
+
+    device = "cpu"
+
+    def __init__(self, whole: Network, number: float) -> None:
+        self.name, self._whole, self._number = whole.name, whole, number
+
+    def __call__(self, inputs: np.ndarray) -> Output:
+        shape = self._whole(inputs)().shape
+        return lambda: np.full(shape, self._number, np.float32)
+
+
 # ------------------------------------------------------------------ both at once
 
 
@@ -182,6 +196,18 @@ def test_an_eye_that_fails_is_not_passed_over(card_of: Maker, monkeypatch: pytes
     verdict = Pipeline(stage1=Visual(blind, Yolo("nudenet-320n")), stage2=None)(bands(64, 48, GREEN))
     assert verdict.label == "review"
     assert "ZeroDivisionError" in verdict.not_inspected[0].reason
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_network_that_gives_no_numbers_is_not_inspected(
+    card_of: Maker, monkeypatch: pytest.MonkeyPatch, number: float
+) -> None:
+    """Half precision overflows; nothing is larger than a NaN, so it would read as "nothing found"."""
+    for eye in (Classifier(card_of()), Yolo("nudenet-320n")):
+        monkeypatch.setattr(eye, "network", Broken(eye.network, number))
+        verdict = Pipeline(stage1=eye, stage2=None)(bands(64, 48, GREEN))
+        assert verdict.label == "review"
+        assert "gives numbers that are none" in verdict.not_inspected[0].reason
 
 
 def test_random_weights_are_named_and_never_say_safe(card_of: Maker) -> None:

@@ -125,6 +125,8 @@ def _softmax(started: Sequence[Output]) -> npt.NDArray[np.float32]:
     logits = [wait() for wait in started]
     if not logits:
         return np.zeros((0, 0), np.float32)
+    if not all(np.isfinite(batch).all() for batch in logits):
+        raise ComponentError("The classifier's network gives numbers that are none; use float32.")
     shifted = np.exp(np.concatenate(logits) - np.concatenate(logits).max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
 

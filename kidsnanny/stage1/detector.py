@@ -87,6 +87,8 @@ class Yolo:
         seen: list[list[tuple[Any, ...]]] = [[] for _ in frames]
         outputs = (output for wait, count in started for output in wait()[:count])
         for (n, left, top, pixels), output in zip(views, outputs, strict=True):
+            if not np.isfinite(output).all():  # no comparison with them holds, so they would read as "nothing found"
+                raise ComponentError(f"{self.card.name}: its network gives numbers that are none; use float32.")
             boxes, scores, labels = candidates(output, max(pixels.shape[:2]) / self._side)
             seen[n].append((boxes + np.array([left, top, 0, 0], np.float32), scores, labels))
         found = []
