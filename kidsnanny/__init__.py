@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kidsnanny.errors import ComponentError, InputError, KidsnannyError, PolicyError, WeightsError
     from kidsnanny.pipeline import Pipeline
     from kidsnanny.policy import Policy, decide
-    from kidsnanny.records import Detection, NotInspected, Reason, TextLine, Verdict, VisualFindings
+    from kidsnanny.records import Detection, NotInspected, Reason, SceneGraph, TextLine, Verdict, VisualFindings
     from kidsnanny.stage2 import Stage2
     from kidsnanny.taxonomy import CATEGORIES, Category
 
@@ -23,7 +23,7 @@ _HOME = {
     "errors": ("ComponentError", "InputError", "KidsnannyError", "PolicyError", "WeightsError"),
     "pipeline": ("Pipeline",),
     "policy": ("Policy", "decide"),
-    "records": ("Detection", "NotInspected", "Reason", "TextLine", "Verdict", "VisualFindings"),
+    "records": ("Detection", "NotInspected", "Reason", "SceneGraph", "TextLine", "Verdict", "VisualFindings"),
     "stage2": ("Stage2",),
     "taxonomy": ("CATEGORIES", "Category"),
 }
@@ -40,6 +40,7 @@ __all__ = [
     "Policy",
     "PolicyError",
     "Reason",
+    "SceneGraph",
     "Stage2",
     "TextLine",
     "Verdict",

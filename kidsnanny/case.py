@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from kidsnanny.images import RGB, Frame, Picture
-from kidsnanny.records import Channel, Detection, NotInspected, Reason, TextLine, Verdict, VisualFindings
+from kidsnanny.records import Channel, Detection, NotInspected, Reason, SceneGraph, TextLine, Verdict, VisualFindings
 from kidsnanny.taxonomy import Category
 
 BATCH_FRAMES = 8
@@ -26,7 +26,7 @@ class Case:
     screened: int = 0
     read: int = 0
     last_read: dict[int, RGB] = field(default_factory=dict)
-    detections: list[Detection] = field(default_factory=list)
+    seen: list[Detection | SceneGraph] = field(default_factory=list)
     lines: list[TextLine] = field(default_factory=list)
     not_inspected: list[NotInspected] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from kidsnanny import __version__
 from kidsnanny.errors import ComponentError, NotHereError
 from kidsnanny.images import FORMATS, open_picture
 from kidsnanny.profiles import DEFAULT, PROFILES, Profile
+from kidsnanny.records import Detection
 from kidsnanny.stage1 import Screener
 from kidsnanny.stage2 import TextScorer
 from kidsnanny.stage2.ocr import Ocr, prove
@@ -119,7 +120,7 @@ def _eye(profile: Profile) -> str:
     eye: Screener = profile.stage1()
     names = " and ".join(eye.models)
     (seen,) = eye.screen([np.asarray(drawn_face())])
-    if not any(detection.label.startswith("FACE") for detection in seen):
+    if not any(isinstance(found, Detection) and found.label.startswith("FACE") for found in seen):
         raise ComponentError(f"{names}: no drawn face is seen; reinstall the package of the weights.")
     return f"a drawn face is seen by {names}"
 

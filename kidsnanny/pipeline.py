@@ -28,10 +28,12 @@ from kidsnanny.profiles import DEFAULT
 from kidsnanny.profiles import profile as named_profile
 from kidsnanny.records import (
     Channel,
+    Detection,
     Evidence,
     NotInspected,
     Provenance,
     Reason,
+    SceneGraph,
     Thresholds,
     Verdict,
     VisualFindings,
@@ -170,9 +172,9 @@ class Pipeline:
             ((case, frame),) = batch
             case.not_inspected.append(failed("image", error, frame.index))
             return
-        for (case, frame), detections in answered:
+        for (case, frame), found in answered:
             case.screened += 1
-            case.detections += [found.model_copy(update={"frame": frame.index}) for found in detections]
+            case.seen += [one.model_copy(update={"frame": frame.index}) for one in found]
 
     def _read(self, case: Case, frame: Frame) -> None:
         if self.stage2 is None or not changed(case.last_read.get(frame.view), frame.rgb):
@@ -287,7 +289,8 @@ class Pipeline:
             height=height,
             frames=case.screened,
             models=self.stage1.models,
-            detections=tuple(case.detections),
+            detections=tuple(found for found in case.seen if isinstance(found, Detection)),
+            graphs=tuple(found for found in case.seen if isinstance(found, SceneGraph)),
         )
 
     def _scores(self, weighed: Weighed) -> dict[Category, dict[Channel, float]]:

@@ -4,9 +4,9 @@ Boxes are pixel `(x0, y0, x1, y1)` in the decoded, EXIF-applied frame; frames ar
 times are milliseconds.
 """
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from kidsnanny.taxonomy import CATEGORIES, Category
 
@@ -48,6 +48,50 @@ class Detection(Record):
     """The name of the card of the model that said so."""
 
 
+class SceneObject(Record):
+    """One thing in a scene graph, where it is, and how it is."""
+
+    label: str
+    box: Box
+    attributes: tuple[str, ...] = ()
+    score: float = Field(default=1.0, ge=0, le=1)
+
+
+class Relation(Record):
+    """`subject` does `predicate` to `object`: two objects by their place in the graph."""
+
+    subject: int = Field(ge=0)
+    predicate: str
+    object: int = Field(ge=0)
+    score: float = Field(default=1.0, ge=0, le=1)
+
+
+class SceneGraph(Record):
+    """What is in one frame, how it is, and who does what to whom: SenBen's five tasks (section 2.2 in our notes on it).
+
+    The number of an object, SenBen's suffix `:N`, is its place in `objects`.
+    """
+
+    objects: tuple[SceneObject, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    tags: dict[str, float] = Field(default_factory=dict)
+    """Tag -> its probability, or 1.0 for a tag that a person gave."""
+    caption: str = ""
+    """A student's caption may quote what is written in the picture: *untrusted* text."""
+    frame: int = Field(default=0, ge=0)
+    model: str = ""
+    """The name of the student that wrote it."""
+    dropped: tuple[str, ...] = ()
+    """What the student wrote that is no graph, and why it is not in this one."""
+
+    @model_validator(mode="after")
+    def _no_dangling(self) -> Self:
+        for relation in self.relations:
+            if max(relation.subject, relation.object) >= len(self.objects):
+                raise ValueError(f"{relation} names an object that is not among the graph's {len(self.objects)}")
+        return self
+
+
 class VisualFindings(Record):
     """What Stage 1 saw in one picture. `frames` is how many frames were screened, `models` who screened them."""
 
@@ -56,6 +100,7 @@ class VisualFindings(Record):
     frames: int
     models: tuple[str, ...] = ()
     detections: tuple[Detection, ...] = ()
+    graphs: tuple[SceneGraph, ...] = ()
 
 
 class TextLine(Record):

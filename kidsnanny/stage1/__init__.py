@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Protocol
 
 from kidsnanny.errors import WeightsError
 from kidsnanny.images import RGB
-from kidsnanny.records import Detection, EyeKind, Reason, VisualFindings
+from kidsnanny.records import Detection, EyeKind, Reason, SceneGraph, VisualFindings
 from kidsnanny.taxonomy import Category
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+Seen = tuple[Detection | SceneGraph, ...]
 Started = Callable[[], list[tuple[Detection, ...]]]
 """Waits for what each frame holds."""
 RANDOM = "#random"
@@ -32,8 +33,8 @@ class Screener(Protocol):
     reentrant: bool
     """Whether several threads may call it at once; if not, the pipeline holds a lock around it."""
 
-    def screen(self, frames: Sequence[RGB]) -> list[tuple[Detection, ...]]:
-        """What is in each frame; the `frame` of the detections is 0."""
+    def screen(self, frames: Sequence[RGB]) -> Sequence[Seen]:
+        """What is in each frame; the `frame` of what was seen is 0."""
         ...
 
     def weigh(self, findings: VisualFindings) -> list[Reason]:
