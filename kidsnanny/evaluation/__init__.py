@@ -1,0 +1,1 @@
+"""Measuring systems on labelled pictures, so that a reviewer can believe it."""
