@@ -9,6 +9,7 @@
     │   └── CorruptPictureError     the header is fine, the rest does not decode
     ├── JudgeError                  the judge is down or gives no answer that counts (in a verdict: `not_inspected`)
     ├── PolicyError                 a policy file is missing, malformed or has unknown keys
+    ├── DataError                   a data set, or a run that is to go on, is not what it should be
     └── ComponentError              a component could not be built
         └── WeightsError            weights are missing, or are not the file their card describes
             └── NotHereError        they are not on this machine
@@ -51,6 +52,10 @@ class JudgeError(KidsnannyError):
 
 class PolicyError(KidsnannyError):
     """A policy cannot be loaded."""
+
+
+class DataError(KidsnannyError):
+    """A data set, or a run that is to go on, is not what it should be."""
 
 
 class ComponentError(KidsnannyError):

@@ -9,7 +9,7 @@ from typing import Self
 import tomli_w
 from pydantic import Field, ValidationError, model_validator
 
-from kidsnanny.errors import ComponentError
+from kidsnanny.errors import ComponentError, DataError
 from kidsnanny.records import Record, SceneGraph
 from kidsnanny.taxonomy import Category
 
@@ -48,6 +48,8 @@ class Vocabulary(Record):
             for word in words:
                 if not word or RESERVED & set(word) or word != " ".join(word.split()):
                     raise ValueError(f"{kind} has {word!r}; a word has no spaces around it and none of < > ( ) : ,")
+                if not word.isprintable():
+                    raise ValueError(f"{kind} has {word!r}; a word has no character that cannot be seen")
         if unknown := set(self.sensitive).difference(*kinds.values()):
             raise ValueError(f"sensitive names {', '.join(sorted(unknown))}, which no list has")
         return self
@@ -76,6 +78,9 @@ class Vocabulary(Record):
             name: of the vocabulary.
             graphs: the data set's.
             tags: what its tags mean; a tag that is not named gets the group `unknown` and no mapping.
+
+        Raises:
+            DataError: the data set has a word that the texts cannot hold.
         """
         objects: Counter[str] = Counter()
         attributes: Counter[str] = Counter()
@@ -86,13 +91,16 @@ class Vocabulary(Record):
             attributes.update(word for thing in graph.objects for word in thing.attributes)
             predicates.update(relation.predicate for relation in graph.relations)
             found.update(graph.tags)
-        return cls(
-            name=name,
-            objects=_words(objects),
-            attributes=_words(attributes),
-            predicates=_words(predicates),
-            tags={**{word: Tag(group="unknown") for word in _words(found)}, **(tags or {})},
-        )
+        try:
+            return cls(
+                name=name,
+                objects=_words(objects),
+                attributes=_words(attributes),
+                predicates=_words(predicates),
+                tags={**{word: Tag(group="unknown") for word in _words(found)}, **(tags or {})},
+            )
+        except ValidationError as error:
+            raise DataError(f"{name}: {error.errors()[0]['msg']}; rename it in the data.") from error
 
     def save(self, path: Path) -> None:
         """Write it as TOML."""

@@ -1,0 +1,280 @@
+"""Labelled pictures on this machine: UnsafeBench in parquet or as the `datasets` library saves it, folders, manifests.
+
+Everything is read as a stream, as often as it is asked for; nothing is downloaded. UnsafeBench's columns are `image`
+(bytes, or a struct of `bytes` and `path`), `safety_label` (`Safe` or `Unsafe`), `category`, `source` and perhaps `id`
+(section 3.2 in our notes on it). A further column, like `text`, is never read.
+"""
+
+import csv
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from kidsnanny.errors import DataError
+from kidsnanny.evaluation.records import Contents, Example
+from kidsnanny.images import is_picture
+
+GENERATED = {b"kidsnanny": b"generated"}
+"""The schema metadata of a data set that `generated.write` drew."""
+UNSAFE = {"unsafe": True, "1": True, "true": True, "safe": False, "0": False, "false": False}
+ROWS = 16
+"""Rows of parquet that are in memory at once."""
+_SPLIT = re.compile(r"(train|training|validation|valid|val|dev|test)(?![a-z])", re.IGNORECASE)
+_TRAINING = ("train", "training")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled pictures, chosen and in a fixed order; each iteration reads them anew."""
+
+    name: str
+    read: Callable[[], Iterator[Example]]
+    generated: bool = False
+    """Drawn by us, with labels that are stand-ins."""
+    splits: frozenset[str] = frozenset()
+    """Those that are wanted; empty: all."""
+    categories: tuple[str, ...] = ()
+    """The data set's own names of those that are wanted; empty: all."""
+    limit: int | None = None
+
+    def __iter__(self) -> Iterator[Example]:
+        """The chosen examples.
+
+        Raises:
+            DataError: the data cannot be read, or lack a column.
+        """
+        chosen = (
+            example
+            for example in self.read()
+            if (not self.splits or example.split in self.splits)
+            and (not self.categories or example.category in self.categories)
+        )
+        return islice(chosen, self.limit)
+
+
+def open_dataset(
+    path: Path,
+    *,
+    splits: Iterable[str] = (),
+    categories: tuple[str, ...] = (),
+    limit: int | None = None,
+) -> Dataset:
+    """The data set at a path: a .parquet file or a folder of them, what `save_to_disk` wrote, a .jsonl or .csv
+    manifest, or a folder with `safe` and `unsafe`.
+
+    Args:
+        path: the file or folder.
+        splits, categories: what to choose; by default everything. Pictures of a data set that names no categories are
+            all of the one that was asked for.
+        limit: at most so many.
+
+    Raises:
+        DataError: nothing there is a data set of a form that we know.
+    """
+    default = categories[0] if len(categories) == 1 else ""
+    read, generated = _reader(Path(path), default)
+    return Dataset(str(path), read, generated, frozenset(splits), categories, limit)
+
+
+def count(dataset: Dataset, expect: int | None = None) -> Contents:
+    """One pass over the data: how many there are, by split, category and source, and the digest of it all.
+
+    Raises:
+        DataError: there are none, or not as many as expected, or two have the same id, or they cannot be read.
+    """
+    by: dict[Literal["split", "category", "source"], dict[str, tuple[int, int]]]
+    by = {"split": {}, "category": {}, "source": {}}
+    digest, ids = hashlib.sha256(), set()
+    unsafe = 0
+    for example in dataset:
+        if example.id in ids:
+            raise DataError(f"{dataset.name}: two pictures have the id {example.id}; give each its own.")
+        ids.add(example.id)
+        unsafe += example.unsafe
+        for column, values in by.items():
+            safe_unsafe = values.get(value := getattr(example, column), (0, 0))
+            values[value] = (safe_unsafe[0] + (not example.unsafe), safe_unsafe[1] + example.unsafe)
+        label = [example.id, example.unsafe, example.category, example.source, example.split, _sha256(example.image)]
+        digest.update(json.dumps(label).encode() + b"\n")
+    if not ids:
+        chosen = f" of {' or '.join(sorted({*dataset.splits, *dataset.categories}))}" if dataset.categories else ""
+        raise DataError(f"{dataset.name}: it holds no pictures{chosen}; choose another --category or --split.")
+    if expect is not None and len(ids) != expect:
+        splits = ", ".join(f"{split or 'no split'} {sum(counts)}" for split, counts in by["split"].items())
+        raise DataError(
+            f"{dataset.name}: it holds {len(ids):,} pictures of what was asked for ({splits}) where {expect:,} are "
+            "expected; name the splits with --split, or leave out --expect."
+        )
+    return Contents(pictures=len(ids), unsafe=unsafe, by=by, digest=digest.hexdigest())
+
+
+def contamination(contents: Contents) -> tuple[str, ...]:
+    """What of the data a system may have been trained on."""
+    train = sum(sum(contents.by["split"][split]) for split in contents.by["split"] if split.lower() in _TRAINING)
+    if not train:
+        return ()
+    return (
+        f"{train:,} of {contents.pictures:,} pictures are of the training split: a system trained on it has seen them, "
+        "and its figures here mean nothing. None of our own weights were; what the baselines were trained on is not "
+        "published.",
+    )
+
+
+def _sha256(image: bytes | Path) -> str | None:
+    """Of the content; None of a file that cannot be read: a broken picture is an example like any other."""
+    try:
+        return hashlib.sha256(image if isinstance(image, bytes) else image.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _reader(path: Path, default: str) -> tuple[Callable[[], Iterator[Example]], bool]:
+    """How to read what is there, and whether it says that it is generated."""
+    if path.suffix in (".jsonl", ".csv") and path.is_file():
+        return partial(_manifest, path, default), False
+    if path.is_dir() and (path / "safe").is_dir() and (path / "unsafe").is_dir():
+        return partial(_folders, path, default), False
+    if path.suffix == ".parquet" and path.is_file():
+        files = [path]
+    elif path.is_dir():
+        files = sorted(path.rglob("*.parquet")) or _saved(path)
+    else:
+        files = []
+    if not files:
+        raise DataError(
+            f"{path}: {'it' if path.exists() else 'nothing there'} is no data set; name a .parquet file or a folder of "
+            "them, a data set saved with `save_to_disk`, a .jsonl or .csv manifest, or a folder with safe/ and unsafe/."
+        )
+    schemas = [schema for file in files for schema, _ in [_open(file)]]
+    generated = any((schema.metadata or {}).get(b"kidsnanny") == b"generated" for schema in schemas)
+    return partial(_tables, path, files, default), generated
+
+
+def _saved(folder: Path) -> list[Path]:
+    """The files of what `datasets` saved: each folder's state.json names them in order."""
+    states = sorted(folder.rglob("state.json"))
+    try:
+        return [
+            state.parent / file["filename"] for state in states for file in json.loads(state.read_text())["_data_files"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder}: its state.json cannot be read ({error}); save the data set again.") from error
+
+
+def _open(file: Path) -> tuple[Any, Callable[[list[str]], Iterator[Any]]]:
+    """The schema of a parquet or arrow file, and a function that reads batches of some of its columns."""
+    try:
+        import pyarrow
+        from pyarrow import ipc, parquet
+    except ImportError as error:
+        mend = "run `pip install 'kidsnanny[eval]'`"
+        raise DataError(f"{file}: reading it needs pyarrow ({error}); {mend}.") from error
+    try:
+        if file.suffix == ".parquet":
+            opened = parquet.ParquetFile(file)
+            return opened.schema_arrow, lambda columns: opened.iter_batches(ROWS, columns=columns)
+        stream = ipc.open_stream(pyarrow.memory_map(str(file)))
+        return stream.schema, lambda columns: (
+            batch.slice(start, ROWS).select(columns) for batch in stream for start in range(0, batch.num_rows, ROWS)
+        )
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DataError(f"{file}: it cannot be read ({error}); get it again.") from error
+
+
+def _tables(root: Path, files: list[Path], default: str) -> Iterator[Example]:
+    """UnsafeBench's columns. The id is the split and the column `id`, or the number of the row in its split."""
+    rows: Counter[str] = Counter()
+    for file in files:
+        schema, batches = _open(file)
+        if missing := [column for column in ("image", "safety_label") if column not in schema.names]:
+            have = ", ".join(schema.names)
+            raise DataError(f"{file}: it has no column {' and no '.join(missing)} but {have}; rename its columns.")
+        split = _split(file, root)
+        columns = [c for c in ("image", "safety_label", "category", "source", "id") if c in schema.names]
+        for row in _rows(file, batches(columns)):
+            number = rows[split]
+            rows[split] += 1
+            own = row.get("id")
+            yield Example(
+                id=f"{split or 'all'}/{number if own is None else own}",
+                image=_image(row["image"], file),
+                unsafe=_unsafe(file, number, row["safety_label"]),
+                category=row.get("category") or default,
+                source=row.get("source") or "",
+                split=split,
+            )
+
+
+def _rows(file: Path, batches: Iterator[Any]) -> Iterator[dict[str, Any]]:
+    import pyarrow
+
+    while True:
+        try:
+            batch = next(batches, None)
+        except (OSError, pyarrow.ArrowException) as error:
+            raise DataError(f"{file}: it is damaged ({error}); get it again.") from error
+        if batch is None:
+            return
+        yield from batch.to_pylist()
+
+
+def _split(file: Path, root: Path) -> str:
+    """From the start of the file's name, or the folder it lies in, up to the root; empty if neither names one."""
+    for name in (file.name, *(folder.name for folder in file.parents if folder.is_relative_to(root))):
+        if found := _SPLIT.match(name):
+            return found[1].lower()
+    return ""
+
+
+def _image(value: Any, file: Path) -> bytes | Path:
+    """The bytes, or the path beside the file. A picture that is neither is a broken one, not a lost one."""
+    if isinstance(value, Mapping):
+        if value.get("bytes") is not None:
+            return bytes(value["bytes"])
+        return file.parent / value["path"] if value.get("path") else b""
+    return bytes(value) if isinstance(value, bytes) else b""
+
+
+def _unsafe(file: Path, row: int, label: object) -> bool:
+    found = UNSAFE.get(str(label).strip().lower())
+    if found is None:
+        raise DataError(f"{file}: row {row} has the label {label!r:.40} where Safe or Unsafe is meant; correct it.")
+    return found
+
+
+def _folders(root: Path, default: str) -> Iterator[Example]:
+    """Every picture in `safe` and `unsafe`, in name order. What is no picture by content or name is passed over."""
+    for folder in ("safe", "unsafe"):
+        for file in sorted((root / folder).rglob("*")):
+            if file.is_file() and is_picture(file):
+                name = file.relative_to(root).as_posix()
+                yield Example(name, file, folder == "unsafe", default, "", _split(root, root))
+
+
+def _manifest(file: Path, default: str) -> Iterator[Example]:
+    """Rows with `path` (counted from the manifest's folder) and `unsafe` or `label`; `category`, `source`, `split`
+    and `id` if there are."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            rows = map(json.loads, filter(str.strip, lines)) if file.suffix == ".jsonl" else csv.DictReader(lines)
+            for number, row in enumerate(rows):
+                label = row.get("unsafe", row.get("label", row.get("safety_label")))
+                if not row.get("path") or label is None:
+                    raise DataError(f"{file}: row {number} has no path or no label; give columns `path` and `label`.")
+                yield Example(
+                    id=str(row.get("id") or row["path"]),
+                    image=file.parent / row["path"],
+                    unsafe=_unsafe(file, number, label),
+                    category=row.get("category") or default,
+                    source=row.get("source") or "",
+                    split=row.get("split") or "",
+                )
+    except (OSError, ValueError, AttributeError, csv.Error) as error:
+        raise DataError(f"{file}: it is no manifest ({error}); write a row with path and label a picture.") from error

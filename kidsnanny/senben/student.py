@@ -1,0 +1,204 @@
+"""A trained student: pictures in, scene graphs out, in one pass of the image encoder and one batch of decoding."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from kidsnanny.errors import ComponentError, WeightsError
+from kidsnanny.images import RGB
+from kidsnanny.records import SceneGraph
+from kidsnanny.senben.codec import PROMPTS, Codec, Task
+from kidsnanny.senben.vocabulary import Vocabulary
+from kidsnanny.stage1 import RANDOM
+from kidsnanny.stage1.classifier import pixels
+from kidsnanny.stage1.network import Device, Precision, chosen
+from kidsnanny.weights import digest, is_random
+
+WEIGHTS = "model.safetensors"
+TASKS: tuple[Task, ...] = tuple(PROMPTS)
+
+
+class Student:
+    """A checkpoint folder, opened: `config.json`, `model.safetensors`, `tokenizer.json` and `vocabulary.toml`.
+
+    Args:
+        model: a `SenBen`, where and as precise as it shall run.
+        tokenizer: its tokenizer, with Florence-2's thousand location tokens.
+        vocabulary: the words that it was trained on; as many tags, in this order, as its head has.
+        name: for provenance.
+        beams: other than the model's own; 1 is greedy.
+        constrained: hold the decoder to the vocabulary's grammar.
+
+    Raises:
+        ComponentError: vocabulary, tokenizer and model are not of one another.
+    """
+
+    reentrant = False
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        vocabulary: Vocabulary,
+        name: str,
+        *,
+        beams: int | None = None,
+        constrained: bool = True,
+    ) -> None:
+        self.model, self.tokenizer, self.vocabulary, self.name = model, tokenizer, vocabulary, name
+        self.settings = model.settings
+        if self.settings.tags != len(vocabulary.tags):
+            raise ComponentError(
+                f"{name}: its head knows {self.settings.tags} tags and the vocabulary {vocabulary.name} has "
+                f"{len(vocabulary.tags)}; give it the vocabulary that it was trained on."
+            )
+        if tokenizer.convert_tokens_to_ids("<loc_999>") in (None, tokenizer.unk_token_id):
+            raise ComponentError(f"{name}: its tokenizer has no <loc_999>; give it the tokenizer it was trained with.")
+        self.codec = Codec(vocabulary, self.settings.loc_order)
+        self._beams = beams or self.settings.beams
+        self._constrained = constrained
+        asked = tokenizer([PROMPTS[task] for task in TASKS], padding=True, return_tensors="pt")
+        self._prompts, self._mask = (asked[key].to(model.device) for key in ("input_ids", "attention_mask"))
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        *,
+        device: Device = "auto",
+        precision: Precision = "auto",
+        compiled: bool = False,
+        beams: int | None = None,
+        constrained: bool = True,
+    ) -> Self:
+        """Open a checkpoint folder. Only safetensors are loaded, and no code of the folder's.
+
+        Args:
+            folder: the student's.
+            device: `auto` is CUDA where there is one.
+            precision: `auto` is float32 on the CPU and bfloat16 on CUDA.
+            compiled: `torch.compile` of the image encoder; the first picture takes a minute.
+            beams, constrained: see the class.
+
+        Raises:
+            WeightsError: the folder has no student, or one whose weights do not fit to the last name.
+            ComponentError: a package, the device, the vocabulary or the tokenizer is missing or unfit.
+        """
+        try:
+            import torch
+            from transformers import PreTrainedTokenizerFast
+
+            from kidsnanny.senben.model import SenBen
+        except ImportError as error:
+            mend = "run `pip install 'kidsnanny[student]'`"
+            raise ComponentError(f"{folder}: a student needs torch and transformers ({error}); {mend}.") from error
+        vocabulary = Vocabulary.load(folder / "vocabulary.toml")
+        where, dtype = chosen(str(folder), device, precision)
+        model, misfit = SenBen.read(folder)
+        if str(misfit):
+            raise WeightsError(f"{folder}: its weights do not fit the network of its config.json: {misfit}.")
+        try:
+            tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise ComponentError(f"{folder}: it has no tokenizer.json that opens ({error}); put it there.") from error
+        model = model.to(where, dtype)
+        if compiled:
+            model.model.vision_tower = torch.compile(model.model.vision_tower, mode="reduce-overhead")
+        path = folder / WEIGHTS
+        name = f"{folder.name.replace(' ', '_')}@{digest(path)[:12]}{RANDOM if is_random(path) else ''}"
+        return cls(model, tokenizer, vocabulary, name, beams=beams, constrained=constrained)
+
+    def __call__(self, frames: Sequence[RGB], ask: float = 0.0) -> list[SceneGraph]:
+        """The scene graph of each (H, W, 3) uint8 RGB frame.
+
+        Args:
+            frames: any sizes.
+            ask: decode only frames with a tag of this probability; of the others the graph has nothing but tags. 0
+                decodes all, anything above 1 none.
+
+        Raises:
+            ComponentError: the network gives no numbers.
+        """
+        import torch
+
+        if not frames:
+            return []
+        with torch.inference_mode():
+            features = self.features(frames)
+            tags = self.tags(features)
+            graphs = [SceneGraph(tags=dict(zip(self.vocabulary.tags, row.tolist(), strict=True))) for row in tags]
+            asked = [n for n, row in enumerate(tags) if row.max(initial=0.0) >= ask]
+            for n, (texts, scores) in zip(asked, self.describe(features[asked]), strict=True) if asked else ():
+                height, width = frames[n].shape[:2]
+                graph = self.codec.decode(texts, width, height, scores)
+                graphs[n] = graph.model_copy(update={"tags": graphs[n].tags})
+        return graphs
+
+    def features(self, frames: Sequence[RGB]) -> Any:
+        """(N, positions, width) of the image encoder."""
+        import torch
+
+        given = torch.from_numpy(np.stack([pixels(frame, self.settings) for frame in frames]))
+        return self.model.features(given.to(self.model.device, self.model.dtype))
+
+    def tags(self, features: Any) -> npt.NDArray[np.float32]:
+        """(N, tags) probabilities in 0..1, in the vocabulary's order. The decoder has no part in it."""
+        found: npt.NDArray[np.float32] = self.model.tag_head(features).float().sigmoid().cpu().numpy()
+        if not np.isfinite(found).all():
+            raise ComponentError(f"{self.name}: its tag head gives numbers that are none; use float32.")
+        return found
+
+    def describe(self, features: Any) -> list[tuple[dict[Task, str], dict[Task, float]]]:
+        """For each picture what the decoder writes for each task, and how sure it is: the geometric mean of the
+        probabilities of the tokens. All tasks of all pictures are one batch; a beam's cross-attention never moves."""
+        from transformers import DynamicCache, EncoderDecoderCache
+        from transformers.generation import LogitsProcessorList
+
+        class Shared(EncoderDecoderCache):  # type: ignore[misc]
+            """All beams of a row look at the same picture, so there is nothing to reorder but what they wrote."""
+
+            def reorder_cache(self, beam_idx: Any) -> None:
+                self.self_attention_cache.reorder_cache(beam_idx)
+
+        encoded, mask = self.model.encoded(features, self._prompts, self._mask)
+        rows = TASKS * len(features)
+        written = self.model.generate(
+            encoder_outputs=encoded,
+            attention_mask=mask,
+            cache=Shared(DynamicCache(), DynamicCache()),
+            num_beams=self._beams,
+            do_sample=False,
+            max_new_tokens=self.settings.max_new_tokens,
+            logits_processor=LogitsProcessorList(self._constraint(rows)),
+            return_dict_in_generate=True,
+            output_scores=True,
+        )
+        texts = self.tokenizer.batch_decode(written.sequences, clean_up_tokenization_spaces=False)
+        sure = self._sure(written)
+        described: list[tuple[dict[Task, str], dict[Task, float]]] = []
+        for start in range(0, len(rows), len(TASKS)):
+            stop = start + len(TASKS)
+            described.append(
+                (dict(zip(TASKS, texts[start:stop], strict=True)), dict(zip(TASKS, sure[start:stop], strict=True)))
+            )
+        return described
+
+    def _constraint(self, rows: Sequence[Task]) -> list[Any]:
+        if not self._constrained:
+            return []
+        from kidsnanny.senben.grammar import Constraint
+
+        return [Constraint(self.tokenizer, self.vocabulary, self.codec, rows, self._beams)]
+
+    def _sure(self, written: Any) -> list[float]:
+        """exp of the mean log-probability of each row's tokens."""
+        import torch
+
+        if self._beams > 1:  # a beam's score is that mean: its length penalty is 1
+            return torch.exp(written.sequences_scores).clamp(0, 1).tolist()  # type: ignore[no-any-return]
+        each = self.model.compute_transition_scores(written.sequences, written.scores, normalize_logits=True)
+        real = written.sequences[:, -each.shape[1] :] != self.tokenizer.pad_token_id
+        return torch.exp((each.float() * real).sum(1) / real.sum(1).clamp(min=1)).tolist()  # type: ignore[no-any-return]
