@@ -73,6 +73,39 @@ def timed_frames(case: Case, picture: Picture) -> Iterator[Frame]:
         yield frame
 
 
+def merged(graphs: Iterable[SceneGraph]) -> tuple[SceneGraph, ...]:
+    """One graph per frame and model, so that `man:0` is one thing: both views of a transparent frame have a graph."""
+    found: dict[tuple[int, str], SceneGraph] = {}
+    for graph in graphs:
+        before = found.get((graph.frame, graph.model), graph)
+        found[graph.frame, graph.model] = before if before == graph else _both(before, graph)
+    return tuple(found.values())
+
+
+def _both(first: SceneGraph, second: SceneGraph) -> SceneGraph:
+    """The objects of `second` are numbered on from those of `first`."""
+    shift = len(first.objects)
+    moved = (r.model_copy(update={"subject": r.subject + shift, "object": r.object + shift}) for r in second.relations)
+    return first.model_copy(
+        update={
+            "objects": first.objects + second.objects,
+            "relations": (*first.relations, *moved),
+            "tags": {tag: max(score, first.tags.get(tag, 0.0)) for tag, score in (first.tags | second.tags).items()},
+            "caption": " ".join(filter(None, dict.fromkeys((first.caption, second.caption)))),
+            "dropped": first.dropped + second.dropped,
+        }
+    )
+
+
+def unread(graph: SceneGraph) -> NotInspected:
+    """What of a graph was dropped, in short: the student may have it from whoever made the picture."""
+    count, first = len(graph.dropped), graph.dropped[0]
+    pieces = "1 piece" if count == 1 else f"{count} pieces"
+    cut = first if len(first) <= 200 else first[:199] + "…"
+    reason = f"{pieces} of the student's scene graph could not be read: {cut}{'; …' if count > 1 else ''}"
+    return NotInspected(part="image", reason=reason, frame=graph.frame)
+
+
 def failed(part: Literal["image", "text"], error: Exception, frame: int | None) -> NotInspected:
     return NotInspected(part=part, reason=f"the component failed ({type(error).__name__}: {error})", frame=frame)
 

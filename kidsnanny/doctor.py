@@ -14,7 +14,7 @@ from kidsnanny import __version__
 from kidsnanny.errors import ComponentError, NotHereError
 from kidsnanny.images import FORMATS, open_picture
 from kidsnanny.profiles import DEFAULT, PROFILES, Profile
-from kidsnanny.records import Detection
+from kidsnanny.records import Detection, SceneGraph
 from kidsnanny.stage1 import Screener
 from kidsnanny.stage2 import TextScorer
 from kidsnanny.stage2.ocr import Ocr, prove
@@ -120,6 +120,9 @@ def _eye(profile: Profile) -> str:
     eye: Screener = profile.stage1()
     names = " and ".join(eye.models)
     (seen,) = eye.screen([np.asarray(drawn_face())])
+    if graphs := [found for found in seen if isinstance(found, SceneGraph)]:  # whose words need not have a face
+        things, dropped = len(graphs[0].objects), len(graphs[0].dropped)
+        return f"{names} writes a graph of a drawn face: {things} objects; {dropped} pieces of it cannot be read"
     if not any(isinstance(found, Detection) and found.label.startswith("FACE") for found in seen):
         raise ComponentError(f"{names}: no drawn face is seen; reinstall the package of the weights.")
     return f"a drawn face is seen by {names}"

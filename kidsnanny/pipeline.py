@@ -1,9 +1,8 @@
 """A picture in, a verdict out.
 
-    picture ─ images ─┬─ stage1: detections ──── serialize ─┐
-                      └─ stage2.ocr: lines of text ─────────┴─ Evidence ─┬─ text model ─┐
-                                                                         └─ judge ──────┤
-                              detections ─ weigh ───────────────────────────────────────┴─ policy.decide ─ Verdict
+    picture ─ images ─┬─ stage2.ocr: lines of text ─────────────────────┬─ Evidence ─┬─ text model ─┐
+                      └─ stage1: detections, graphs ─ weigh ┬ serialize ┘            └─ judge ──────┤
+                                                            └ reasons ──────────────────────────────┴─ decide ─ Verdict
 
 Nothing here raises because of a picture: what cannot be looked at is in the verdict's `not_inspected`, and such a
 verdict is never `safe`.
@@ -20,7 +19,7 @@ from typing import Any, Literal, Self, overload
 import numpy as np
 
 from kidsnanny import __version__
-from kidsnanny.case import Case, Weighed, batches, changed, failed, timed, timed_frames
+from kidsnanny.case import Case, Weighed, batches, changed, failed, merged, timed, timed_frames, unread
 from kidsnanny.errors import InputError, JudgeError
 from kidsnanny.images import DEFAULT_LIMITS, Frame, Limits, Source, open_picture
 from kidsnanny.policy import Policy, decide, fuse, judge_wanted, unreadable_text
@@ -227,7 +226,8 @@ class Pipeline:
         if weighed.findings:
             weighed.channels["image"] = tuple(frozenset[Category]().union(*self.stage1.eyes.values()))
             weighed.reasons += self.stage1.weigh(weighed.findings)
-            weighed.findings_text = serialize.render(weighed.findings)
+            weighed.findings_text = serialize.render(weighed.findings, weighed.reasons)
+            weighed.not_inspected += (unread(graph) for graph in weighed.findings.graphs if graph.dropped)
             if random := [model for model in self.stage1.models if model.endswith(RANDOM)]:
                 guess = f"the weights of {', '.join(random)} are random, so what it says means nothing"
                 weighed.not_inspected.append(NotInspected(part="image", reason=guess))
@@ -290,7 +290,7 @@ class Pipeline:
             frames=case.screened,
             models=self.stage1.models,
             detections=tuple(found for found in case.seen if isinstance(found, Detection)),
-            graphs=tuple(found for found in case.seen if isinstance(found, SceneGraph)),
+            graphs=merged(found for found in case.seen if isinstance(found, SceneGraph)),
         )
 
     def _scores(self, weighed: Weighed) -> dict[Category, dict[Channel, float]]:

@@ -30,6 +30,13 @@ def _vit_and_yolo() -> Screener:
     return Visual(Classifier("marqo-nsfw-384"), Yolo("nudenet-320n"))
 
 
+def _student() -> Screener:
+    from kidsnanny.senben.student import Student
+    from kidsnanny.stage1.scene_graph import STUDENT, SceneGraphs, student_folder
+
+    return SceneGraphs(Student.open(student_folder(os.environ.get("KIDSNANNY_STUDENT") or STUDENT)))
+
+
 def _embedded_stage2() -> Stage2:
     from kidsnanny.stage2.ocr import RapidOcr
     from kidsnanny.stage2.text_model import TextModel
@@ -49,6 +56,7 @@ def _judged_stage2() -> Stage2:
 PROFILES: dict[str, Profile] = {
     "embedded": Profile(_nudenet, _embedded_stage2),
     "standard": Profile(_vit_and_yolo, _judged_stage2),
+    "senben": Profile(_student, _judged_stage2),
 }
 
 

@@ -7,14 +7,12 @@ which it names by their hashes, and no picture, frame or style sheet load.
 
 import base64
 import errno
-import hashlib
-import html
 import io
 import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -26,7 +24,9 @@ from PIL import Image
 
 from kidsnanny.errors import CorruptPictureError, InputError, UnreadableFileError
 from kidsnanny.images import Frame, Source, open_picture
-from kidsnanny.records import Action, Box, Channel, Label, Reason, Verdict
+from kidsnanny.markup import checksum, escape, fold, plural, untrusted, words
+from kidsnanny.records import Action, Box, Channel, Label, Reason, SceneGraph, Verdict
+from kidsnanny.stage1.serialize import named, sentence
 
 SIDE = 480
 """Longest side of a thumbnail, in pixels of the page."""
@@ -110,7 +110,7 @@ class Report:
 
     def _head(self) -> dict[str, str]:
         total = self._labels.total()
-        never = [_words(category) for category, count in self._not_looked_for.items() if count == total]
+        never = [words(category) for category, count in self._not_looked_for.items() if count == total]
         boxes = (
             f'<label><input type="checkbox" id="only-{label}" value="{label}" checked autocomplete="off"> '
             f"{label} ({self._labels[label]})</label>"
@@ -118,14 +118,14 @@ class Report:
         )
         return {
             "style": _asset("css"),
-            "style_sum": _sum(_asset("css")),
-            "script_sum": _sum(_asset("js")),
-            "counts": f"{_plural(total, 'picture')}: "
+            "style_sum": checksum(_asset("css")),
+            "script_sum": checksum(_asset("js")),
+            "counts": f"{plural(total, 'picture')}: "
             + ", ".join(f"{self._labels[label]} {label}" for label in _LABELS),
             "missed": str(self._missed),
             "never": f"Not looked for in any of them: {', '.join(never)}." if never else "",
             "pixels": _ORIGINALS if self._originals else _MOSAICKED,
-            "made_with": "\n".join(f'<p class="quiet">Made with {_untrusted(made)}.</p>' for made in self._made_with),
+            "made_with": "\n".join(f'<p class="quiet">Made with {untrusted(made)}.</p>' for made in self._made_with),
             "labels": "".join(boxes),
         }
 
@@ -134,35 +134,13 @@ def _asset(kind: str) -> str:
     return files("kidsnanny").joinpath(f"report.{kind}").read_text("utf-8")
 
 
-def _sum(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _escape(text: object) -> str:
-    """Escaped, with every control, bidi and other invisible character spelled out (but the joiners in emoji)."""
-    visible = (c if c.isprintable() or c in "\u200c\u200d" else f"[U+{ord(c):04X}]" for c in str(text))
-    return html.escape("".join(visible), quote=True)
-
-
-def _untrusted(text: object) -> str:
-    return f"<bdi>{_escape(text)}</bdi>"
-
-
-def _words(name: str) -> str:
-    return _escape(name.replace("_", " "))
-
-
-def _plural(count: int, thing: str) -> str:
-    return f"{count} {thing}{'' if count == 1 else 's'}"
-
-
 def _card(number: int, verdict: Verdict, figure: str) -> str:
     risk = max(verdict.scores.values(), default=None)
-    missed = "".join(f"<li>{_untrusted(missed)}</li>" for missed in verdict.not_inspected)
-    told = f"<p>The judge says: {_untrusted(verdict.explanation)}</p>" if verdict.explanation else ""
-    absent = ", ".join(map(_words, verdict.not_looked_for))
+    missed = "".join(f"<li>{untrusted(missed)}</li>" for missed in verdict.not_inspected)
+    told = f"<p>The judge says: {untrusted(verdict.explanation)}</p>" if verdict.explanation else ""
+    absent = ", ".join(map(words, verdict.not_looked_for))
     return f"""<article id="picture-{number}" class="{verdict.label}" data-risk="{"" if risk is None else risk}">
-<h2><span class="badge">{verdict.label}</span> {_untrusted(verdict.source)}</h2>
+<h2><span class="badge">{verdict.label}</span> {untrusted(verdict.source)}</h2>
 <p class="quiet">Picture {number}. {_ACTIONS[verdict.action]}. \
 Highest score: {"unknown" if risk is None else f"{risk:.2f}"}.</p>
 <div class="columns">
@@ -187,10 +165,10 @@ def _reasons(verdict: Verdict) -> str:
     if not verdict.reasons:
         where = "what could be inspected" if verdict.not_inspected else "it"
         return f"<p>Nothing in {where} reached a threshold.</p>"
-    items = [f"<li>{_untrusted(reason)}</li>" for reason in verdict.reasons]
+    items = [f"<li>{untrusted(reason)}</li>" for reason in verdict.reasons]
     first, rest = "".join(items[:REASONS]), "".join(items[REASONS:])
     folded = f'<ol start="{REASONS + 1}">{rest}</ol>'
-    return f"<ol>{first}</ol>" + (_fold(f"{len(items) - REASONS} more", folded) if rest else "")
+    return f"<ol>{first}</ol>" + (fold(f"{len(items) - REASONS} more", folded) if rest else "")
 
 
 def _scores(verdict: Verdict) -> str:
@@ -203,7 +181,7 @@ def _scores(verdict: Verdict) -> str:
         by = (getattr(score, channel) for channel in channels)
         cells = "".join(f"<td>{'–' if value is None else f'{value:.2f}'}</td>" for value in by)
         rows += (
-            f'<tr{" class=flagged" if score.final >= limits.review else ""}><th scope="row">{_words(category)}</th>'
+            f'<tr{" class=flagged" if score.final >= limits.review else ""}><th scope="row">{words(category)}</th>'
             f'<td><meter value="{score.final:.4f}" low="{limits.review}" high="{limits.block}" optimum="0">'
             f"</meter> {score.final:.2f}</td>{cells}</tr>\n"
         )
@@ -212,33 +190,50 @@ def _scores(verdict: Verdict) -> str:
 
 
 def _details(verdict: Verdict) -> str:
-    lines = "".join(f"<li>{_untrusted(x.text)} {_aside(x.confidence, x.frame)}</li>" for x in verdict.text)
+    lines = "".join(f"<li>{untrusted(x.text)} {_aside(x.confidence, x.frame)}</li>" for x in verdict.text)
     seen = verdict.findings.detections if verdict.findings else ()
-    things = "".join(f"<li>{_words(x.label.lower())} {_aside(x.score, x.frame, x.model)}</li>" for x in seen)
+    things = "".join(f"<li>{words(x.label.lower())} {_aside(x.score, x.frame, x.model)}</li>" for x in seen)
+    graphs = verdict.findings.graphs if verdict.findings else ()
+    said = [item for graph in graphs for item in _said(graph)]
+    captions = "".join(
+        f"<p>The student's caption{f', frame {graph.frame}' if graph.frame else ''}: {untrusted(graph.caption)}</p>"
+        for graph in graphs
+        if graph.caption
+    )
+    things = f"<ul>{things}{''.join(said)}</ul>{captions}" if seen or said or captions else ""
     made = verdict.provenance
     rows = {
         "policy": made.policy,
         **made.models,
-        "review/block": ", ".join(f"{_words(c)} {t.review:g}/{t.block:g}" for c, t in made.thresholds.items()),
+        "review/block": ", ".join(f"{words(c)} {t.review:g}/{t.block:g}" for c, t in made.thresholds.items()),
         "SHA-256": made.sha256 or "unknown: it could not be read",
         "time": ", ".join(f"{stage} {ms:.0f} ms" for stage, ms in verdict.timings.items()),
         "kidsnanny": made.kidsnanny,
     }
-    terms = "".join(f"<dt>{_words(key)}</dt><dd>{_untrusted(value)}</dd>" for key, value in rows.items())
+    terms = "".join(f"<dt>{words(key)}</dt><dd>{untrusted(value)}</dd>" for key, value in rows.items())
     return (
-        (_fold(f"Text read in it ({_plural(len(verdict.text), 'line')})", f"<ol>{lines}</ol>") if lines else "")
-        + (_fold(f"What the models saw ({len(seen)})", f"<ul>{things}</ul>") if things else "")
-        + _fold("What this rests on", f"<dl>{terms}</dl>")
+        (fold(f"Text read in it ({plural(len(verdict.text), 'line')})", f"<ol>{lines}</ol>") if lines else "")
+        + (fold(f"What the models saw ({len(seen) + len(said)})", things) if things else "")
+        + fold("What this rests on", f"<dl>{terms}</dl>")
     )
 
 
+def _said(graph: SceneGraph) -> Iterator[str]:
+    """Each object with its attributes, and each relation."""
+    for place, thing in enumerate(graph.objects):
+        yield f"<li>{_called(graph, place)} {_aside(thing.score, graph.frame, graph.model)}</li>"
+    for relation in graph.relations:
+        yield f"<li>{escape(sentence(graph, relation))} {_aside(relation.score, graph.frame, graph.model)}</li>"
+
+
+def _called(graph: SceneGraph, place: int) -> str:
+    """An object's name and how it is: `woman:1 bandaged, tall`."""
+    return escape(" ".join(filter(None, (named(graph, place), ", ".join(graph.objects[place].attributes)))))
+
+
 def _aside(score: float, frame: int, model: str = "") -> str:
-    who, where = f", {_untrusted(model)}" if model else "", f", frame {frame}" if frame else ""
+    who, where = f", {untrusted(model)}" if model else "", f", frame {frame}" if frame else ""
     return f'<span class="quiet">{score:.2f}{where}{who}</span>'
-
-
-def _fold(summary: str, content: str) -> str:
-    return f"<details><summary>{summary}</summary>{content}</details>\n"
 
 
 def _figure(number: int, source: Source, verdict: Verdict, originals: bool) -> str:
@@ -246,7 +241,7 @@ def _figure(number: int, source: Source, verdict: Verdict, originals: bool) -> s
         frame = _frame(source, verdict)
     except Exception as error:  # one thumbnail less is no reason to lose the report
         why = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        return f'<figure><p class="placeholder">No thumbnail. {_untrusted(why)}</p></figure>'
+        return f'<figure><p class="placeholder">No thumbnail. {untrusted(why)}</p></figure>'
     height, width = frame.rgb.shape[:2]
     shown = Image.fromarray(frame.rgb)
     shown.thumbnail((SIDE, SIDE))
@@ -299,26 +294,87 @@ def _data_uri(image: Image.Image, kind: str) -> str:
 
 
 def _boxes(verdict: Verdict, frame: Frame) -> Iterator[str]:
-    """What was seen and read in the frame, then the reasons on top, one label for all that share a box."""
+    """What was seen and read in the frame, then the reasons on top, one label for all that share a box, and the names
+    and arrows of scene graphs on top of these."""
+    graphs = [graph for graph in verdict.findings.graphs if graph.frame == frame.index] if verdict.findings else []
     for seen in verdict.findings.detections if verdict.findings else ():
         if seen.box and seen.frame == frame.index:
-            yield _box("image", seen.box, f"{_words(seen.label.lower())} {seen.score:.2f}")
+            yield _box("image", seen.box, f"{words(seen.label.lower())} {seen.score:.2f}")
+    for graph in graphs:
+        for place, thing in enumerate(graph.objects):
+            yield _box("thing", thing.box, f"{_called(graph, place)} {thing.score:.2f}")
     for line in verdict.text:
         if line.frame == frame.index:
-            yield _box("text", line.box, f"{_escape(line.text)} {line.confidence:.2f}")
+            yield _box("text", line.box, f"{escape(line.text)} {line.confidence:.2f}")
+    height, width = frame.rgb.shape[:2]
+    letters = max(width, height) / 30
     reasons: dict[Box, list[tuple[int, Reason]]] = {}
     for number, reason in enumerate(verdict.reasons, start=1):
         if reason.box and reason.frame == frame.index:
             reasons.setdefault(reason.box, []).append((number, reason))
-    height, width = frame.rgb.shape[:2]
-    letters = max(width, height) / 30
     for box, found in reasons.items():
-        anchor, x = ("end", box.x1) if box.x0 > width / 2 else ("start", box.x0)
         y = box.y0 - letters / 3 if box.y0 > letters * 1.5 else box.y1 + letters
         y = min(y, height - letters / 3)
-        label = " · ".join(f"{number} {_words(reason.category)}" for number, reason in found)
-        text = f'<text x="{x}" y="{y:.0f}" font-size="{letters:.1f}" text-anchor="{anchor}">{label}</text>'
-        yield _box(f"reason {found[0][1].channel}", box, "; ".join(_escape(reason) for _, reason in found), text)
+        label = " · ".join(f"{number} {words(reason.category)}" for number, reason in found)
+        text = _text(*_side(box, width), y, letters, label)
+        yield _box(f"reason {found[0][1].channel}", box, "; ".join(escape(reason) for _, reason in found), text)
+    whats = {reason.what for reason in verdict.reasons if reason.frame == frame.index}
+    for graph in graphs:
+        yield from _names(graph, width, letters)
+        yield from _arrows(graph, whats, width, letters)
+
+
+def _names(graph: SceneGraph, width: int, letters: float) -> Iterator[str]:
+    """Of the objects, inside their boxes, and below each in small letters how it is."""
+    small = letters * 0.75
+    for place, thing in enumerate(graph.objects):
+        anchor, x = _side(thing.box, width)
+        how = escape(", ".join(thing.attributes))
+        label = f'{escape(named(graph, place))}<tspan x="{x}" dy="{small:.1f}" font-size="{small:.1f}">{how}</tspan>'
+        yield f'<g class="thing">{_text(anchor, x, thing.box.y0 + letters, letters * 0.9, label)}</g>'
+
+
+def _arrows(graph: SceneGraph, reasons: Container[str], width: int, letters: float) -> Iterator[str]:
+    """One for each relation, from the subject's centre to the object's, side by side where a pair has several. One that
+    is what a reason says looks like a reason."""
+    drawn: Counter[frozenset[int]] = Counter()
+    for relation in graph.relations:
+        pair = frozenset((relation.subject, relation.object))
+        start, end = (_centre(graph.objects[place].box) for place in (relation.subject, relation.object))
+        x, y, path = _arrow(start, end, letters, drawn[pair])
+        drawn[pair] += 1
+        anchor = "start" if x < width / 6 else "end" if x > width * 5 / 6 else "middle"
+        label = _text(anchor, x, y - letters / 2, letters, escape(relation.predicate))
+        said = sentence(graph, relation)
+        yield (
+            f'<g class="relation{" reason" if said in reasons else ""}"><title>{escape(said)} {relation.score:.2f}'
+            f'</title><path d="{path}"/><path class="ink" d="{path}"/>{label}</g>'
+        )
+
+
+def _centre(box: Box) -> complex:
+    return complex(box.x0 + box.x1, box.y0 + box.y1) / 2
+
+
+def _arrow(start: complex, end: complex, head: float, shift: int) -> tuple[float, float, str]:
+    """Where the middle of an arrow between two points, x + iy, is, and its path: none between things in one place."""
+    if start == end:
+        return start.real, start.imag + head * (shift + 1.5), ""
+    along = (end - start) / abs(end - start) * head
+    down = along * 1j if along.real > 0 else along * -1j
+    start, end = (point + down * 1.5 * shift for point in (start, end))
+    points = (start, end, end - along * (1 - 0.5j), end, end - along * (1 + 0.5j))
+    path = "M{} L{} M{} L{} L{}".format(*(f"{point.real:.0f} {point.imag:.0f}" for point in points))
+    return (start + end).real / 2, (start + end).imag / 2, path
+
+
+def _side(box: Box, width: int) -> tuple[str, float]:
+    """Where a label of the box is anchored, so that it does not run out of a picture of this width."""
+    return ("end", box.x1) if box.x0 > width / 2 else ("start", box.x0)
+
+
+def _text(anchor: str, x: float, y: float, letters: float, content: str) -> str:
+    return f'<text x="{x:.0f}" y="{y:.0f}" font-size="{letters:.1f}" text-anchor="{anchor}">{content}</text>'
 
 
 def _box(kind: str, box: Box, title: str, label: str = "") -> str:

@@ -21,7 +21,17 @@ from PIL import Image, ImageDraw, ImageFont
 
 from kidsnanny import Pipeline, Verdict
 from kidsnanny.images import Source
-from kidsnanny.records import Box, Detection, NotInspected, Reason, TextLine, VisualFindings
+from kidsnanny.records import (
+    Box,
+    Detection,
+    NotInspected,
+    Reason,
+    Relation,
+    SceneGraph,
+    SceneObject,
+    TextLine,
+    VisualFindings,
+)
 from kidsnanny.report import BLOCKS, REASONS, SIDE, Report
 
 VOID = {"meta", "link", "img", "input"}
@@ -119,7 +129,11 @@ def full_of(text: str) -> tuple[Source, Verdict]:
         Reason(category="hate", channel=channel, source="detector", score=0.9, what=text, box=Box(1, 2, 30, right))
         for channel, right in (("text", 20), ("image", 21))
     ]
-    seen = VisualFindings(width=64, height=48, frames=1, detections=(Detection(label=text, score=0.5, box=box),))
+    thing = SceneObject(label=text, box=box, attributes=(text,))
+    relation = Relation(subject=0, predicate=text, object=1)
+    graph = SceneGraph(objects=(thing, thing), relations=(relation,), tags={text: 0.5}, caption=text, model=text)
+    detection = Detection(label=text, score=0.5, box=box)
+    seen = VisualFindings(width=64, height=48, frames=1, detections=(detection,), graphs=(graph,))
     update = {
         "source": text,
         "reasons": tuple(reasons),
@@ -297,6 +311,65 @@ def test_boxes_are_in_frame_pixels_and_reasons_share_a_label(tmp_path: Path) -> 
     assert "1 hate · 2 scam" in report.text
     assert "3 self harm" in report.text
     assert [(t["text-anchor"], t["x"]) for t in report.all("text")] == [("start", "10"), ("end", "1000")]
+
+
+def fight() -> tuple[Image.Image, Verdict]:
+    """A drawing of four figures, and a verdict with what a student might write of it."""
+    picture = Image.new("RGB", (1000, 600), (190, 215, 240))
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, 480, 1000, 600), fill=(120, 170, 90))
+    figures = [(60, "#c0392b"), (380, "#8e44ad"), (780, "#2c3e50")]
+    for x, colour in figures:
+        draw.ellipse((x + 35, 150, x + 105, 220), fill=(224, 172, 140))
+        draw.rounded_rectangle((x + 10, 220, x + 130, 400), 30, fill=colour)
+        draw.rectangle((x + 30, 400, x + 60, 520), fill="#444")
+        draw.rectangle((x + 80, 400, x + 110, 520), fill="#444")
+    draw.ellipse((700, 440, 760, 500), fill="#f1c40f")
+    objects = [
+        SceneObject(label=label, box=Box(x, 140, x + 140, 530), attributes=attributes, score=0.9)
+        for (x, _), label, attributes in zip(
+            figures, ("man", "woman", "man"), (("angry",), ("bandaged", "very tall"), ()), strict=True
+        )
+    ]
+    graph = SceneGraph(
+        objects=(*objects, SceneObject(label="beach ball", box=Box(700, 440, 760, 500), score=0.8)),
+        relations=(
+            Relation(subject=0, predicate="hitting", object=1, score=0.93),
+            Relation(subject=1, predicate="looking at", object=0, score=0.7),
+            Relation(subject=2, predicate="kicking", object=3, score=0.66),
+            Relation(subject=3, predicate="next to", object=3, score=0.5),
+        ),
+        tags={"violence": 0.97},
+        caption="A sign says <b>all is well</b>.",
+        model="senben-tiny",
+    )
+    tag = Detection(label="violence", score=0.97, model="senben-tiny")
+    by = {"category": "violence", "channel": "image"}
+    reasons = (
+        Reason(score=0.97, source="classifier", what="violence", **by),
+        Reason(score=0.93, source="detector", what="man:0 hitting woman:1", box=Box(60, 140, 520, 530), **by),
+        Reason(score=0.9, source="detector", what="woman:1 bandaged", box=objects[1].box, **by),
+    )
+    seen = VisualFindings(width=1000, height=600, frames=1, models=("m",), detections=(tag,), graphs=(graph,))
+    update = {"label": "unsafe", "action": "block", "reasons": reasons, "findings": seen, "source": "fight.png"}
+    return picture, scripted()(encoded(picture)).model_copy(update=update)
+
+
+def test_a_scene_graph_is_drawn_and_listed(tmp_path: Path) -> None:
+    picture, verdict = fight()
+    report = written(tmp_path, (encoded(picture), verdict))
+    classes = [group["class"] for group in report.all("g")]
+    assert classes == ["thing"] * 4 + ["reason image"] * 2 + ["thing"] * 4 + ["relation reason"] + ["relation"] * 3
+    assert report.all("path")[0]["d"] == "M130 335 L450 335 M417 352 L450 335 L417 318"
+    assert report.all("path")[-1]["d"] == "", "no arrow to itself"
+    for title in ("woman:1 bandaged, very tall 0.90", "man:0 hitting woman:1 0.93", "beach ball:3 0.80"):
+        assert f"<title>{title}</title>" in report.html
+    text = " ".join(report.text.split())
+    assert "What the models saw (9)violence 0.97, senben-tiny" in text
+    assert "woman:1 bandaged, very tall 0.90, senben-tiny" in text
+    assert "woman:1 looking at man:0 0.70, senben-tiny" in text
+    assert "The student's caption: A sign says <b>all is well</b>." in text
+    assert "violence 0.93 from man:0 hitting woman:1" in text
 
 
 def test_what_was_not_done_is_said(tmp_path: Path) -> None:
@@ -534,6 +607,22 @@ def test_it_fits_and_draws(
     pixels = np.asarray(picture).reshape(-1, 3)
     assert (pixels == (0xFF, 0xD2, 0x3E)).all(axis=1).sum() > 200, "the box of a reason"
     assert (pixels.mean() > 128) == (scheme == "light")
+    assert browser.get_log("browser") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 400])
+def test_a_scene_graph_is_seen(browser: Any, tmp_path: Path, width: int) -> None:
+    picture, verdict = fight()
+    written(tmp_path, (encoded(picture), verdict))
+    opened(browser, tmp_path / "report.html", width)
+    pixels = np.asarray(Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")).reshape(-1, 3)
+    for colour, what in (((0xFF, 0xD2, 0x3E), "a deed that is a reason"), ((0x8F, 0xD3, 0xFF), "things")):
+        assert (pixels == colour).all(axis=1).sum() > 200, what
+    svg = browser.find_element("css selector", ".frame svg").rect
+    for label in browser.find_elements("css selector", ".thing text, .relation text"):
+        assert svg["x"] <= label.rect["x"], label.text
+        assert label.rect["x"] + label.rect["width"] <= svg["x"] + svg["width"], label.text
     assert browser.get_log("browser") == []
 
 

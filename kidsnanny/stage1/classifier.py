@@ -6,7 +6,7 @@ same for all three, so the same weights give the same probabilities.
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from kidsnanny.records import Detection, EyeKind, Reason, VisualFindings
 from kidsnanny.stage1 import Started
 from kidsnanny.stage1.network import Device, Network, Output, Precision, named, network
 from kidsnanny.taxonomy import Category
-from kidsnanny.weights import Card
+from kidsnanny.weights import Card, Three
 
 BATCH = 32
 ZERO, ONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -131,7 +131,22 @@ def _softmax(started: Sequence[Output]) -> npt.NDArray[np.float32]:
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
 
 
-def pixels(frame: RGB, card: Card) -> npt.NDArray[np.float32]:
+class Preparation(Protocol):
+    """How a picture is brought to a network: of a card, or of a student's settings."""
+
+    @property
+    def input(self) -> int | None: ...
+    @property
+    def crop(self) -> float | None: ...
+    @property
+    def interpolation(self) -> Literal["bilinear", "bicubic"] | None: ...
+    @property
+    def mean(self) -> Three | None: ...
+    @property
+    def std(self) -> Three | None: ...
+
+
+def pixels(frame: RGB, card: Preparation) -> npt.NDArray[np.float32]:
     """(H, W, 3) uint8 RGB -> (3, input, input) float32 as the card wants it, resized with antialiasing by Pillow.
 
     `crop` is timm's crop_pct: the shorter side becomes input / crop, and the centre is cut out. Without it the picture

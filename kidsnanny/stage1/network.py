@@ -75,12 +75,7 @@ class Torch:
         self, card: Card, path: Path, device: Device = "cpu", precision: Precision = "auto", *, compiled: bool = False
     ) -> None:
         torch = _torch(card)
-        self.device: str = _device(device)
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ComponentError(f"{card.name}: torch finds no CUDA device; use device='cpu', or install its driver.")
-        if precision == "auto":
-            precision = "bfloat16" if self.device == "cuda" else "float32"
-        self._dtype = getattr(torch, precision)
+        self.device, self._dtype = chosen(card.name, device, precision)
         self.name = _name(card, path, is_random(path))
         module = load(card, path).to(self.device, self._dtype)
         if self.device == "cuda":
@@ -119,6 +114,22 @@ def network(card: Card, device: Device = "auto", precision: Precision = "auto", 
     if device == "cpu" and precision in ("auto", "float32") and (exported := card.onnx()):
         return Onnx(card, exported)
     return Torch(card, path, device, precision, compiled=compiled)
+
+
+def chosen(name: str, device: Device, precision: Precision) -> tuple[str, "torch.dtype"]:
+    """Where a module runs, and in which type: by default CUDA and bfloat16 where there is one, else CPU and float32.
+
+    Raises:
+        ComponentError: there is no CUDA device; the message starts with `name`.
+    """
+    import torch
+
+    where = _device(device)
+    if where == "cuda" and not torch.cuda.is_available():
+        raise ComponentError(f"{name}: torch finds no CUDA device; use device='cpu', or install its driver.")
+    if precision == "auto":
+        precision = "bfloat16" if where == "cuda" else "float32"
+    return where, getattr(torch, precision)
 
 
 def named(card: Card | str) -> Card:

@@ -1,0 +1,154 @@
+"""A SenBen student as Stage 1: the tags of each frame, what is in it, how it is, and who does what to whom.
+
+What a student writes is made of its vocabulary's words, and that is checked here: these words, numbers and boxes are
+all that gets into the findings text. Its caption is free text and may quote what is written in the picture, so a
+stranger could speak through it to the language model that reads the findings: it stays in the record and in the report,
+as untrusted text, and never enters the findings text. The same holds for what the student wrote that is no graph.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from kidsnanny.errors import ComponentError, WeightsError
+from kidsnanny.images import RGB
+from kidsnanny.records import Box, Detection, EyeKind, Reason, SceneGraph, VisualFindings
+from kidsnanny.senben.vocabulary import Vocabulary
+from kidsnanny.stage1 import Seen
+from kidsnanny.stage1.serialize import around, named, sentence
+from kidsnanny.taxonomy import Category
+from kidsnanny.weights import cards
+
+STUDENT = "senben-q2l-bal"
+"""The card of the student that the profile `senben` looks with."""
+
+
+class Writer(Protocol):
+    """What is asked of a student; `senben.student.Student` is one."""
+
+    name: str
+    vocabulary: Vocabulary
+
+    def __call__(self, frames: Sequence[RGB], ask: float = 0.0) -> list[SceneGraph]:
+        """A graph per frame: every tag of the vocabulary, and the rest where a tag's probability reaches `ask`."""
+        ...
+
+
+class SceneGraphs:
+    """A student as both kinds of eye: its tags are a classifier's word, its objects and relations a detector's.
+
+    Args:
+        student: who writes the graphs.
+        ask: the graph is written only of frames with a tag of this probability (0..1) or more. 0, the default and the
+            paper's way, is every frame. More saves most of the time on harmless frames; on those nobody looks at the
+            objects, so every category must have a tag.
+
+    Raises:
+        ComponentError: `ask` is no probability, or a frame could go by without anybody looking for some category.
+    """
+
+    reentrant = False
+
+    def __init__(self, student: Writer, *, ask: float = 0.0) -> None:
+        words = student.vocabulary
+        tagged = frozenset(category for tag in words.tags.values() for category in tag.means)
+        sensitive = frozenset(category for categories in words.sensitive.values() for category in categories)
+        if not 0 <= ask <= 1:
+            raise ComponentError(f"{student.name}: ask is {ask}, which is no probability; give one from 0 to 1.")
+        if ask and (untagged := sorted(sensitive - tagged)):
+            raise ComponentError(
+                f"{student.name}: with ask={ask:g} nobody looks for {', '.join(untagged)} in frames without a graph, "
+                "since no tag means that; set ask to 0."
+            )
+        kinds: dict[EyeKind, frozenset[Category]] = {"classifier": tagged, "detector": sensitive}
+        self.eyes: Mapping[EyeKind, frozenset[Category]] = {kind: found for kind, found in kinds.items() if found}
+        self.models: tuple[str, ...] = (student.name,)
+        self._student, self._ask = student, ask
+        self._model = student.name.partition("@")[0]
+        self._means = {_label(word): tag.means for word, tag in words.tags.items()}
+
+    def screen(self, frames: Sequence[RGB]) -> list[Seen]:
+        """Every tag's probability for each (H, W, 3) uint8 RGB frame, the likeliest first, and then its graph.
+
+        Raises:
+            ComponentError: the student left a tag out, or used a word that its vocabulary lacks.
+        """
+        return [self._seen(graph) for graph in self._student(frames, self._ask)]
+
+    def _seen(self, graph: SceneGraph) -> Seen:
+        words = self._student.vocabulary
+        known = {*words.objects, *words.attributes, *words.predicates}
+        if unknown := {element.word for element in elements(graph)} - known or words.tags.keys() ^ graph.tags.keys():
+            raise ComponentError(
+                f"{self._model}: {', '.join(sorted(map(repr, unknown)))} is not both in what it wrote and in its "
+                f"vocabulary {words.name}; give it the vocabulary it was trained with."
+            )
+        likeliest = sorted(graph.tags.items(), key=lambda tag: -tag[1])
+        tags = (Detection(label=_label(tag), score=score, model=self._model) for tag, score in likeliest)
+        return *tags, graph.model_copy(update={"model": self._model})
+
+    def weigh(self, findings: VisualFindings) -> list[Reason]:
+        """What the vocabulary says that a tag means, with its probability; and of each sensitive object, attribute of
+        an object, and predicate of a relation, with the score of that object or relation."""
+        reasons = [
+            Reason(category=c, channel="image", source="classifier", score=tag.score, what=tag.label, frame=tag.frame)
+            for tag in findings.detections
+            if tag.model == self._model
+            for c in self._means[tag.label]
+        ]
+        return reasons + [
+            Reason(
+                category=category,
+                channel="image",
+                source="detector",
+                score=element.score,
+                what=element.what,
+                frame=graph.frame,
+                box=element.box,
+            )
+            for graph in findings.graphs
+            if graph.model == self._model
+            for element in elements(graph)
+            for category in self._student.vocabulary.sensitive.get(element.word, ())
+        ]
+
+
+class Element(NamedTuple):
+    """What a graph says in one word: that an object is there, how it is, or what it does to another."""
+
+    word: str
+    what: str
+    """`woman:1`, `woman:1 bandaged` or `man:0 hitting woman:1`."""
+    score: float
+    box: Box
+
+
+def elements(graph: SceneGraph) -> Iterator[Element]:
+    """Objects, each with its attributes, then relations."""
+    for place, thing in enumerate(graph.objects):
+        name = named(graph, place)
+        yield Element(thing.label, name, thing.score, thing.box)
+        for attribute in thing.attributes:
+            yield Element(attribute, f"{name} {attribute}", thing.score, thing.box)
+    for relation in graph.relations:
+        yield Element(relation.predicate, sentence(graph, relation), relation.score, around(graph, relation))
+
+
+def student_folder(name: str) -> Path:
+    """The folder of a student: that of the card's weights, verified, or the one that the path names.
+
+    Raises:
+        WeightsError: there is neither such a card nor such a folder, or the card's weights are missing or altered.
+    """
+    if name in cards():
+        return cards()[name].locate().parent
+    if Path(name).is_dir():
+        return Path(name)
+    raise WeightsError(
+        f"{name}: there is neither a card nor a folder of that name for the student; set KIDSNANNY_STUDENT to one "
+        "that `kidsnanny weights list` has, or to a folder."
+    )
+
+
+def _label(word: str) -> str:
+    return word.replace(" ", "_")
