@@ -1,4 +1,4 @@
-"""The command line: `kidsnanny check`, `doctor`, `export`, `weights` and `kidsnanny train text`."""
+"""The command line: `kidsnanny check`, `eval`, `doctor`, `export`, `weights`, `llm` and `kidsnanny train text`."""
 
 import os
 import signal
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from kidsnanny import __version__
+from kidsnanny.cli_eval import evaluate
 from kidsnanny.cli_llm import llm_app
 from kidsnanny.cli_weights import weights_app
 from kidsnanny.errors import ComponentError, KidsnannyError, PolicyError
@@ -51,6 +52,7 @@ train_app = typer.Typer(no_args_is_help=True, help="Train the small models that 
 app.add_typer(train_app, name="train")
 app.add_typer(weights_app, name="weights")
 app.add_typer(llm_app, name="llm")
+app.command("eval")(evaluate)
 stderr = Console(stderr=True, highlight=False)
 stdout = Console(highlight=False, soft_wrap=True)
 
@@ -175,6 +177,26 @@ def train_text(
         train(data, out, seed=seed)
     except KidsnannyError as error:
         _fail(Exit.COMPONENT, str(error))
+
+
+@train_app.command("student")
+def train_student(
+    out: Annotated[Path, typer.Option(help="Folder to write the student to.")],
+    steps: Annotated[int, typer.Option(min=1, help="Batches of 32 drawn scenes.")] = 3_000,
+    seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
+) -> None:
+    r"""Train a tiny SenBen student on drawn scenes; on two cores it takes half an hour.
+
+    It learns comic drawings, not photographs: it shows how a student works. Needs `pip install 'kidsnanny\[student]'`.
+
+    Example: kidsnanny train student --out my-student && KIDSNANNY_STUDENT=my-student kidsnanny check --profile senben
+    --vision-only scene.png
+    """
+    try:
+        from kidsnanny.senben.training import train
+    except ImportError as error:
+        _fail(Exit.COMPONENT, f"Training a student needs {error.name}; run `pip install 'kidsnanny[student]'`.")
+    train(out, steps=steps, seed=seed)
 
 
 def main() -> None:

@@ -21,10 +21,10 @@ TOLERANCE = 1e-3
 
 
 def export(card: Card, out: Path | None = None) -> Path:
-    """Write the card's network as ONNX, compare it with torch, and note it in the lock file.
+    """Write the card's network as ONNX (a student's: image encoder and tags), compare it with torch, and pin it.
 
     Args:
-        card: a classifier or detector in safetensors.
+        card: a classifier, detector or student in safetensors.
         out: the file; by default `onnx/NAME.onnx` in kidsnanny's home.
 
     Raises:
@@ -34,14 +34,19 @@ def export(card: Card, out: Path | None = None) -> Path:
     path = card.locate()
     if path.suffix != ".safetensors":
         raise WeightsError(f"{card.name}: {path} is not safetensors, so there is nothing to export; use it as it is.")
-    module = load(card, path)
+    module = None if card.role == "student" else load(card, path)
     out = out or home() / "onnx" / f"{card.name}.onnx"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent) as folder:
             made = Path(folder) / out.name
-            _write(card, module, made, random=is_random(path))
-            _compare(card, module, made)
+            if module is None:
+                from kidsnanny.senben.tagger import export_tags
+
+                export_tags(path.parent, made)
+            else:
+                _write(card, module, made, random=is_random(path))
+                _compare(card, module, made)
             os.replace(made, out)
     except OSError as error:
         raise WeightsError(f"{card.name}: {out} cannot be written ({error.strerror}); choose another file.") from error
@@ -74,22 +79,43 @@ def _inputs(card: Card, count: int) -> "np.ndarray[Any, np.dtype[np.float32]]":
 
 
 def _write(card: Card, module: Any, path: Path, *, random: bool) -> None:
-    import torch
-
-    try:
-        import onnx
-    except ImportError as error:
-        raise ComponentError(f"{card.name}: onnx is missing ({error}); run `pip install 'kidsnanny[vit]'`.") from error
     axes = {0: "batch"}
     if card.role == "detector":
         axes |= {2: "height", 3: "width"}  # frames come in rectangles
         head = module.inner.model[-1]
         head.export, head.dynamic, head.format = True, True, "onnx"
+    write_onnx(
+        module, _inputs(card, 2).shape, path, {"card": card.name} | ({"kidsnanny": "random"} if random else {}), axes
+    )
+
+
+def write_onnx(
+    module: Any, shape: tuple[int, ...], path: Path, facts: dict[str, str], axes: dict[int, str] | None = None
+) -> None:
+    """Write a torch module of one input, `pixels`, and one output as ONNX.
+
+    Args:
+        module: in evaluation mode.
+        shape: of an example of its input.
+        path: of the file.
+        facts: its metadata.
+        axes: the input's axes that may have any size; by default the first, the batch.
+
+    Raises:
+        ComponentError: onnx is missing.
+    """
+    import torch
+
+    try:
+        import onnx
+    except ImportError as error:
+        raise ComponentError(f"{path.stem}: onnx is missing ({error}); run `pip install 'kidsnanny[vit]'`.") from error
+    axes = axes or {0: "batch"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, on constants and its own successor
         torch.onnx.export(
             module,
-            (torch.from_numpy(_inputs(card, 2)),),
+            (torch.rand(shape, generator=torch.Generator().manual_seed(0)),),
             str(path),
             input_names=["pixels"],
             output_names=["output"],
@@ -97,7 +123,7 @@ def _write(card: Card, module: Any, path: Path, *, random: bool) -> None:
             dynamo=False,
         )
     model = onnx.load(path)
-    onnx.helper.set_model_props(model, {"card": card.name} | ({"kidsnanny": "random"} if random else {}))
+    onnx.helper.set_model_props(model, facts)
     onnx.save(model, path)
 
 

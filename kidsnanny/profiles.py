@@ -31,10 +31,9 @@ def _vit_and_yolo() -> Screener:
 
 
 def _student() -> Screener:
-    from kidsnanny.senben.student import Student
-    from kidsnanny.stage1.scene_graph import STUDENT, SceneGraphs, student_folder
+    from kidsnanny.stage1.scene_graph import SceneGraphs, student
 
-    return SceneGraphs(Student.open(student_folder(os.environ.get("KIDSNANNY_STUDENT") or STUDENT)))
+    return SceneGraphs(student(os.environ.get("KIDSNANNY_STUDENT")))
 
 
 def _embedded_stage2() -> Stage2:

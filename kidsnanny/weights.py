@@ -53,7 +53,7 @@ class Card(Record):
     """What is known about one file of weights. Its source is exactly one of `hub`, `file` and `path`."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
-    role: Literal["classifier", "detector", "ocr", "text"]
+    role: Literal["classifier", "detector", "student", "ocr", "text"]
     what: str
     hub: Hub | None = None
     package: str | None = None

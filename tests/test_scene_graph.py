@@ -12,11 +12,12 @@ from kidsnanny import ComponentError, Pipeline, Stage2, Verdict, WeightsError
 from kidsnanny.images import RGB
 from kidsnanny.records import Box, Relation, SceneGraph, SceneObject, VisualFindings
 from kidsnanny.senben.vocabulary import Tag, Vocabulary
-from kidsnanny.stage1.scene_graph import SceneGraphs, student_folder
+from kidsnanny.stage1.scene_graph import SceneGraphs
 from kidsnanny.stage1.serialize import parse
 from kidsnanny.stage2.judge import Explanation, Opinion
 from kidsnanny.stage2.prompt import Question
 from kidsnanny.taxonomy import CATEGORIES
+from kidsnanny.weights import cards
 
 WORDS = Vocabulary(
     name="test",
@@ -263,17 +264,18 @@ def test_the_judge_hears_the_graph_and_never_the_caption() -> None:
 # ------------------------------------------------------------------ the profile
 
 
-def test_a_card_and_a_path_name_a_folder(tmp_path: Path) -> None:
-    assert (student_folder("nudenet-320n") / "320n.onnx").is_file()
-    assert student_folder(str(tmp_path)) == tmp_path
-
-
-@pytest.mark.parametrize("name", ["no-such-student", "/no/such/folder", __file__])
+@pytest.mark.parametrize("name", ["no-such-student", "/no/such/folder", __file__, "gone.onnx", ""])
 def test_a_student_that_is_not_there(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("KIDSNANNY_STUDENT", name)
-    with pytest.raises(WeightsError, match=r"neither a card nor a folder .*; set KIDSNANNY_STUDENT to one ") as error:
+    with pytest.raises(WeightsError, match=r"; set KIDSNANNY_STUDENT to a student's folder .*senben-tiny") as error:
         Pipeline("senben", stage2=None)
-    assert str(error.value).startswith(f"{name}: ")
+    assert str(error.value).startswith(f"{name}: there is neither" if name else "No student is named")
+
+
+def test_a_file_that_holds_no_tags(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIDSNANNY_STUDENT", str(cards()["nudenet-320n"].locate()))
+    with pytest.raises(WeightsError, match=r"320n.onnx: it holds no student's tags"):
+        Pipeline("senben", stage2=None)
 
 
 def test_a_folder_without_a_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,7 @@ def bge_m3(folder: Path) -> Embed:
         from transformers import AutoModel, AutoTokenizer
     except ImportError as error:
         raise ComponentError(
-            f"{folder}: it needs transformers ({error}); run `pip install 'kidsnanny[vit]'`."
+            f"{folder}: it needs transformers ({error}); run `pip install 'kidsnanny[student]'`."
         ) from error
     local = {"local_files_only": True, "trust_remote_code": False}
     try:

@@ -67,7 +67,9 @@ class Constraint:
     def __init__(self, tokenizer: Any, vocabulary: Vocabulary, tasks: Sequence[Task], beams: int = 1) -> None:
         words = _words(vocabulary)
         compiled, self._locations = _compiled(tokenizer, len(tokenizer))
-        _prove(tokenizer, "\n".join(f"({word}:0123456789, {word})," for kind in words.values() for word in kind))
+        _prove(
+            tokenizer, compiled, "\n".join(f"({word}:0123456789, {word})," for kind in words.values() for word in kind)
+        )
         self._bins = {token: number for number, token in enumerate(self._locations)}
         self._start, self._end, self._padding = tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id
         self._tasks, self._beams = [task for task in tasks for _ in range(beams)], beams
@@ -162,9 +164,9 @@ def _root(compiled: Any, grammar: str) -> Any:
     return matcher
 
 
-def _prove(tokenizer: Any, text: str) -> None:
+def _prove(tokenizer: Any, compiled: Any, text: str) -> None:
     tokens = tokenizer(text, add_special_tokens=False).input_ids
-    if tokenizer.decode(tokens, clean_up_tokenization_spaces=False) != text:
+    if {tokenizer.decode(tokens, clean_up_tokenization_spaces=False), compiled.decode_str(tokens)} != {text}:
         raise ComponentError(
             "the tokenizer does not give a text of the vocabulary's words back as it was; take one whose tokens make "
             "up the text letter by letter, like byte-level BPE."

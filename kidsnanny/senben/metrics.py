@@ -204,7 +204,7 @@ def match(truth: SceneGraph, predicted: SceneGraph) -> dict[int, int]:
     try:
         from scipy.optimize import linear_sum_assignment
     except ImportError as error:
-        mend = "run `pip install 'kidsnanny[train]'`"
+        mend = "run `pip install 'kidsnanny[student]'`"
         raise ComponentError(f"Scoring scene graphs needs scipy ({error}); {mend}.") from error
     if not truth.objects or not predicted.objects:
         return {}

@@ -1,51 +1,26 @@
-"""The network: transformers' own Florence-2 and a Query2Label head that reads the image features behind a stop-gradient.
+"""The network: transformers' own Florence-2, and a Query2Label head behind a stop-gradient.
 
     pixels ─ DaViT ─ projector ─┬─ (detached) ─ Query2Label head ──────────────► tags
                                 └─ BART encoder (with a prompt) ─ BART decoder ─► one task's text
 
-Needs torch and transformers (the extra `student`). Sizes as published (section 2.2 in our notes on the paper): DaViT-B 88M,
-encoder and decoder 144M, head 9.5M. How the head spends its 9.5M is not published: one decoder layer of width 768 with 16
-queries and a group-wise linear has 9,476,368 parameters, so that is our default.
+Needs torch and transformers (the extra `student`). Sizes as published (section 2.2 in our notes on the paper): DaViT-B
+88M, encoder and decoder 144M, head 9.5M. How the head spends its 9.5M is not published: one decoder layer of width 768
+with 16 queries and a group-wise linear has 9,476,368 parameters, so that is our default.
 """
 
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
-from pydantic import Field
 from torch import nn
 from transformers import Florence2Config, Florence2ForConditionalGeneration
 
 from kidsnanny.errors import WeightsError
-from kidsnanny.records import Record
-from kidsnanny.weights import Three
-
-
-class Settings(Record):
-    """What Florence-2's configuration has no place for; the block `senben` of `config.json`. None of it is published for
-    SenBen, so all of it is ours."""
-
-    tags: int = Field(ge=1)
-    """How many labels the head has: the vocabulary's."""
-    heads: int = 12
-    feed_forward: int = 3072
-    loc_order: Literal["yxyx", "xyxy"] = "yxyx"
-    input: int = 768
-    """Side of the square that a picture is squashed to, in pixels; Florence-2's."""
-    mean: Three = (0.485, 0.456, 0.406)
-    std: Three = (0.229, 0.224, 0.225)
-    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
-    crop: None = None
-    max_new_tokens: int = Field(default=256, ge=1)
-    """Per task; what is cut off there is named in the graph's `dropped`."""
-    beams: int = Field(default=3, ge=1)
-    """Section 2.3 in our notes has 3; 1 is greedy."""
-    trained_on: str = ""
-    """What a reader must know before believing a word of it."""
+from kidsnanny.senben.settings import Settings
 
 
 class Query2Label(nn.Module):  # type: ignore[misc]
-    """Label queries that look at the image features, and one logit per label (arXiv 2107.10834; section 2.6 in our notes).
+    """Label queries look at the image features, and give one logit per label (arXiv 2107.10834; our notes, section 2.6).
 
     Args:
         width: of the features and queries.

@@ -61,7 +61,7 @@ class Student:
         self._beams = beams or self.settings.beams
         self._constrained = constrained
         asked = tokenizer([PROMPTS[task] for task in TASKS], padding=True, return_tensors="pt")
-        self._prompts, self._mask = (asked[key].to(model.device) for key in ("input_ids", "attention_mask"))
+        self.prompts, self.prompts_mask = (asked[key].to(model.device) for key in ("input_ids", "attention_mask"))
 
     @classmethod
     def open(
@@ -163,7 +163,7 @@ class Student:
             def reorder_cache(self, beam_idx: Any) -> None:
                 self.self_attention_cache.reorder_cache(beam_idx)
 
-        encoded, mask = self.model.encoded(features, self._prompts, self._mask)
+        encoded, mask = self.model.encoded(features, self.prompts, self.prompts_mask)
         rows = TASKS * len(features)
         written = self.model.generate(
             encoder_outputs=encoded,
@@ -191,7 +191,7 @@ class Student:
             return []
         from kidsnanny.senben.grammar import Constraint
 
-        return [Constraint(self.tokenizer, self.vocabulary, self.codec, rows, self._beams)]
+        return [Constraint(self.tokenizer, self.vocabulary, rows, self._beams)]
 
     def _sure(self, written: Any) -> list[float]:
         """exp of the mean log-probability of each row's tokens."""

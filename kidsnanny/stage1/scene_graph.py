@@ -19,9 +19,6 @@ from kidsnanny.stage1.serialize import around, named, sentence
 from kidsnanny.taxonomy import Category
 from kidsnanny.weights import cards
 
-STUDENT = "senben-q2l-bal"
-"""The card of the student that the profile `senben` looks with."""
-
 
 class Writer(Protocol):
     """What is asked of a student; `senben.student.Student` is one."""
@@ -134,20 +131,32 @@ def elements(graph: SceneGraph) -> Iterator[Element]:
         yield Element(relation.predicate, sentence(graph, relation), relation.score, around(graph, relation))
 
 
-def student_folder(name: str) -> Path:
-    """The folder of a student: that of the card's weights, verified, or the one that the path names.
+def student(name: str | None) -> Writer:
+    """The student of a card, of a folder, or of an ONNX file of its tags.
+
+    Args:
+        name: of the card, or a path; None and the empty string name nobody.
 
     Raises:
-        WeightsError: there is neither such a card nor such a folder, or the card's weights are missing or altered.
+        WeightsError: there is nothing of that name, or the weights are missing, altered or unfit.
+        ComponentError: a package is missing, or the folder is not whole.
     """
-    if name in cards():
-        return cards()[name].locate().parent
-    if Path(name).is_dir():
-        return Path(name)
-    raise WeightsError(
-        f"{name}: there is neither a card nor a folder of that name for the student; set KIDSNANNY_STUDENT to one "
-        "that `kidsnanny weights list` has, or to a folder."
+    mend = (
+        "set KIDSNANNY_STUDENT to a student's folder (config.json, model.safetensors, tokenizer.json, vocabulary.toml),"
+        " to an ONNX file of its tags, or, to see how it works, to senben-tiny, which knows drawn scenes only"
     )
+    if not name:
+        raise WeightsError(f"No student is named, and none ships that knows photographs; {mend}.")
+    path = cards()[name].locate().parent if name in cards() else Path(name)
+    if path.suffix == ".onnx" and path.is_file():
+        from kidsnanny.senben.tagger import Tagger
+
+        return Tagger(path)
+    if path.is_dir():
+        from kidsnanny.senben.student import Student
+
+        return Student.open(path)
+    raise WeightsError(f"{name}: there is neither a card nor a folder nor an ONNX file of that name; {mend}.")
 
 
 def _label(word: str) -> str:

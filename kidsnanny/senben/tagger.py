@@ -1,0 +1,84 @@
+"""A student's tags alone, through ONNX Runtime: no decoder, no torch. `kidsnanny export` makes the file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kidsnanny.errors import ComponentError, WeightsError
+from kidsnanny.images import RGB
+from kidsnanny.records import SceneGraph
+from kidsnanny.senben.settings import Settings
+from kidsnanny.senben.vocabulary import Vocabulary
+from kidsnanny.stage1 import RANDOM, onnx_session
+from kidsnanny.stage1.classifier import pixels
+from kidsnanny.weights import digest
+
+TOLERANCE = 1e-3
+"""How far a probability of the exported file may be from torch's."""
+
+
+class Tagger:
+    """Writes graphs that have nothing but tags. The file says itself which tags, and how it wants a picture.
+
+    Args:
+        path: what `export_tags` wrote.
+
+    Raises:
+        WeightsError: it is not such a file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._session = onnx_session(path)
+        facts = self._session.get_modelmeta().custom_metadata_map
+        try:
+            self._settings = Settings.model_validate_json(facts["settings"])
+            known = Vocabulary.model_validate_json(facts["vocabulary"])
+        except (KeyError, ValueError) as error:
+            mend = "name a student's file that `kidsnanny export` wrote"
+            raise WeightsError(f"{path}: it holds no student's tags ({error}); {mend}.") from error
+        self.vocabulary = Vocabulary(name=known.name, partial=known.partial, objects=(), tags=known.tags)
+        self.name = f"{path.stem}@{digest(path)[:12]}{RANDOM if facts.get('kidsnanny') == 'random' else ''}"
+
+    def __call__(self, frames: Sequence[RGB], ask: float = 0.0) -> list[SceneGraph]:  # noqa: ARG002
+        """The tags of each (H, W, 3) uint8 RGB frame. Nothing is decoded, whatever `ask` says."""
+        if not frames:
+            return []
+        given = np.stack([pixels(frame, self._settings) for frame in frames])
+        rows = self._session.run(None, {"pixels": given})[0].tolist()
+        return [SceneGraph(tags=dict(zip(self.vocabulary.tags, row, strict=True))) for row in rows]
+
+
+def export_tags(folder: Path, out: Path) -> None:
+    """Write the image encoder and the tag head of the student in `folder` as ONNX, and compare it with torch.
+
+    Raises:
+        WeightsError: there is no student.
+        ComponentError: a package is missing, or the file gives other tags than torch.
+    """
+    import torch
+
+    from kidsnanny.export import write_onnx
+    from kidsnanny.senben.student import Student
+
+    student = Student.open(folder, device="cpu")
+    side = student.settings.input
+
+    class Tags(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = student.model
+
+        def forward(self, pixels: torch.Tensor) -> Any:
+            return self.inner.tag_head(self.inner.features(pixels)).sigmoid()
+
+    facts = {"settings": student.settings.model_dump_json(), "vocabulary": student.vocabulary.model_dump_json()}
+    facts |= {"kidsnanny": "random"} if student.name.endswith(RANDOM) else {}
+    write_onnx(Tags().eval(), (2, 3, side, side), out, facts)
+    shown = [np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8) for seed in range(3)]
+    with torch.inference_mode():
+        expected = student.tags(student.features(shown))
+    found = np.array([list(graph.tags.values()) for graph in Tagger(out)(shown)])
+    if not np.abs(found - expected).max() <= TOLERANCE:
+        raise ComponentError(f"{folder}: the exported tags are not torch's; keep to the safetensors.")
