@@ -182,7 +182,7 @@ def train_text(
 @train_app.command("student")
 def train_student(
     out: Annotated[Path, typer.Option(help="Folder to write the student to.")],
-    steps: Annotated[int, typer.Option(min=1, help="Batches of 32 drawn scenes.")] = 3_000,
+    steps: Annotated[int, typer.Option(min=1, help="Batches of 32 drawn scenes.")] = 5_000,
     seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
 ) -> None:
     r"""Train a tiny SenBen student on drawn scenes; on two cores it takes half an hour.

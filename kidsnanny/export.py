@@ -89,9 +89,7 @@ def _write(card: Card, module: Any, path: Path, *, random: bool) -> None:
     )
 
 
-def write_onnx(
-    module: Any, shape: tuple[int, ...], path: Path, facts: dict[str, str], axes: dict[int, str] | None = None
-) -> None:
+def write_onnx(module: Any, shape: tuple[int, ...], path: Path, facts: dict[str, str], axes: dict[int, str]) -> None:
     """Write a torch module of one input, `pixels`, and one output as ONNX.
 
     Args:
@@ -99,7 +97,7 @@ def write_onnx(
         shape: of an example of its input.
         path: of the file.
         facts: its metadata.
-        axes: the input's axes that may have any size; by default the first, the batch.
+        axes: the input's axes that may have any size.
 
     Raises:
         ComponentError: onnx is missing.
@@ -110,7 +108,6 @@ def write_onnx(
         import onnx
     except ImportError as error:
         raise ComponentError(f"{path.stem}: onnx is missing ({error}); run `pip install 'kidsnanny[vit]'`.") from error
-    axes = axes or {0: "batch"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, on constants and its own successor
         torch.onnx.export(
@@ -119,7 +116,9 @@ def write_onnx(
             str(path),
             input_names=["pixels"],
             output_names=["output"],
-            dynamic_axes={"pixels": axes, "output": {0: "batch"} | ({2: "anchors"} if len(axes) > 1 else {})},
+            dynamic_axes={"pixels": axes, "output": {0: "batch"} | ({2: "anchors"} if len(axes) > 1 else {})}
+            if axes
+            else None,
             dynamo=False,
         )
     model = onnx.load(path)

@@ -83,6 +83,8 @@ class SceneGraph(Record):
     """The name of the student that wrote it."""
     dropped: tuple[str, ...] = ()
     """What the student wrote that is no graph, and why it is not in this one."""
+    repeated: int = Field(default=0, ge=0)
+    """How often it said the same again."""
 
     @model_validator(mode="after")
     def _no_dangling(self) -> Self:

@@ -97,7 +97,8 @@ class Codec:
         """The graph that the texts of some or all tasks describe. Whatever they hold, this does not raise.
 
         Every word of the graph is in the vocabulary and stood in the text, every box in four location tokens. The rest
-        is quoted in `dropped`, a short sentence each, at most 20 and then how many more.
+        is quoted in `dropped`, a short sentence each, at most 20 and then how many more; what only says again what was
+        said loses nothing, and is counted in `repeated`.
 
         Args:
             texts: task -> what the student wrote.
@@ -242,6 +243,7 @@ class _Reader:
         """Label and attributes of each."""
         self._dropped: list[str] = []
         self._more = 0
+        self._repeated = 0
 
     def read(self, texts: Mapping[Task, str]) -> SceneGraph:
         self._read_objects(_bare(texts.get("objects", "")))
@@ -260,6 +262,7 @@ class _Reader:
             tags=tags,
             caption=caption,
             dropped=(*self._dropped, *more),
+            repeated=self._repeated,
         )
 
     def _drop(self, task: Task, found: str, why: str, word: str | None = None) -> None:
@@ -287,7 +290,7 @@ class _Reader:
         elif not (box := self._codec._box(bins, self._width, self._height)):
             self._drop("objects", whole, "has a box that ends before it begins")
         elif (label, box) in self._things:
-            self._drop("objects", whole, "was there before")
+            self._repeated += 1
             return self._things[label, box]
         else:
             self._kept.append((label, {}))
@@ -317,7 +320,7 @@ class _Reader:
                 if word not in self._words.attributes:
                     self._drop("attributes", line, "has what is not in the vocabulary:", word)
                 elif word in self._kept[place][1]:
-                    self._drop("attributes", line, "was not the first to say", word)
+                    self._repeated += 1
                 else:
                     self._kept[place][1][word] = None
 
@@ -336,8 +339,7 @@ class _Reader:
                 thing = None if subject is None else self._place("relations", parts[2], relation[0])
                 if subject is None or thing is None:
                     continue
-                if (subject, predicate, thing) in found:
-                    self._drop("relations", relation[0], "was there before")
+                self._repeated += (subject, predicate, thing) in found
                 found[subject, predicate, thing] = None
         self._between(text[end:])
         score = self._scores.get("relations", 1.0)
@@ -364,9 +366,8 @@ class _Reader:
         for word in map(str.strip, text.split(",") if text else ()):
             if word not in self._words.tags:
                 self._drop("tags", word, "is not in the vocabulary")
-            elif word in tags:
-                self._drop("tags", word, "was there before")
             else:
+                self._repeated += word in tags
                 tags[word] = 1.0
         return tags
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
+from pydantic import ValidationError
 from torch import nn
 from transformers import Florence2Config, Florence2ForConditionalGeneration
 
@@ -20,7 +21,7 @@ from kidsnanny.senben.settings import Settings
 
 
 class Query2Label(nn.Module):  # type: ignore[misc]
-    """Label queries look at the image features, and give one logit per label (arXiv 2107.10834; our notes, section 2.6).
+    """Label queries look at the image features, and give a logit per label (arXiv 2107.10834; our notes, section 2.6).
 
     Args:
         width: of the features and queries.
@@ -113,6 +114,7 @@ class SenBen(Florence2ForConditionalGeneration):  # type: ignore[misc]
                     f"{folder}: config.json has no block `senben`, so the head's size and the order of location tokens "
                     'are unknown; add one, like "senben": {"tags": 16}.'
                 )
+            Settings.model_validate(config.senben)
             model, report = cls.from_pretrained(
                 folder,
                 config=config,
@@ -122,6 +124,10 @@ class SenBen(Florence2ForConditionalGeneration):  # type: ignore[misc]
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise WeightsError(f"{folder}: in config.json, its block `senben` has {where}: {first['msg']}.") from error
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise WeightsError(f"{folder}: it is no checkpoint of Florence-2's kind ({error}).") from error
         wrong = (sorted(name if isinstance(name, str) else name[0] for name in report[kind]) for kind in _KINDS)

@@ -111,6 +111,23 @@ class Student:
         name = f"{folder.name.replace(' ', '_')}@{digest(path)[:12]}{RANDOM if is_random(path) else ''}"
         return cls(model, tokenizer, vocabulary, name, beams=beams, constrained=constrained)
 
+    def save(self, folder: Path, *, random: bool = False) -> None:
+        """Write what `open` reads, in half precision.
+
+        Args:
+            folder: made if need be.
+            random: the weights are, and the file shall say so.
+        """
+        from safetensors.torch import save_model
+
+        folder.mkdir(parents=True, exist_ok=True)
+        model = self.model.half()
+        model.config.save_pretrained(folder)
+        model.generation_config.save_pretrained(folder)
+        save_model(model, str(folder / WEIGHTS), {"format": "pt"} | ({"kidsnanny": "random"} if random else {}))
+        self.tokenizer.save_pretrained(folder)
+        self.vocabulary.save(folder / "vocabulary.toml")
+
     def __call__(self, frames: Sequence[RGB], ask: float = 0.0) -> list[SceneGraph]:
         """The scene graph of each (H, W, 3) uint8 RGB frame.
 
@@ -137,12 +154,16 @@ class Student:
                 graphs[n] = graph.model_copy(update={"tags": graphs[n].tags})
         return graphs
 
-    def features(self, frames: Sequence[RGB]) -> Any:
-        """(N, positions, width) of the image encoder."""
+    def pixels(self, frames: Sequence[RGB]) -> Any:
+        """(N, 3, input, input) tensor, as the image encoder wants it."""
         import torch
 
         given = torch.from_numpy(np.stack([pixels(frame, self.settings) for frame in frames]))
-        return self.model.features(given.to(self.model.device, self.model.dtype))
+        return given.to(self.model.device, self.model.dtype)
+
+    def features(self, frames: Sequence[RGB]) -> Any:
+        """(N, positions, width) tensor of the image encoder."""
+        return self.model.features(self.pixels(frames))
 
     def tags(self, features: Any) -> npt.NDArray[np.float32]:
         """(N, tags) probabilities in 0..1, in the vocabulary's order. The decoder has no part in it."""
@@ -153,7 +174,16 @@ class Student:
 
     def describe(self, features: Any) -> list[tuple[dict[Task, str], dict[Task, float]]]:
         """For each picture what the decoder writes for each task, and how sure it is: the geometric mean of the
-        probabilities of the tokens. All tasks of all pictures are one batch; a beam's cross-attention never moves."""
+        probabilities of the tokens, 0..1."""
+        written = self.write(features)
+        texts = self.tokenizer.batch_decode(written.sequences, clean_up_tokenization_spaces=False)
+        told = [dict(zip(TASKS, texts[n : n + len(TASKS)], strict=True)) for n in range(0, len(texts), len(TASKS))]
+        sure = self._sure(written)
+        scores = [dict(zip(TASKS, sure[n : n + len(TASKS)], strict=True)) for n in range(0, len(sure), len(TASKS))]
+        return list(zip(told, scores, strict=True))
+
+    def write(self, features: Any) -> Any:
+        """What transformers' `generate` gives for every task of every picture (picture by picture), as one batch."""
         from transformers import DynamicCache, EncoderDecoderCache
         from transformers.generation import LogitsProcessorList
 
@@ -164,27 +194,17 @@ class Student:
                 self.self_attention_cache.reorder_cache(beam_idx)
 
         encoded, mask = self.model.encoded(features, self.prompts, self.prompts_mask)
-        rows = TASKS * len(features)
-        written = self.model.generate(
+        return self.model.generate(
             encoder_outputs=encoded,
             attention_mask=mask,
             cache=Shared(DynamicCache(), DynamicCache()),
             num_beams=self._beams,
             do_sample=False,
             max_new_tokens=self.settings.max_new_tokens,
-            logits_processor=LogitsProcessorList(self._constraint(rows)),
+            logits_processor=LogitsProcessorList(self._constraint(TASKS * len(features))),
             return_dict_in_generate=True,
             output_scores=True,
         )
-        texts = self.tokenizer.batch_decode(written.sequences, clean_up_tokenization_spaces=False)
-        sure = self._sure(written)
-        described: list[tuple[dict[Task, str], dict[Task, float]]] = []
-        for start in range(0, len(rows), len(TASKS)):
-            stop = start + len(TASKS)
-            described.append(
-                (dict(zip(TASKS, texts[start:stop], strict=True)), dict(zip(TASKS, sure[start:stop], strict=True)))
-            )
-        return described
 
     def _constraint(self, rows: Sequence[Task]) -> list[Any]:
         if not self._constrained:

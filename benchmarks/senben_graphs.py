@@ -1,0 +1,99 @@
+"""Scene graphs of a student against the truth, beside SenBen's published tables.
+
+    pip install '.[student]'
+    python benchmarks/senben_graphs.py                                  # the tiny student on 2,000 unseen drawn scenes
+    python benchmarks/senben_graphs.py --student MY-STUDENT --data test.parquet --columns columns.toml --bge BGE-M3
+
+`--columns` maps our fields to the columns of the data you have (`kidsnanny.senben.data.ColumnMap`): SenBen's are not
+public. Scenes are numbered from 2,000,000,000 on: neither training nor its learning curve has seen them.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from hardware import hardware
+from rich.progress import track
+
+from kidsnanny.errors import ComponentError
+from kidsnanny.images import open_picture
+from kidsnanny.senben.captions import bge_m3
+from kidsnanny.senben.data import OURS, ColumnMap, drawn, read
+from kidsnanny.senben.metrics import score
+from kidsnanny.senben.report import Run, render, write_run
+from kidsnanny.senben.student import Student
+from kidsnanny.weights import cards
+
+FIRST = 2_000_000_000
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--student", default="senben-tiny", help="a card or a folder")
+    parser.add_argument("--data", type=Path, help="parquet; by default drawn scenes")
+    parser.add_argument("--columns", type=Path, help="TOML; by default our own schema")
+    parser.add_argument("--split", help="of the data; by default all")
+    parser.add_argument("--scenes", type=int, default=2_000)
+    parser.add_argument("--bge", type=Path, help="folder of BGE-m3, for the captions")
+    parser.add_argument("--beams", type=int, nargs="+", default=[1, 3])
+    parser.add_argument("--frames", type=Path, help="a new folder for one JSON per frame (of the last of --beams)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    options = parser.parse_args()
+    folder = cards()[options.student].locate().parent if options.student in cards() else Path(options.student)
+    if options.data:
+        columns = ColumnMap.load(options.columns) if options.columns else OURS
+        name, items = str(options.data), list(read(options.data, columns, split=options.split))
+    else:
+        name, items = "drawn scenes (kidsnanny)", list(drawn(range(FIRST, FIRST + options.scenes), "test", side=128))
+    embed, why = None, "no folder of BGE-m3 was given"
+    if options.bge:
+        try:
+            embed = bge_m3(options.bge)
+        except ComponentError as error:
+            why = str(error)
+    runs = []
+    for beams in options.beams:
+        student = Student.open(folder, beams=beams, device=options.device)
+        looked, times = [], []
+        for item in track(items, f"beams {beams}", disable=not sys.stderr.isatty()):
+            frame = next(iter(open_picture(item.image).frames())).rgb
+            start = time.perf_counter()
+            looked += student([frame])
+            times.append((time.perf_counter() - start) * 1e3)
+        run = Run(
+            system=f"{'greedy' if beams == 1 else f'{beams} beams'}, held to the grammar",
+            data=name,
+            hardware=hardware(),
+            models=(student.name,),
+            generated=not options.data,
+            milliseconds=tuple(times),
+            settings={"beams": beams, "trained on": student.settings.trained_on},
+        )
+        pairs = [(item.graph, graph) for item, graph in zip(items, looked, strict=True)]
+        runs.append((run, score(pairs, student.vocabulary, embed=embed, no_embed=why)))
+    if options.frames:
+        written = [(item.id, item.graph, graph) for item, graph in zip(items, looked, strict=True)]
+        write_run(options.frames, written, runs[-1][1], runs[-1][0])
+    curve = folder / "curve.json"
+    text = render(runs, f"Scene graphs: {student.name.partition('@')[0]} on {name}")
+    if curve.is_file():
+        text = text.replace("## Published", _curve(json.loads(curve.read_text("utf-8"))) + "\n## Published", 1)
+    target = options.out / f"senben_graphs-{student.name.partition('@')[0]}-{hardware()}.md"
+    target.write_text(text, "utf-8")
+    print(text[: text.index("## Published")], target)
+
+
+def _curve(points: list[dict[str, float]]) -> str:
+    rows = ["### Learning curve (200 scenes of their own, greedy, grammar off)\n"]
+    names = list(points[0])
+    rows += [f"| {' | '.join(names)} |", "|" + " --- |" * len(names)]
+    rows += ["| " + " | ".join(f"{point[name]:g}" for name in names) + " |" for point in points]
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    main()
