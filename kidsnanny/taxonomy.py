@@ -36,3 +36,19 @@ DEFINITIONS: dict[Category, str] = {
     "scam": "somebody trying to get money, passwords, codes or personal data by deceit",
 }
 """One line each, for the judge's prompt. The words are ours."""
+
+UNSAFEBENCH: dict[str, tuple[Category, ...] | None] = {
+    "Hate": ("hate",),
+    "Harassment": ("harassment",),
+    "Violence": ("violence",),
+    "Self-harm": ("self_harm",),
+    "Sexual": ("sexual", "nudity"),
+    "Shocking": ("gore",),
+    "Illegal activity": ("substances", "illegal"),
+    "Deception": None,
+    "Political": None,
+    "Public and personal health": None,
+    "Spam": None,
+}
+"""UnsafeBench's 11 categories (section 3.1 in our notes on it). Conspiracies, campaigns, illness and bulk mail are not
+what we look for."""

@@ -26,7 +26,7 @@ GENERATED = {b"kidsnanny": b"generated"}
 UNSAFE = {"unsafe": True, "1": True, "true": True, "safe": False, "0": False, "false": False}
 ROWS = 16
 """Rows of parquet that are in memory at once."""
-_SPLIT = re.compile(r"(train|training|validation|valid|val|dev|test)(?![a-z])", re.IGNORECASE)
+_SPLIT = re.compile(r"(?<![a-z])(train|training|validation|valid|val|dev|test)(?![a-z])", re.IGNORECASE)
 _TRAINING = ("train", "training")
 
 
@@ -104,7 +104,8 @@ def count(dataset: Dataset, expect: int | None = None) -> Contents:
         label = [example.id, example.unsafe, example.category, example.source, example.split, _sha256(example.image)]
         digest.update(json.dumps(label).encode() + b"\n")
     if not ids:
-        chosen = f" of {' or '.join(sorted({*dataset.splits, *dataset.categories}))}" if dataset.categories else ""
+        wanted = sorted({*dataset.splits, *dataset.categories})
+        chosen = f" of {' and '.join(wanted)}" if wanted else ""
         raise DataError(f"{dataset.name}: it holds no pictures{chosen}; choose another --category or --split.")
     if expect is not None and len(ids) != expect:
         splits = ", ".join(f"{split or 'no split'} {sum(counts)}" for split, counts in by["split"].items())
@@ -152,7 +153,7 @@ def _reader(path: Path, default: str) -> tuple[Callable[[], Iterator[Example]], 
             f"{path}: {'it' if path.exists() else 'nothing there'} is no data set; name a .parquet file or a folder of "
             "them, a data set saved with `save_to_disk`, a .jsonl or .csv manifest, or a folder with safe/ and unsafe/."
         )
-    schemas = [schema for file in files for schema, _ in [_open(file)]]
+    schemas = [schema for file in files for schema, _ in [open_table(file)]]
     generated = any((schema.metadata or {}).get(b"kidsnanny") == b"generated" for schema in schemas)
     return partial(_tables, path, files, default), generated
 
@@ -168,13 +169,13 @@ def _saved(folder: Path) -> list[Path]:
         raise DataError(f"{folder}: its state.json cannot be read ({error}); save the data set again.") from error
 
 
-def _open(file: Path) -> tuple[Any, Callable[[list[str]], Iterator[Any]]]:
+def open_table(file: Path) -> tuple[Any, Callable[[list[str]], Iterator[Any]]]:
     """The schema of a parquet or arrow file, and a function that reads batches of some of its columns."""
     try:
         import pyarrow
         from pyarrow import ipc, parquet
     except ImportError as error:
-        mend = "run `pip install 'kidsnanny[eval]'`"
+        mend = "run `pip install 'kidsnanny[eval]'` (or `[student]`)"
         raise DataError(f"{file}: reading it needs pyarrow ({error}); {mend}.") from error
     try:
         if file.suffix == ".parquet":
@@ -192,19 +193,19 @@ def _tables(root: Path, files: list[Path], default: str) -> Iterator[Example]:
     """UnsafeBench's columns. The id is the split and the column `id`, or the number of the row in its split."""
     rows: Counter[str] = Counter()
     for file in files:
-        schema, batches = _open(file)
+        schema, batches = open_table(file)
         if missing := [column for column in ("image", "safety_label") if column not in schema.names]:
             have = ", ".join(schema.names)
             raise DataError(f"{file}: it has no column {' and no '.join(missing)} but {have}; rename its columns.")
-        split = _split(file, root)
+        split = split_of(file, root)
         columns = [c for c in ("image", "safety_label", "category", "source", "id") if c in schema.names]
-        for row in _rows(file, batches(columns)):
+        for row in table_rows(file, batches(columns)):
             number = rows[split]
             rows[split] += 1
             own = row.get("id")
             yield Example(
                 id=f"{split or 'all'}/{number if own is None else own}",
-                image=_image(row["image"], file),
+                image=stored_image(row["image"], file),
                 unsafe=_unsafe(file, number, row["safety_label"]),
                 category=row.get("category") or default,
                 source=row.get("source") or "",
@@ -212,7 +213,8 @@ def _tables(root: Path, files: list[Path], default: str) -> Iterator[Example]:
             )
 
 
-def _rows(file: Path, batches: Iterator[Any]) -> Iterator[dict[str, Any]]:
+def table_rows(file: Path, batches: Iterator[Any]) -> Iterator[dict[str, Any]]:
+    """Row by row; a damaged file is a DataError."""
     import pyarrow
 
     while True:
@@ -225,15 +227,14 @@ def _rows(file: Path, batches: Iterator[Any]) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _split(file: Path, root: Path) -> str:
-    """From the start of the file's name, or the folder it lies in, up to the root; empty if neither names one."""
-    for name in (file.name, *(folder.name for folder in file.parents if folder.is_relative_to(root))):
-        if found := _SPLIT.match(name):
-            return found[1].lower()
-    return ""
+def split_of(file: Path, root: Path) -> str:
+    """As a word of the file's name, or the name of a folder it lies in, up to the root; empty if none is one."""
+    folders = (_SPLIT.fullmatch(folder.name) for folder in file.parents if folder.is_relative_to(root))
+    found = next(filter(None, (_SPLIT.search(file.name), *folders)), None)
+    return found[1].lower() if found else ""
 
 
-def _image(value: Any, file: Path) -> bytes | Path:
+def stored_image(value: Any, file: Path) -> bytes | Path:
     """The bytes, or the path beside the file. A picture that is neither is a broken one, not a lost one."""
     if isinstance(value, Mapping):
         if value.get("bytes") is not None:
@@ -251,11 +252,12 @@ def _unsafe(file: Path, row: int, label: object) -> bool:
 
 def _folders(root: Path, default: str) -> Iterator[Example]:
     """Every picture in `safe` and `unsafe`, in name order. What is no picture by content or name is passed over."""
+    named = _SPLIT.fullmatch(root.name)
     for folder in ("safe", "unsafe"):
         for file in sorted((root / folder).rglob("*")):
             if file.is_file() and is_picture(file):
                 name = file.relative_to(root).as_posix()
-                yield Example(name, file, folder == "unsafe", default, "", _split(root, root))
+                yield Example(name, file, folder == "unsafe", default, "", named[1].lower() if named else "")
 
 
 def _manifest(file: Path, default: str) -> Iterator[Example]:

@@ -26,7 +26,7 @@ from PIL import Image
 from pydantic import ValidationError, model_validator
 
 from kidsnanny.errors import DataError, InputError
-from kidsnanny.evaluation.datasets import _image, _open, _rows, _split
+from kidsnanny.evaluation.datasets import open_table, split_of, stored_image, table_rows
 from kidsnanny.images import open_picture
 from kidsnanny.records import Record, Relation, SceneGraph, SceneObject
 from kidsnanny.senben.codec import box_from_permille, permille_from_box
@@ -253,14 +253,14 @@ def _all_rows(path: Path, columns: ColumnMap, wanted: Sequence[str]) -> Iterator
     if not files:
         raise DataError(f"{path}: there is no parquet file; name one, or a folder that has some.")
     for file in files:
-        names = set(_names(_open(file)[0]))
+        names = set(_names(open_table(file)[0]))
         for field, name in columns.model_dump(exclude_none=True).items():
             if name not in names:
                 have = ", ".join(sorted(names))
                 raise DataError(f"{file}: it has no column {name!r} for {field!r}, but {have}; correct the column map.")
     roots = sorted({name.split(".")[0] for name in wanted})
     for file in files:
-        for number, row in enumerate(_rows(file, _open(file)[1](roots))):
+        for number, row in enumerate(table_rows(file, open_table(file)[1](roots))):
             yield file, number, row
 
 
@@ -292,7 +292,7 @@ def _text(row: dict[str, Any], name: str, field: str) -> str:
 
 
 def _split_of(file: Path, root: Path, row: dict[str, Any], columns: ColumnMap) -> str:
-    return _text(row, columns.split, "split") if columns.split else _split(file, root)
+    return _text(row, columns.split, "split") if columns.split else split_of(file, root)
 
 
 def _item(
@@ -307,7 +307,7 @@ def _item(
     if wanted is not None and split != wanted:
         return None
     name = _text(row, columns.id, "id") if columns.id else f"{file.relative_to(root.parent).as_posix()}:{number}"
-    image = _image(_at(row, columns.image), file)
+    image = stored_image(_at(row, columns.image), file)
     try:
         data = image if isinstance(image, bytes) else image.read_bytes()
     except OSError as error:

@@ -1,0 +1,354 @@
+"""Running systems over a data set so that a kill costs at most a few pictures.
+
+    OUT/meta.json                    what the run rests on; written first, and a run goes on only with the same
+    OUT/predictions/NAME.jsonl       a line per picture and row, as they come: this is the checkpoint
+    OUT/predictions/NAME.again.jsonl a second run of our own multimodal systems
+    OUT/latency/NAME.json            times measured apart
+
+A line is a `Prediction`, and enough to replay its decision.
+"""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kidsnanny import __version__
+from kidsnanny.errors import ComponentError, DataError, InputError
+from kidsnanny.evaluation.datasets import Dataset, contamination
+from kidsnanny.evaluation.records import About, Contents, Example, Latency, Meta, Prediction
+from kidsnanny.evaluation.systems import SYSTEMS
+from kidsnanny.evaluation.systems.ours import heard
+from kidsnanny.evaluation.systems.system import Options, System
+from kidsnanny.images import open_picture
+from kidsnanny.policy import Decision, decide
+
+if TYPE_CHECKING:
+    from kidsnanny.evaluation.summary import Run
+
+SYNCED = 16
+"""Pictures between two times that the lines are forced to the disk: what a kill may cost."""
+WARM_UP = 3
+PACKAGES = (
+    "numpy", "pillow", "simplejpeg", "opencv-python-headless", "onnxruntime", "rapidocr", "nudenet", "pyarrow",
+    "scikit-learn", "scipy", "statsmodels", "torch", "timm", "transformers", "openai",
+)  # fmt: skip
+_LATENCIES = TypeAdapter(tuple[Latency, ...])
+
+
+class Extras(NamedTuple):
+    """What is measured besides."""
+
+    repeat: bool = False
+    """Whether our own multimodal systems run a second time."""
+    latency: int = 0
+    """How many pictures are looked at one by one for their times."""
+
+
+NO_EXTRAS = Extras()
+
+
+def evaluate(
+    dataset: Dataset,
+    contents: Contents,
+    names: Sequence[str],
+    options: Options,
+    out: Path,
+    *,
+    extras: Extras = NO_EXTRAS,
+    command: str = "",
+    console: Console | None = None,
+) -> Meta:
+    """Let each system look at each picture, one system after the other, or go on where a former run stopped.
+
+    Args:
+        dataset: the pictures, and `contents` what `datasets.count` says of them.
+        names: of SYSTEMS. One that cannot be built is noted in the meta, with the reason, and the others run.
+        options: what the user says about the systems.
+        out: the folder of the run; made if need be.
+        extras: what is measured besides.
+        command: that made it, for the report.
+        console: where progress is shown; None: nowhere.
+
+    Raises:
+        DataError: `out` holds a run on other data or with other settings, or cannot be written.
+    """
+    meta = Meta(
+        data=dataset.name,
+        contents=contents,
+        generated=dataset.generated,
+        contamination=contamination(contents),
+        versions=_versions(),
+        hardware=hardware(),
+        command=command,
+        thresholds_given={name: value for name, (value, _) in options.thresholds.items()},
+    )
+    try:
+        for folder in ("predictions", "latency"):
+            (out / folder).mkdir(parents=True, exist_ok=True)
+        meta = _begun(out, meta)
+        for name in names:
+            try:
+                system = SYSTEMS[name](options)
+            except ComponentError as error:
+                meta = _noted(out, meta, absent={name: str(error)})
+                continue
+            meta = _noted(out, meta, systems={name: system.rows})
+            _look(name, system, dataset, contents.pictures, out, extras, console)
+            del system  # the next one may need the memory
+    except OSError as error:
+        raise DataError(f"{out}: the run cannot be written ({error.strerror}); choose another --out.") from error
+    return meta
+
+
+def replay(prediction: Prediction) -> Decision:
+    """What the policy makes of the line's own scores: its label, and the final scores that its score is one of.
+
+    Raises:
+        DataError: the line is of a system that decides by no policy.
+    """
+    if prediction.policy is None:
+        raise DataError(f"{prediction.system}: it decides by no policy, so there is nothing to replay.")
+    scores = heard(prediction.detail)
+    return decide(prediction.policy, scores, prediction.not_inspected, may_lower=prediction.may_lower)
+
+
+def read(out: Path, *, stamps: tuple[str, ...] = ()) -> "Run":
+    """A run from its folder, whether it ended or not.
+
+    Raises:
+        DataError: there is none, or a line of it is no prediction.
+    """
+    from kidsnanny.evaluation.summary import Run
+
+    meta = _meta(out)
+    if meta is None:
+        raise DataError(f"{out}: there is no run; start one with `kidsnanny eval --out {out}`.")
+    predictions: dict[str, tuple[Prediction, ...]] = {}
+    repeats: dict[str, tuple[Prediction, ...]] = {}
+    pairs: list[tuple[str, str]] = []
+    for name, rows in meta.systems.items():
+        predictions |= _predictions(_lines_of(out, name), rows)
+        again = _lines_of(out, name, again=True)
+        if again.exists():
+            repeats |= _predictions(again, tuple(row for row in rows if row.regime == "multimodal"))
+        before = [row.name for row in rows if row.ours and row.regime == "vision-only"]
+        pairs += [(one, row.name) for one in before for row in rows if row.regime == "multimodal"]
+    times = (_LATENCIES.validate_json(path.read_bytes()) for path in sorted((out / "latency").glob("*.json")))
+    latency = tuple(one for found in times for one in found)
+    return Run(meta=meta, predictions=predictions, repeats=repeats, pairs=tuple(pairs), latency=latency, stamps=stamps)
+
+
+def hardware() -> str:
+    """Processors that this process may use, their name, and the GPUs if there are any."""
+    name = platform.processor() or platform.machine()
+    with suppress(OSError):
+        if found := re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text("utf-8")):
+            name = found[1]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpus = ""
+    if smi := shutil.which("nvidia-smi"):
+        asked = subprocess.run([smi, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True)
+        gpus = "".join(f", {line.strip()}" for line in asked.stdout.splitlines() if not asked.returncode)
+    return f"{cores} × {name}{gpus}"
+
+
+def _versions() -> dict[str, str]:
+    found = {"kidsnanny": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def _meta(out: Path) -> Meta | None:
+    path = out / "meta.json"
+    try:
+        return Meta.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValidationError as error:
+        raise DataError(
+            f"{path}: it is not that of a run ({error.errors()[0]['msg']}); choose another --out."
+        ) from error
+
+
+def _begun(out: Path, meta: Meta) -> Meta:
+    """The meta of the run in the folder: a new one, or that of the run that goes on."""
+    if (before := _meta(out)) is None:
+        return _write(out, meta)
+    versions = {package: number for package, number in meta.versions.items() if package in before.versions}
+    now = meta.model_copy(update={"versions": before.versions | versions})  # a package may be added, for a new system
+    for what in ("contents", "generated", "versions", "hardware"):
+        if getattr(before, what) != getattr(now, what):
+            raise DataError(
+                f"{out}: the run there was made with other {'data' if what == 'contents' else what} "
+                f"({_difference(getattr(before, what), getattr(now, what))}); give another --out, or delete it."
+            )
+    new = {name: getattr(meta, name) for name in ("command", "data", "thresholds_given")}
+    return _write(out, before.model_copy(update={**new, "versions": before.versions | meta.versions}))
+
+
+def _difference(before: object, now: object) -> str:
+    """Where two settings first differ."""
+    if isinstance(before, Contents) and isinstance(now, Contents):
+        return (
+            f"{before.pictures} pictures with digest {before.digest[:12]} before, {now.pictures} {now.digest[:12]} now"
+        )
+    if isinstance(before, dict) and isinstance(now, dict):
+        key = next(key for key in [*before, *now] if before.get(key) != now.get(key))
+        return f"{key} {before.get(key, 'absent')} before, {now.get(key, 'absent')} now"
+    return f"{before} before, {now} now"
+
+
+def _noted(
+    out: Path, meta: Meta, *, systems: dict[str, tuple[About, ...]] | None = None, absent: dict[str, str] | None = None
+) -> Meta:
+    """The meta with a system, or with why there is none, written to the disk before the system says anything."""
+    for name, rows in (systems or {}).items():
+        for was, now in zip(meta.systems.get(name, rows), rows, strict=False):
+            if was != now:
+                key = next(key for key, value in was if value != getattr(now, key))
+                raise DataError(
+                    f"{out}: {was.name} was evaluated there with other settings ({key}: {getattr(was, key)} before, "
+                    f"{getattr(now, key)} now); give another --out, or delete it."
+                )
+        if len(meta.systems.get(name, rows)) != len(rows):
+            raise DataError(f"{out}: {name} was evaluated there with other regimes or authorities; give another --out.")
+    still = {name: why for name, why in meta.absent.items() if name not in (systems or {})}
+    update = {"systems": meta.systems | (systems or {}), "absent": still | (absent or {})}
+    return _write(out, meta.model_copy(update=update))
+
+
+def _write(out: Path, meta: Meta) -> Meta:
+    _replace(out / "meta.json", meta.model_dump_json(indent=1).encode())
+    return meta
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """All of it or nothing."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(data)
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _lines_of(out: Path, name: str, *, again: bool = False) -> Path:
+    return out / "predictions" / f"{name}{'.again' if again else ''}.jsonl"
+
+
+def _look(
+    name: str, system: System, dataset: Dataset, total: int, out: Path, extras: Extras, console: Console | None
+) -> None:
+    """All that is measured of one system."""
+    runs = [(name, _lines_of(out, name))]
+    if extras.repeat and any(row.ours and row.regime == "multimodal" for row in system.rows):
+        runs.append((f"{name}, again", _lines_of(out, name, again=True)))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    hidden = console is None or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
+        for what, path in runs:
+            done = _resume(path, [row.name for row in system.rows])
+            task = progress.add_task(what, total=total, completed=done)
+            _predict(system, islice(dataset, done, None), path, partial(progress.advance, task))
+    if extras.latency:
+        _replace(
+            out / "latency" / f"{name}.json", _LATENCIES.dump_json(_timed(system, dataset, extras.latency), indent=1)
+        )
+
+
+def _resume(path: Path, rows: Sequence[str]) -> int:
+    """How many pictures have a line for every row; whatever follows them in the file, a torn line, is cut off."""
+    done = kept = 0
+    if path.exists():
+        with path.open("rb") as file:
+            while lines := list(islice(file, len(rows))):
+                if [_system(line) for line in lines] != list(rows):
+                    break
+                kept += sum(map(len, lines))
+                done += 1
+        os.truncate(path, kept)
+    return done
+
+
+def _system(line: bytes) -> str | None:
+    """Whose line it is; None of one that is torn."""
+    try:
+        found = json.loads(line)["system"] if line.endswith(b"\n") else None
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _predict(system: System, examples: Iterator[Example], path: Path, advance: Callable[[], None]) -> None:
+    with path.open("ab") as file:
+        for number, predictions in enumerate(system.predict(examples), 1):
+            file.write(b"".join(one.model_dump_json(exclude_defaults=True).encode() + b"\n" for one in predictions))
+            if number % SYNCED == 0:
+                file.flush()
+                os.fsync(file.fileno())
+            advance()
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _timed(system: System, dataset: Dataset, count: int) -> tuple[Latency, ...]:
+    """Each row's times, on the first pictures that decode."""
+    pictures = list(islice(filter(_decodes, dataset), count))
+    protocol = (
+        f"one picture at a time, from its bytes to the answer, which is waited for (work on a GPU has ended by then); "
+        f"{WARM_UP} pictures of warm-up; the first {len(pictures)} pictures of the data set that decode"
+    )
+    found = []
+    for row, looks in system.looks().items():
+        for example in pictures[:WARM_UP]:
+            looks(example)
+        times = []
+        for example in pictures:
+            start = time.perf_counter()
+            looks(example)
+            times.append(round((time.perf_counter() - start) * 1e3, 3))
+        found.append(Latency(protocol=protocol, row=row, milliseconds=tuple(times)))
+    return tuple(found)
+
+
+def _decodes(example: Example) -> bool:
+    try:
+        picture = open_picture(example.image)
+        return all(frame.rgb.size for frame in picture.frames()) and not picture.skipped
+    except InputError:
+        return False
+
+
+def _predictions(path: Path, rows: Sequence[About]) -> dict[str, tuple[Prediction, ...]]:
+    """Row -> its lines; a torn one at the end does not count."""
+    found: dict[str, list[Prediction]] = {row.name: [] for row in rows}
+    if path.exists():
+        for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                prediction = Prediction.model_validate_json(line)
+            except ValidationError as error:
+                why = error.errors()[0]["msg"]
+                raise DataError(
+                    f"{path}: line {number} is no prediction ({why}); delete the file, run again."
+                ) from error
+            if prediction.system in found:
+                found[prediction.system].append(prediction)
+    return {name: tuple(lines) for name, lines in found.items()}

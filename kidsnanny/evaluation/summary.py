@@ -1,0 +1,312 @@
+"""One run's numbers, computed once: the report shows them, and `summary` keeps them as JSON."""
+
+import copy
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from itertools import chain, combinations
+from typing import Any, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from kidsnanny.errors import DataError
+from kidsnanny.evaluation.metrics import (
+    Calibration,
+    Counts,
+    Flips,
+    Proportion,
+    Ranking,
+    Repeatability,
+    Scores,
+    Spent,
+    calibration,
+    flips,
+    holm,
+    latency,
+    ranking,
+    repeatability,
+    says_unsafe,
+)
+from kidsnanny.evaluation.published import Row, published
+from kidsnanny.evaluation.records import About, Latency, Meta, Prediction
+from kidsnanny.records import Record
+
+
+class Run(Record):
+    """What systems made of a data set, ready to be measured.
+
+    Raises:
+        DataError: the predictions contradict each other or themselves.
+    """
+
+    meta: Meta
+    predictions: dict[str, tuple[Prediction, ...]]
+    """System -> a line for each picture it was shown."""
+    repeats: dict[str, tuple[Prediction, ...]] = Field(default_factory=dict)
+    """System -> the same again, from a second run."""
+    pairs: tuple[tuple[str, str], ...] = ()
+    """Systems whose flips are listed, picture by picture: before, after."""
+    latency: tuple[Latency, ...] = ()
+    """Measured apart, one picture at a time."""
+    subset: str | None = None
+    """As the person named it who chose the pictures; `text-only` and `text+visual` are the paper's names."""
+    stamps: tuple[str, ...] = ()
+    """What must be read before any figure, like a threshold that was chosen on these very pictures."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        labels: dict[str, bool] = {}
+        for name, lines in chain(self.predictions.items(), self.repeats.items()):
+            ids = Counter(line.id for line in lines)
+            if twice := [i for i, count in ids.items() if count > 1]:
+                raise DataError(f"{name}: {twice[0]} was predicted {ids[twice[0]]} times; start the run anew.")
+            if len({line.threshold for line in lines}) > 1 or any(line.system != name for line in lines):
+                raise DataError(f"{name}: its lines mix systems or thresholds; start the run anew.")
+            for line in lines:
+                if labels.setdefault(line.id, line.unsafe) != line.unsafe:
+                    raise DataError(f"{name}: {line.id} is safe in one line and unsafe in another; start the run anew.")
+        for name in chain(*self.pairs, self.repeats):
+            if name not in self.predictions:
+                raise DataError(f"{name}: there are no predictions to compare with; evaluate it in the same run.")
+        return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Checked and measured anew: pydantic's would keep the numbers of the original."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**(copy.deepcopy(fields) if deep else fields) | dict(update or {}))
+
+    @cached_property
+    def abouts(self) -> dict[str, About]:
+        """System -> what it says about itself."""
+        return {about.name: about for rows in self.meta.systems.values() for about in rows}
+
+    @cached_property
+    def systems(self) -> dict[str, tuple[Prediction, ...]]:
+        """The predictions by id, the systems in the order of `meta`: however the lines came in."""
+        names = [name for name in self.abouts if name in self.predictions]
+        names += sorted(self.predictions.keys() - self.abouts.keys())
+        return {name: tuple(sorted(self.predictions[name], key=lambda line: line.id)) for name in names}
+
+    @cached_property
+    def measured(self) -> "Summary":
+        """All of its numbers."""
+        return _measure(self)
+
+
+class Slice(Record):
+    """Some of a system's pictures."""
+
+    pictures: int
+    unscored: int
+    scores: Scores
+    """Of those it scored."""
+
+
+class Measured(Record):
+    """One system."""
+
+    all: Slice
+    threshold: float | None
+    ranking: Ranking
+    calibration: Calibration
+    unscored_as_unsafe: Scores
+    unscored_as_safe: Scores
+    labels: dict[str, int]
+    """The policy's label -> pictures, unscored ones included. Empty for systems that have no policy."""
+    review_as_unsafe: Scores
+    """Of the policy's labels, not of the score."""
+    review_as_safe: Scores
+    by_source: dict[str, Slice]
+    by_category: dict[str, Slice]
+    decided_by: dict[str, int]
+    unscored_reasons: dict[str, int]
+    not_inspected: dict[str, int]
+    """Part and reason -> pictures. Hashes and paths are cut out of the reasons, so that equal ones are counted once."""
+    models: tuple[str, ...]
+    policies: tuple[str, ...]
+
+
+class Comparison(Record):
+    """Two systems on the pictures that both scored."""
+
+    a: str
+    b: str
+    pairs: int
+    only_a: int
+    """Pictures that only `a` has right."""
+    only_b: int
+    p: float | None
+    """Of the exact McNemar test."""
+    p_holm: float | None
+    """Adjusted for the number of comparisons in the table."""
+
+
+class Beside(Record):
+    """A row that the paper prints, and what its derived counts amount to."""
+
+    table: str
+    row: Row
+    accuracy: Proportion | None
+    scores: Scores | None
+
+
+class Summary(Record):
+    """A run's numbers. Two runs with equal predictions differ in `made_with` and `timings` alone."""
+
+    meta: Meta
+    subset: str | None
+    stamps: tuple[str, ...]
+    systems: dict[str, Measured]
+    incomplete: dict[str, int]
+    """System -> pictures it has no line for, if any."""
+    flips: tuple[Flips, ...]
+    comparisons: tuple[Comparison, ...]
+    repeats: dict[str, Repeatability]
+    published: tuple[Beside, ...]
+    stages: dict[str, dict[str, Spent]]
+    """System -> stage -> what it took in the run itself."""
+    latency: dict[str, Spent]
+    """Row -> what it took, measured apart."""
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """The numbers as JSON, keys sorted.
+
+    Two runs with equal predictions on equal data differ in `made_with` and `timings` alone.
+    """
+    whole = run.measured.model_dump(mode="json")
+    timings = {key: whole.pop(key) for key in ("stages", "latency")}
+    made_with = {key: whole["meta"].pop(key) for key in ("command", "hardware", "versions")}
+    kept = json.dumps(whole | {"timings": timings, "made_with": made_with}, sort_keys=True, allow_nan=False)
+    return json.loads(kept)  # type: ignore[no-any-return]
+
+
+def markdown(run: Run) -> str:
+    """The headline as a table for a terminal: per cent with Wilson's (F1: the bootstrap's) 95 % interval."""
+    heads = ("system", "N", "unscored", "accuracy", "precision", "recall", "F1", "AUROC")
+    rows = [heads, ("---",) + ("---:",) * (len(heads) - 1)]
+    for name, found in run.measured.systems.items():
+        scores, auroc = found.all.scores, found.ranking.auroc.value
+        shares = [_cell(part.value, part.wilson) for part in (scores.accuracy, scores.precision, scores.recall)]
+        area = "–" if auroc is None else f"{auroc:.3f}"
+        counted = (str(found.all.pictures), str(found.all.unscored))
+        rows.append((name, *counted, *shares, _cell(scores.f1.value, scores.f1.bootstrap), area))
+    for beside in run.measured.published:
+        row = beside.row
+        cells = [f"{cell.printed} ({cell.mark})" if cell else "–" for cell in _printed(row)]
+        rows.append((f"{row.system}, {beside.table}: published, other hardware", "", "", *cells, ""))
+    return "".join(f"| {' | '.join(map(_plain, row))} |\n" for row in rows)
+
+
+def _printed(row: Row) -> tuple[Any, ...]:
+    return row.accuracy, row.precision, row.recall, row.f1
+
+
+def _cell(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2%}" + (f" [{interval[0]:.1%}–{interval[1]:.1%}]".replace("%", "") if interval else "")
+
+
+def _plain(cell: str) -> str:
+    """Without what would end the cell or steer the terminal."""
+    return "".join(c if c.isprintable() else "�" for c in cell).replace("|", "\\|")
+
+
+def _measure(run: Run) -> Summary:
+    pairs = [flips((a, b), run.systems[a], run.systems[b]) for a, b in combinations(run.systems, 2)]
+    adjusted = iter(holm([pair.p for pair in pairs if pair.p is not None]))
+    shown = run.meta.contents.pictures
+    return Summary(
+        meta=run.meta,
+        subset=run.subset,
+        stamps=run.stamps,
+        systems={name: _measured(lines) for name, lines in run.systems.items()},
+        incomplete={
+            name: missing
+            for name in chain(run.abouts, run.systems.keys() - run.abouts.keys())
+            if (missing := shown - len(run.systems.get(name, ())))
+        },
+        flips=tuple(flips((a, b), run.systems[a], run.systems[b]) for a, b in run.pairs),
+        comparisons=tuple(
+            Comparison(
+                a=pair.before,
+                b=pair.after,
+                pairs=pair.pairs,
+                only_a=pair.worse,
+                only_b=pair.better,
+                p=pair.p,
+                p_holm=None if pair.p is None else next(adjusted),
+            )
+            for pair in pairs
+        ),
+        repeats={name: repeatability(run.systems[name], again) for name, again in sorted(run.repeats.items())},
+        published=tuple(
+            _beside(table.title, table.pictures, row) for table, rows in published().beside(run.subset) for row in rows
+        ),
+        stages={name: latency(lines) for name, lines in run.systems.items()},
+        latency={row.row: Spent.of(row.milliseconds) for row in run.latency},
+    )
+
+
+def _beside(table: str, pictures: int, row: Row) -> Beside:
+    scores = Scores.of(row.counts) if row.counts else None
+    correct = None if row.correct is None else Proportion.of(row.correct, pictures)
+    return Beside(table=table, row=row, accuracy=scores.accuracy if scores else correct, scores=scores)
+
+
+def _measured(lines: Sequence[Prediction]) -> Measured:
+    scored = [line for line in lines if line.score is not None]
+    unsafe = np.array([line.unsafe for line in scored], dtype=bool)
+    scores = np.array([line.score for line in scored], dtype=float)
+    labelled = [line for line in lines if line.label]
+    return Measured(
+        all=_slice(lines),
+        threshold=lines[0].threshold if lines else None,
+        ranking=ranking(unsafe, scores),
+        calibration=calibration(unsafe, scores),
+        unscored_as_unsafe=_scores(lines, lambda line: line.score is None or says_unsafe(line)),
+        unscored_as_safe=_scores(lines, lambda line: says_unsafe(line) or False),
+        labels=dict(Counter(str(line.label) for line in labelled)),
+        review_as_unsafe=_scores(labelled, lambda line: line.label != "safe"),
+        review_as_safe=_scores(labelled, lambda line: line.label == "unsafe"),
+        by_source=_slices(lines, lambda line: line.source),
+        by_category=_slices(lines, lambda line: line.category),
+        decided_by=dict(Counter(str(line.decided_by) for line in lines if line.decided_by)),
+        unscored_reasons=_counted([line.unscored or "no reason was recorded"] for line in lines if line.score is None),
+        not_inspected=_counted([f"{part.part}: {part.reason}" for part in line.not_inspected] for line in lines),
+        models=tuple(sorted({f"{part} {model}" for line in lines for part, model in line.models.items()})),
+        policies=tuple(sorted({line.policy.version for line in lines if line.policy})),
+    )
+
+
+def _scores(lines: Iterable[Prediction], says: Callable[[Prediction], bool | None]) -> Scores:
+    """Of the pictures about which `says` says anything."""
+    said = [(line.unsafe, decision) for line in lines if (decision := says(line)) is not None]
+    return Scores.of(Counts.of([unsafe for unsafe, _ in said], [decision for _, decision in said]))
+
+
+def _slice(lines: Sequence[Prediction]) -> Slice:
+    unscored = sum(line.score is None for line in lines)
+    return Slice(pictures=len(lines), unscored=unscored, scores=_scores(lines, says_unsafe))
+
+
+def _slices(lines: Sequence[Prediction], key: Callable[[Prediction], str]) -> dict[str, Slice]:
+    parts: dict[str, list[Prediction]] = {}
+    for line in lines:
+        parts.setdefault(key(line), []).append(line)
+    return {name: _slice(part) for name, part in sorted(parts.items())}
+
+
+def _counted(reasons: Iterable[Iterable[str]]) -> dict[str, int]:
+    """Reason -> pictures that have it, the most frequent first."""
+    found = Counter(chain.from_iterable({_general(reason) for reason in of_one} for of_one in reasons))
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _general(reason: str) -> str:
+    """Without the hash or path of the picture, which would make every reason a different one."""
+    return re.sub(r"(^|: )[^:]*[/\\][^:]*: ", r"\1…: ", re.sub(r"sha256:[0-9a-f]+", "sha256:…", reason))

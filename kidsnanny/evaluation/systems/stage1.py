@@ -1,0 +1,51 @@
+"""Baselines that are a Stage 1 of ours and nothing else: the paper's classifiers and NudeNet, by their cards.
+
+They get every frame, upright and in RGB, through our door. A category's score is what the card says its labels are
+worth: for two classes the probability of the one, for Freepik's four levels the expected level, for NudeNet the
+strongest detection times its weight.
+"""
+
+from kidsnanny.evaluation.records import About
+from kidsnanny.evaluation.systems.ours import Composed, licences
+from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Options
+from kidsnanny.pipeline import Pipeline
+from kidsnanny.stage1 import RANDOM, Screener
+from kidsnanny.stage1.classifier import Classifier
+from kidsnanny.stage1.detector import Yolo
+
+
+def classifier(name: str, card: str, options: Options) -> Composed:
+    """A ViT by its card.
+
+    Raises:
+        ComponentError: the weights or a package are missing.
+    """
+    rule = "the sum over the card's labels of probability times weight, of the loudest frame"
+    return _alone(name, Classifier(card, device=options.device), rule, options)
+
+
+def detector(name: str, card: str, options: Options) -> Composed:
+    """A YOLO by its card.
+
+    Raises:
+        ComponentError: the weights or a package are missing.
+    """
+    rule = "the strongest detection times its label's weight in the card, fed RGB"
+    return _alone(name, Yolo(card, device=options.device), rule, options)
+
+
+def _alone(name: str, eye: Screener, rule: str, options: Options) -> Composed:
+    threshold, origin = options.threshold(name, HALF, NOT_FOUND)
+    about = About(
+        name=name,
+        regime="vision-only",
+        categories=tuple(sorted(frozenset().union(*eye.eyes.values()))),
+        rule=f"{rule}; unsafe from the threshold on",
+        licence=licences(eye.models),
+        threshold=threshold,
+        origin=origin,
+        models={"stage1": "+".join(eye.models)},
+        policy=options.policy.version,
+        random=any(model.endswith(RANDOM) for model in eye.models),
+    )
+    return Composed(Pipeline(stage1=eye, stage2=None, policy=options.policy), (about,))

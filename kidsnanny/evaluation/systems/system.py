@@ -1,0 +1,213 @@
+"""What the harness asks of a system, and the part that is the same for every baseline that looks at one frame."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from kidsnanny.errors import ComponentError, InputError
+from kidsnanny.evaluation.records import About, Authority, Example, Prediction, Regime
+from kidsnanny.images import RGB, open_picture
+from kidsnanny.policy import Policy
+from kidsnanny.records import NotInspected
+from kidsnanny.stage1 import RANDOM
+from kidsnanny.stage1.network import Device
+from kidsnanny.taxonomy import CATEGORIES, UNSAFEBENCH, Category
+from kidsnanny.weights import digest, is_random
+
+HALF = 0.5
+NOT_FOUND = "ours: half of the scale; the paper's is not public"
+"""Where a baseline's operating point comes from (section 1.3 in our notes on the paper)."""
+
+
+class Options(NamedTuple):
+    """What the user says about the systems."""
+
+    categories: tuple[str, ...] = ()
+    """The data set's own names of those that are evaluated; empty: all."""
+    regimes: tuple[Regime, ...] = ("vision-only", "multimodal")
+    authorities: tuple[Authority, ...] = ("asymmetric", "judge")
+    policy: Policy = Policy.load("preteen")
+    thresholds: Mapping[str, tuple[float, str]] = {}
+    """A system's or a row's name -> operating point instead of its own, and where that comes from."""
+    folders: Mapping[str, Path] = {}
+    """A system's name -> where its model lies."""
+    device: Device = "auto"
+
+    def threshold(self, row: str, own: float, origin: str) -> tuple[float, str]:
+        """A row's operating point and where it comes from."""
+        return self.thresholds.get(row) or self.thresholds.get(row.partition(":")[0]) or (own, origin)
+
+    def folder(self, name: str, mend: str) -> Path:
+        """Where a system's model lies.
+
+        Raises:
+            ComponentError: the user did not say, or it is no folder.
+        """
+        found = self.folders.get(name)
+        if found is None or not found.is_dir():
+            why = "nothing says where its model is" if found is None else f"{found} is no folder"
+            raise ComponentError(f"{name}: {why}; {mend}, and give --folder {name}=FOLDER.")
+        return found
+
+
+class System(Protocol):
+    """What the harness asks of a system."""
+
+    rows: tuple[About, ...]
+    """What it says about itself, one for each prediction that it makes of an example."""
+
+    def predict(self, examples: Iterable[Example]) -> Iterator[tuple[Prediction, ...]]:
+        """A prediction per row for each example, in order; examples are read as they are wanted, worked on in batches.
+
+        What cannot be scored gets a prediction without a score that says why. Nothing raises because of a picture.
+        """
+        ...
+
+    def looks(self) -> dict[str, Callable[[Example], object]]:
+        """Row -> looks at one picture as that row alone would, and returns when its answer is there."""
+        ...
+
+
+class Shown(NamedTuple):
+    """What a baseline gets to see of an example."""
+
+    example: Example
+    frame: RGB
+    mapped: tuple[Category, ...]
+
+
+class Answer(NamedTuple):
+    """What it makes of it."""
+
+    score: float | None
+    """Of the mapped categories, the largest; None: it gave no answer that counts."""
+    unscored: str | None = None
+    words: str | None = None
+
+
+class Baseline:
+    """A system that looks at one frame, decoded by our door: of an animation the first, and it says so.
+
+    Args:
+        about: its row.
+        look: what it makes of some pictures at once.
+        batch: how many at most.
+    """
+
+    def __init__(self, about: About, look: Callable[[Sequence[Shown]], Sequence[Answer]], batch: int = 8) -> None:
+        self.rows: tuple[About, ...] = (about,)
+        self._about = about
+        self._look = look
+        self._batch = batch
+
+    def predict(self, examples: Iterable[Example]) -> Iterator[tuple[Prediction, ...]]:
+        """See `System`."""
+        examples = iter(examples)
+        while batch := list(islice(examples, self._batch)):
+            for prediction in self._predict(batch):
+                yield (prediction,)
+
+    def looks(self) -> dict[str, Callable[[Example], object]]:
+        """See `System`."""
+        return {self._about.name: lambda example: list(self.predict([example]))}
+
+    def _predict(self, batch: Sequence[Example]) -> list[Prediction]:
+        shown: dict[int, Shown] = {}
+        found: dict[int, dict[str, object]] = {}
+        for place, example in enumerate(batch):
+            start = time.perf_counter()
+            stands_for = mapped(example.category, self._about.categories)
+            try:
+                frame, missed = _first_frame(example.image)
+            except InputError as error:
+                found[place] = {"unscored": str(error), "not_inspected": (_unread(error),)}
+                continue
+            spent = {"decode": _since(start)}
+            found[place] = {"mapped": stands_for, "not_inspected": missed, "timings": spent}
+            if stands_for:
+                shown[place] = Shown(example, frame, stands_for)
+            else:
+                found[place]["unscored"] = unmapped(self._about.name, example.category)
+        start = time.perf_counter()
+        answers = self._ask(list(shown.values()))
+        share = _since(start) / max(1, len(shown))
+        for place, answer in zip(shown, answers, strict=True):
+            spent = {**found[place]["timings"], "look": share}  # type: ignore[dict-item]
+            found[place] |= {"score": answer.score, "unscored": answer.unscored, "answer": answer.words}
+            found[place]["timings"] = spent
+        return [predicted(example, self._about, **found[place]) for place, example in enumerate(batch)]
+
+    def _ask(self, shown: Sequence[Shown]) -> Sequence[Answer]:
+        """The answers; where a batch fails, each picture alone, so that a bad one does not cost the others."""
+        try:
+            return self._look(shown) if shown else []
+        except Exception as error:
+            if len(shown) > 1:
+                return [answer for one in shown for answer in self._ask([one])]
+            return [Answer(None, f"the system failed ({type(error).__name__}: {error})")]
+
+
+def predicted(example: Example, about: About, **found: object) -> Prediction:
+    """The line of an example and a row."""
+    return Prediction(
+        id=example.id,
+        system=about.name,
+        unsafe=example.unsafe,
+        category=example.category,
+        source=example.source,
+        threshold=about.threshold,
+        **({"models": about.models} | found),  # type: ignore[arg-type]
+    )
+
+
+def mapped(category: str, speaks: Iterable[Category]) -> tuple[Category, ...]:
+    """The categories of ours that a data set's one stands for, as far as a system speaks about them.
+
+    A data set may use UnsafeBench's names or ours; any other has no mapping.
+    """
+    ours: tuple[Category, ...] = tuple(one for one in CATEGORIES if one == category)
+    speaks = frozenset(speaks)
+    return tuple(one for one in ours or UNSAFEBENCH.get(category) or () if one in speaks)
+
+
+def unmapped(name: str, category: str) -> str:
+    """Why a system has no score for a category."""
+    return f"{name} does not speak about {category or 'a category that the data set does not name'}"
+
+
+def weights_of(name: str, folder: Path) -> dict[str, str]:
+    """The name and checksums of the safetensors in a model's folder, marked if any of them is random.
+
+    Raises:
+        ComponentError: there are none.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ComponentError(f"{name}: there are no .safetensors in {folder}; download the whole repository.")
+    random = RANDOM if any(is_random(file) for file in files) else ""
+    return {name: f"{name}@{'+'.join(digest(file)[:12] for file in files)}{random}"}
+
+
+def _first_frame(image: bytes | Path) -> tuple[RGB, tuple[NotInspected, ...]]:
+    """The picture's first frame (a transparent one on white), and what of the picture that leaves out.
+
+    Raises:
+        InputError: it cannot be looked at.
+    """
+    picture = open_picture(image)
+    frames = picture.frames()
+    frame = next(frames)
+    more = getattr(picture.image, "n_frames", 1) - 1
+    missed = (NotInspected(part="frames", reason=f"{more} frames after the first one"),) if more else ()
+    rgb = frame.rgb if frame.rgb.flags.writeable else frame.rgb.copy()  # torch warns of the others
+    return rgb, (*picture.skipped, *missed)
+
+
+def _unread(error: InputError) -> NotInspected:
+    return NotInspected(part="picture", reason=str(error))
+
+
+def _since(start: float) -> float:
+    return round((time.perf_counter() - start) * 1e3, 3)

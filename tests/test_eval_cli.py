@@ -1,0 +1,139 @@
+"""`kidsnanny eval` from the outside."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from conftest import encoded, gradient
+from typer.testing import CliRunner, Result
+
+from kidsnanny.cli import app
+from kidsnanny.evaluation import generated
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both splits of a generated data set, in a folder."""
+    folder = tmp_path_factory.mktemp("data")
+    generated.write(folder / "train-00000-of-00001.parquet", 12, seed=1)
+    generated.write(folder / "test-00000-of-00001.parquet", 16)
+    return folder
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["eval", *map(str, arguments)])
+
+
+def flat(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
+
+
+def test_a_run_from_the_data_to_the_report(data: Path, tmp_path: Path) -> None:
+    asked = ("--data", data, "--out", tmp_path, "--expect", 28, "--systems", "nudenet,embedded", "--pictures")
+    done = run(*asked, "--latency", 2)
+    assert done.exit_code == 0, done.output
+    said = flat(done.output)
+    assert "28 pictures, drawn by kidsnanny: no figure on them means anything" in said
+    assert "12 of 28 pictures are of the training split" in said
+    assert all(name in said for name in ("nudenet", "embedded:vision-only", "embedded:multimodal", "80.27"))
+    assert "report.html" in said
+    report = (tmp_path / "report.html").read_text("utf-8")
+    assert report.count("data:image/png;base64,") > 3
+    assert generated.CANARY not in report
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert set(summary["systems"]) == {"nudenet", "embedded:vision-only", "embedded:multimodal"}
+    assert summary["systems"]["nudenet"]["all"]["pictures"] == 28
+    assert sorted(path.name for path in (tmp_path / "predictions").iterdir()) == ["embedded.jsonl", "nudenet.jsonl"]
+
+    before = (tmp_path / "predictions" / "embedded.jsonl").read_bytes()
+    again = run(*asked)
+    assert again.exit_code == 0
+    assert (tmp_path / "predictions" / "embedded.jsonl").read_bytes() == before, "nothing is looked at twice"
+    assert json.loads((tmp_path / "summary.json").read_text())["systems"] == summary["systems"]
+
+
+def test_an_absent_system_is_named_and_the_others_run(data: Path, tmp_path: Path) -> None:
+    done = run("--data", data, "--split", "test", "--out", tmp_path, "--systems", "llavaguard,nudenet")
+    assert done.exit_code == 3
+    assert "not evaluated: llavaguard: nothing says where its model is" in flat(done.output)
+    assert "nothing says where its model is" in (tmp_path / "report.html").read_text("utf-8")
+    assert "Contamination" not in done.output
+    assert len((tmp_path / "predictions" / "nudenet.jsonl").read_bytes().splitlines()) == 16
+
+
+def test_thresholds_of_the_users_own(data: Path, tmp_path: Path) -> None:
+    asked = ("--data", data, "--systems", "embedded")
+    assert run(*asked, "--split", "train", "--out", tmp_path / "train").exit_code == 0
+    chosen = run(*asked, "--split", "test", "--out", tmp_path / "a", "--choose-on", tmp_path / "train")
+    # NudeNet finds nothing in drawings, so there is nothing to choose a threshold for its row on
+    assert chosen.exit_code == 2
+    assert "embedded:vision-only: none of the 12 pictures to choose a threshold on" in flat(chosen.output)
+
+    asked = (*asked, "--regime", "multimodal")
+    assert run(*asked, "--split", "train", "--out", tmp_path / "b").exit_code == 0
+    assert run(*asked, "--split", "test", "--out", tmp_path / "c", "--choose-on", tmp_path / "b").exit_code == 0
+    (row,) = json.loads((tmp_path / "c" / "meta.json").read_text())["systems"]["embedded"]
+    assert "the best F1" in row["origin"]
+    refused = run(*asked, "--out", tmp_path / "d", "--choose-on", tmp_path / "b")
+    assert refused.exit_code == 2
+    assert "which flatters the system" in flat(refused.output)
+    forced = run(*asked, "--out", tmp_path / "d", "--choose-on", tmp_path / "b", "--force")
+    assert forced.exit_code == 0
+    assert "chosen on 12 of the very pictures" in flat(forced.output)
+    assert "chosen on 12 of the very pictures" in (tmp_path / "d" / "report.html").read_text("utf-8")
+
+
+def test_a_manifest_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(gradient()))
+    (tmp_path / "list.csv").write_text("path,label,category\na.png,safe,violence\ngone.png,unsafe,violence\n")
+    done = run("--data", tmp_path / "list.csv", "--category", "violence", "--out", tmp_path / "out")
+    assert done.exit_code == 0
+    systems = json.loads((tmp_path / "out" / "summary.json").read_text())["systems"]
+    assert {name: found["all"]["unscored"] for name, found in systems.items()} == {
+        "embedded:vision-only": 2,  # it has no eye for violence
+        "embedded:multimodal": 1,
+    }
+    assert "it cannot be read (No such file" in str(systems["embedded:multimodal"]["unscored_reasons"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--systems", "nsfw"), "--systems names nsfw; choose of embedded, standard"),
+        (("--systems", ","), "--systems names nothing; choose of embedded"),
+        (("--regime", "both"), "--regime names both; choose of vision-only, multimodal"),
+        (("--authority", "mine"), "--authority names mine; choose of asymmetric, judge"),
+        (("--threshold", "nudenet"), "--threshold nudenet: it is not NAME=VALUE with NAME one of embedded"),
+        (("--threshold", "nudenet=0"), "--threshold nudenet=0: a threshold is above 0 and at most 1"),
+        (("--threshold", "nudenet=high"), "--threshold nudenet=high: a threshold is above 0"),
+        (("--threshold", "nudenet=nan"), "--threshold nudenet=nan: a threshold is above 0"),
+        (("--folder", "me=/"), "--folder me=/: it is not NAME=VALUE"),
+        (("--policy", "baby"), "baby: there is no such policy"),
+        (("--expect", "1054"), "it holds 28 pictures of what was asked for (test 16, train 12) where 1,054 are"),
+        (("--category", "Spam"), "it holds no pictures of Spam"),
+        (("--data", "nowhere"), "nowhere: nothing there is no data set"),
+        (("--choose-on", "nowhere"), "nowhere: there is no run"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_looked_at(
+    arguments: tuple[str, ...], says: str, data: Path, tmp_path: Path
+) -> None:
+    refused = run("--data", data, "--out", tmp_path / "out", *arguments)
+    assert refused.exit_code == 2
+    assert says in flat(refused.output)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_on_other_data_is_not_gone_on_with(data: Path, tmp_path: Path) -> None:
+    asked = ("--data", data, "--out", tmp_path, "--systems", "nudenet")
+    assert run(*asked, "--split", "test").exit_code == 0
+    other = run(*asked)
+    assert other.exit_code == 2
+    assert "the run there was made with other data (16 pictures" in flat(other.output)
+
+
+def test_help_teaches() -> None:
+    said = flat(CliRunner().invoke(app, ["eval", "--help"], env={"COLUMNS": "200"}).output)
+    assert "Example: kidsnanny eval --data unsafebench/ --expect 1054" in said
+    assert "openai-moderation" in said

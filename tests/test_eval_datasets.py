@@ -1,0 +1,227 @@
+"""What a data set may look like, and what it is read as."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from conftest import encoded, gradient
+from pyarrow import ipc, parquet
+
+from kidsnanny.errors import DataError
+from kidsnanny.evaluation import generated
+from kidsnanny.evaluation.datasets import contamination, count, open_dataset
+
+PICTURE = encoded(gradient())
+BROKEN = PICTURE[:60]
+ROWS = [
+    {"image": {"bytes": PICTURE, "path": None}, "safety_label": "Unsafe", "category": "Sexual", "source": "Lexica"},
+    {"image": {"bytes": BROKEN, "path": None}, "safety_label": "Safe", "category": "Sexual", "source": "Laion5B"},
+    {"image": {"bytes": None, "path": "b.png"}, "safety_label": "Unsafe", "category": "Hate", "source": "Lexica"},
+]
+
+
+def table(file: Path, rows: list[dict[str, object]] = ROWS) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pa.Table.from_pylist(rows), file)
+    return file
+
+
+def one_file(folder: Path) -> Path:
+    return table(folder / "test-00000-of-00001.parquet")
+
+
+def raw_bytes(folder: Path) -> Path:
+    return table(folder / "test.parquet", [row | {"image": row["image"]["bytes"]} for row in ROWS])
+
+
+def files_by_name(folder: Path) -> Path:
+    table(folder / "train-00000-of-00001.parquet")
+    return table(folder / "data" / "test-00000-of-00001.parquet").parent.parent
+
+
+def files_by_folder(folder: Path) -> Path:
+    table(folder / "train" / "0000.parquet")
+    return table(folder / "test" / "0000.parquet").parent.parent
+
+
+def saved(folder: Path) -> Path:
+    """As `save_to_disk` of the datasets library writes a DatasetDict."""
+    for split in ("test", "train"):
+        (folder / split).mkdir()
+        files = [f"data-0000{n}-of-00002.arrow" for n in range(2)]
+        for file, rows in zip(files, (ROWS[:1], ROWS[1:]), strict=True):
+            given = pa.Table.from_pylist(rows, pa.Table.from_pylist(ROWS).schema)
+            with ipc.new_stream(folder / split / file, given.schema) as stream:
+                stream.write_table(given)
+        state = {"_data_files": [{"filename": file} for file in files], "_split": split}
+        (folder / split / "state.json").write_text(json.dumps(state))
+    return folder
+
+
+def folders(folder: Path) -> Path:
+    for name in ("unsafe/deep/a.png", "safe/b.png", "safe/c.heic", "safe/notes.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"no picture" if name.endswith("txt") else PICTURE)
+    return folder
+
+
+def jsonl(folder: Path) -> Path:
+    rows = [
+        {"path": "a.png", "unsafe": True, "category": "Sexual", "source": "ours", "split": "test"},
+        {"path": "b.png", "unsafe": 0, "id": 7},
+    ]
+    (folder / "list.jsonl").write_text("\n\n".join(map(json.dumps, rows)))
+    return folder / "list.jsonl"
+
+
+def csv(folder: Path) -> Path:
+    (folder / "list.csv").write_text("﻿path,label,split\na.png,Unsafe,test\nsub/b.png,safe,\n")
+    return folder / "list.csv"
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        (one_file, ["test/0 unsafe Sexual Lexica test", "test/1 safe Sexual Laion5B test"]),
+        (raw_bytes, ["test/0 unsafe Sexual Lexica test", "test/1 safe Sexual Laion5B test"]),
+        (
+            files_by_name,
+            [
+                "test/0 unsafe Sexual Lexica test",
+                "test/1 safe Sexual Laion5B test",
+                "train/0 unsafe Sexual Lexica train",
+                "train/1 safe Sexual Laion5B train",
+            ],
+        ),
+        (
+            files_by_folder,
+            [
+                "test/0 unsafe Sexual Lexica test",
+                "test/1 safe Sexual Laion5B test",
+                "train/0 unsafe Sexual Lexica train",
+                "train/1 safe Sexual Laion5B train",
+            ],
+        ),
+        (
+            saved,
+            [
+                "test/0 unsafe Sexual Lexica test",
+                "test/1 safe Sexual Laion5B test",
+                "train/0 unsafe Sexual Lexica train",
+                "train/1 safe Sexual Laion5B train",
+            ],
+        ),
+        (folders, ["safe/b.png safe Sexual  ", "safe/c.heic safe Sexual  ", "unsafe/deep/a.png unsafe Sexual  "]),
+        (jsonl, ["a.png unsafe Sexual ours test", "7 safe Sexual  "]),
+        (csv, ["a.png unsafe Sexual  test", "sub/b.png safe Sexual  "]),
+    ],
+)
+def test_every_form_is_read_as_the_same_examples(
+    form: Callable[[Path], Path], expected: list[str], tmp_path: Path
+) -> None:
+    dataset = open_dataset(form(tmp_path), categories=("Sexual",))
+    found = [f"{e.id} {'unsafe' if e.unsafe else 'safe'} {e.category} {e.source} {e.split}" for e in dataset]
+    assert found == expected
+    assert [e.id for e in dataset] == [e.id for e in dataset], "it can be read again"
+
+
+def test_broken_pictures_and_paths_are_examples_like_any_other(tmp_path: Path) -> None:
+    images = [example.image for example in open_dataset(one_file(tmp_path))]
+    assert images == [PICTURE, BROKEN, tmp_path / "b.png"]
+    assert count(open_dataset(tmp_path)).pictures == 3
+
+
+def test_an_id_of_the_data_sets_own_is_kept(tmp_path: Path) -> None:
+    path = table(tmp_path / "test.parquet", [row | {"id": f"x{n}"} for n, row in enumerate(ROWS)])
+    assert [example.id for example in open_dataset(path)] == ["test/x0", "test/x1", "test/x2"]
+
+
+def test_counts_by_split_category_and_source(tmp_path: Path) -> None:
+    contents = count(open_dataset(files_by_name(tmp_path)), expect=6)
+    assert (contents.pictures, contents.unsafe) == (6, 4)
+    assert contents.by == {
+        "split": {"test": (1, 2), "train": (1, 2)},
+        "category": {"Sexual": (2, 2), "Hate": (0, 2)},
+        "source": {"Lexica": (0, 4), "Laion5B": (2, 0)},
+    }
+    (warning,) = contamination(contents)
+    assert "3 of 6 pictures are of the training split" in warning
+    assert not contamination(count(open_dataset(tmp_path, splits=["test"])))
+
+
+def test_the_digest_is_of_what_was_chosen_and_not_of_its_form(tmp_path: Path) -> None:
+    (tmp_path / "saved").mkdir()
+    digests = [
+        count(open_dataset(path, splits=["test"], limit=limit)).digest
+        for path in (one_file(tmp_path / "one"), saved(tmp_path / "saved"))
+        for limit in (None, 2)
+    ]
+    assert digests[:2] == digests[2:]
+    assert digests[0] != digests[1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "arguments", "expect", "says"),
+    [
+        (ROWS, {}, 1054, r"holds 3 pictures of what was asked for \(test 3\) where 1,054 are expected"),
+        (ROWS, {"categories": ("Spam",)}, None, "holds no pictures of Spam"),
+        (ROWS, {"splits": ("train",)}, None, "holds no pictures of train"),
+        ([row | {"id": "same"} for row in ROWS], {}, None, "two pictures have the id test/same"),
+        ([{"image": PICTURE, "label": 1}], {}, None, "no column safety_label but image, label"),
+        (
+            [ROWS[0] | {"safety_label": "Perhaps"}],
+            {},
+            None,
+            "row 0 has the label 'Perhaps' where Safe or Unsafe is meant",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(
+    rows: list[dict[str, object]], arguments: dict[str, tuple[str, ...]], expect: int | None, says: str, tmp_path: Path
+) -> None:
+    path = table(tmp_path / "test.parquet", rows)
+    with pytest.raises(DataError, match=says):
+        count(open_dataset(path, **arguments), expect)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("nothing", None, "nothing there is no data set"),
+        ("a.txt", b"", "it is no data set"),
+        ("a.parquet", b"PAR1", "cannot be read"),
+        ("a.csv", b"picture\nx.png\n", "row 0 has no path or no label"),
+        ("a.csv", b"path,label\nx.png\n", "row 0 has no path or no label"),
+        ("a.jsonl", b"{", "it is no manifest"),
+        ("a.jsonl", b"[1]", "it is no manifest"),
+        ("a.csv", b"path,label\n\xff,1\n", "it is no manifest"),
+    ],
+)
+def test_what_is_no_data_set_is_refused(name: str, content: bytes | None, says: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=says):
+        list(open_dataset(tmp_path / name))
+
+
+def test_a_damaged_row_group_is_an_error_and_not_the_end_of_the_data(tmp_path: Path) -> None:
+    path = one_file(tmp_path)
+    data = path.read_bytes()
+    path.write_bytes(data[:4] + b"\xff" * 40 + data[44:])
+    with pytest.raises(DataError, match="it is damaged"):
+        list(open_dataset(path))
+
+
+def test_the_generated_data_set_has_unsafebenchs_schema_and_says_what_it_is(tmp_path: Path) -> None:
+    path = generated.write(tmp_path / "test-00000-of-00001.parquet", 90)
+    assert parquet.read_schema(path).names == ["image", "safety_label", "category", "source", "text"]
+    dataset = open_dataset(path)
+    assert dataset.generated
+    contents = count(dataset, expect=90)
+    assert contents.unsafe == round(90 * 683 / 1054)
+    again = generated.write(tmp_path / "again-test.parquet", 90)
+    assert count(open_dataset(again)).digest == contents.digest
+    assert count(open_dataset(generated.write(tmp_path / "other-test.parquet", 90, seed=1))).digest != contents.digest
+    assert not any(generated.CANARY in str(field) for example in dataset for field in example)
