@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def student(folder: Path):  # noqa: ANN201
+def student(folder: Path) -> Callable:
     from kidsnanny.senben.student import Student
 
     return lambda **how: Student.open(folder, device="cpu", **how)
@@ -210,7 +210,7 @@ def test_exported_tags_are_torchs_and_need_no_torch(folder: Path, student: Calla
     assert set(stage1.eyes) == {"classifier"}  # nobody writes a graph, so nobody claims to look for things
 
 
-def test_an_onnx_file_of_something_else(tmp_path: Path) -> None:
+def test_an_onnx_file_of_something_else() -> None:
     from kidsnanny.weights import cards
 
     with pytest.raises(WeightsError, match="it holds no student's tags"):
