@@ -9,21 +9,28 @@ public. Scenes are numbered from 2,000,000,000 on: neither training nor its lear
 """
 
 import argparse
+import itertools
 import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 from hardware import hardware
 from rich.progress import track
 
+from kidsnanny import Pipeline
 from kidsnanny.errors import ComponentError
 from kidsnanny.images import open_picture
+from kidsnanny.records import Label
 from kidsnanny.senben.captions import bge_m3
 from kidsnanny.senben.data import OURS, ColumnMap, drawn, read
 from kidsnanny.senben.metrics import score
 from kidsnanny.senben.report import Run, render, write_run
+from kidsnanny.senben.scenes import VOCABULARY, scene
 from kidsnanny.senben.student import Student
+from kidsnanny.stage1.scene_graph import SceneGraphs
 from kidsnanny.weights import cards
 
 FIRST = 2_000_000_000
@@ -82,9 +89,27 @@ def main() -> None:
     text = render(runs, f"Scene graphs: {student.name.partition('@')[0]} on {name}")
     if curve.is_file():
         text = text.replace("## Published", _curve(json.loads(curve.read_text("utf-8"))) + "\n## Published", 1)
+    if not options.data:
+        text = text.replace("## Published", followed(student) + "\n## Published", 1)
     target = options.out / f"senben_graphs-{student.name.partition('@')[0]}-{hardware()}.md"
     target.write_text(text, "utf-8")
     print(text[: text.index("## Published")], target)
+
+
+def followed(student: Student, count: int = 200) -> str:
+    """Whether the verdict follows one planted relation: scenes with a blow, and with a hug in its place."""
+    pipeline = Pipeline("senben", stage1=SceneGraphs(student), stage2=None)
+    table = ["| a man … a woman | safe | review | unsafe |", "| --- | --- | --- | --- |"]
+    for predicate, tags in (("hitting", {"fight", "hurt"}), ("hugging", set[str]())):
+        labels: Counter[str] = Counter()
+        seeds = itertools.count(FIRST)
+        while labels.total() < count:
+            drawn = scene(next(seeds), 128, relation=("man", predicate, "woman"))
+            meant = {tag for tag in drawn.graph.tags if VOCABULARY.tags[tag].means}
+            if meant <= tags and not any(thing.label in VOCABULARY.sensitive for thing in drawn.graph.objects):
+                labels[pipeline(drawn.image).label] += 1  # nothing else in it is for grown-ups to see
+        table.append(f"| {predicate} | {' | '.join(str(labels[label]) for label in get_args(Label))} |")
+    return f"### What the verdict says (preteen, vision-only, {count} scenes each)\n\n" + "\n".join(table) + "\n"
 
 
 def _curve(points: list[dict[str, float]]) -> str:

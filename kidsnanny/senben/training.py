@@ -1,6 +1,7 @@
 """A first student, small enough for a CPU, trained on drawn scenes with plain cross-entropy: `kidsnanny train student`.
 
-It proves the way from pictures to verdicts, and it knows drawings only. SenBen's own losses and schedule are not here.
+It proves the way from pictures to verdicts, and it knows drawings only. SenBen's own losses and schedule are not here;
+a second teacher of ours, `grid`, is.
 """
 
 import json
@@ -21,6 +22,7 @@ from torch.nn import functional
 from transformers import BartConfig, Florence2Config, Florence2VisionConfig, PreTrainedTokenizerFast
 
 from kidsnanny.senben.codec import BINS, PROMPTS, Codec
+from kidsnanny.senben.grid import Grid
 from kidsnanny.senben.metrics import Scores, score
 from kidsnanny.senben.model import SenBen
 from kidsnanny.senben.scenes import VOCABULARY, Scene, scene
@@ -30,11 +32,13 @@ from kidsnanny.senben.vocabulary import Vocabulary
 from kidsnanny.stage1.classifier import pixels
 
 SIDE = 128
+CELL = 16
+"""Pixels of the picture to a position of the image features."""
 WIDTH = 128
 BATCH = 32
 STEPS = 5_000
-RATE = 1.5e-3
-WARM_UP = 100
+RATE = 1e-3
+WARM_UP = 200
 """Steps."""
 CURVE_EVERY = 500
 CURVE_SCENES = 200
@@ -61,7 +65,8 @@ def train(out: Path, *, steps: int = STEPS, seed: int = 0) -> None:
     model.set_attn_implementation("eager")  # on a CPU the fused one takes thrice as long backwards
     student = Student(model, words, VOCABULARY, out.name, beams=1, constrained=False)
     unseen = [_drawn(FIRST_UNSEEN + n) for n in range(CURVE_SCENES)]
-    optimizer = torch.optim.AdamW(_groups(model), lr=RATE, betas=(0.9, 0.98))
+    grid = Grid(VOCABULARY, WIDTH, SIDE // CELL)
+    optimizer = torch.optim.AdamW([*_groups(model), *_groups(grid)], lr=RATE, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     curve: list[dict[str, float | None]] = []
     began, worked = time.perf_counter(), time.process_time()
@@ -69,7 +74,7 @@ def train(out: Path, *, steps: int = STEPS, seed: int = 0) -> None:
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         for step in progress.track(range(1, steps + 1), description="training on scenes"):
             model.train()
-            loss = _loss(student, [_drawn((step - 1) * BATCH + n) for n in range(BATCH)])
+            loss = _loss(student, grid, [_drawn((step - 1) * BATCH + n) for n in range(BATCH)])
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -182,7 +187,7 @@ def _smooth(model: SenBen, first: int) -> None:
         table[first : first + BINS] = torch.cat([angles.sin(), angles.cos()], 1) * table[:first].std() * math.sqrt(2)
 
 
-def _groups(model: SenBen) -> list[dict[str, Any]]:
+def _groups(model: torch.nn.Module) -> list[dict[str, Any]]:
     weights = list(model.parameters())
     matrices, vectors = ([w for w in weights if (w.ndim > 1) == many] for many in (True, False))
     return [{"params": matrices, "weight_decay": 0.02}, {"params": vectors, "weight_decay": 0.0}]
@@ -193,8 +198,8 @@ def _rate(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / WARM_UP) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
 
 
-def _loss(student: Student, batch: Sequence[Scene]) -> torch.Tensor:
-    """Cross-entropy of the four texts' tokens, plus that of the tags (which the image encoder never feels)."""
+def _loss(student: Student, grid: Grid, batch: Sequence[Scene]) -> torch.Tensor:
+    """Cross-entropy of the four texts' tokens, of the tags (which the image encoder never feels) and of the grid."""
     model = student.model
     texts = [text for drawn in batch for text in targets(drawn, student.codec)]
     wanted = student.tokenizer(texts, padding=True, return_tensors="pt").input_ids
@@ -207,8 +212,9 @@ def _loss(student: Student, batch: Sequence[Scene]) -> torch.Tensor:
         shifted = torch.cat([torch.full_like(wanted[:, :1], student.tokenizer.eos_token_id), wanted[:, :-1]], 1)
         logits = model(encoder_outputs=encoded, attention_mask=mask, decoder_input_ids=shifted).logits
         tagged = model.tag_head(features)
+        placed = grid.loss(features, batch)
     spoken = functional.cross_entropy(logits.flatten(0, 1).float(), wanted.flatten(), ignore_index=padding)
-    return spoken + functional.binary_cross_entropy_with_logits(tagged.float(), tags)
+    return spoken + functional.binary_cross_entropy_with_logits(tagged.float(), tags) + placed
 
 
 def _point(student: Student, unseen: Sequence[Scene]) -> dict[str, float | None]:
