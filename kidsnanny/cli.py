@@ -1,4 +1,4 @@
-"""The command line: `kidsnanny check`, `eval`, `doctor`, `export`, `weights`, `llm` and `kidsnanny train text`."""
+"""The command line: `kidsnanny check`, `eval`, `subset`, `doctor`, `export`, `weights`, `llm`, `train`."""
 
 import os
 import signal
@@ -17,6 +17,7 @@ from rich.progress import track
 from kidsnanny import __version__
 from kidsnanny.cli_eval import evaluate
 from kidsnanny.cli_llm import llm_app
+from kidsnanny.cli_subset import subset_app
 from kidsnanny.cli_weights import weights_app
 from kidsnanny.errors import ComponentError, KidsnannyError, PolicyError
 from kidsnanny.images import DEFAULT_LIMITS, Source, is_picture
@@ -53,6 +54,7 @@ app.add_typer(train_app, name="train")
 app.add_typer(weights_app, name="weights")
 app.add_typer(llm_app, name="llm")
 app.command("eval")(evaluate)
+app.add_typer(subset_app, name="subset")
 stderr = Console(stderr=True, highlight=False)
 stdout = Console(highlight=False, soft_wrap=True)
 

@@ -4,25 +4,26 @@ import base64
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 
 import typer
 from PIL import Image
-from rich.markdown import Markdown
 from rich.table import Table
 from rich.text import Text
 
 from kidsnanny.errors import DataError, PolicyError
 from kidsnanny.evaluation.records import Authority, Regime
 from kidsnanny.evaluation.systems import SYSTEMS
-from kidsnanny.evaluation.systems.system import Options
+from kidsnanny.evaluation.systems.system import Options, mapped
 from kidsnanny.images import open_picture
 from kidsnanny.policy import BUILT_IN, Policy
+from kidsnanny.taxonomy import CATEGORIES
 
 if TYPE_CHECKING:
+    from kidsnanny.evaluation.counterfactual import Counterfactual
     from kidsnanny.evaluation.datasets import Dataset
     from kidsnanny.evaluation.records import Contents
     from kidsnanny.evaluation.summary import Run
@@ -31,7 +32,7 @@ T = TypeVar("T", bound=str)
 
 THUMBNAILS = 60
 BLOCKS = 8
-"""Of a thumbnail's longer side: few enough that no letter survives."""
+"""Of a thumbnail's longer side: few enough that no word survives."""
 
 
 def evaluate(
@@ -76,6 +77,14 @@ def evaluate(
     ] = False,
     repeat: Annotated[bool, typer.Option("--repeat", help="Run our multimodal systems twice: do they agree?")] = False,
     latency: Annotated[int, typer.Option(min=0, help="Time each system on so many pictures, one by one.")] = 0,
+    subset: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Only what `kidsnanny subset make` put into it, with the person's labels."),
+    ] = None,
+    counterfactual: Annotated[
+        bool,
+        typer.Option("--counterfactual", help="Of a subset: do verdicts follow the text? Painted out, and alone."),
+    ] = False,
     pictures: Annotated[
         bool, typer.Option("--pictures", help="Show mosaics of the pictures that systems disagree on in the report.")
     ] = False,
@@ -86,7 +95,8 @@ def evaluate(
     leaves this machine unless you name openai-moderation. A system that is not here is named in the report, with what
     it lacks, and the exit code is 3. A run that was stopped, by whatever, goes on when the same command is given again.
 
-    DIR gets report.html, summary.json, meta.json and predictions/NAME.jsonl: one line per picture and system.
+    DIR gets report.html, summary.json, meta.json and predictions/NAME.jsonl: one line per picture and system, with
+    what was read in the picture where that counted against it.
 
     Example: kidsnanny eval --data unsafebench/ --expect 1054 --systems embedded,nudenet,nudenet-path --out run
 
@@ -98,7 +108,12 @@ def evaluate(
     from kidsnanny.evaluation.datasets import count, open_dataset
     from kidsnanny.evaluation.run import Extras, read
     from kidsnanny.evaluation.run import evaluate as run_all
+    from kidsnanny.evaluation.subset import read_subset, restrict
 
+    try:
+        from kidsnanny.evaluation.counterfactual import measure  # before anything is looked at
+    except ImportError as error:
+        _fail(Exit.COMPONENT, f"An evaluation needs {error.name}; run `pip install 'kidsnanny[eval]'`.")
     try:
         names = _chosen("--systems", systems, SYSTEMS)
         categories = () if category == "all" else _words(category)
@@ -107,19 +122,39 @@ def evaluate(
             regimes=_chosen("--regime", regime, get_args(Regime)),
             authorities=_chosen("--authority", authority, get_args(Authority)),
             policy=Policy.load(policy),
-            thresholds=_thresholds(threshold or []),
-            folders={name: Path(value) for name, value in _pairs("--folder", folder or [])},
+            thresholds=_thresholds(threshold or [], names),
+            folders={name: Path(value) for name, value in _pairs("--folder", folder or [], names)},
         )
         dataset = open_dataset(data, splits=_words(split or ""), categories=categories, limit=limit)
+        labelled = read_subset(subset) if subset else None
+        if labelled:
+            dataset = restrict(dataset, labelled)
+        elif counterfactual:
+            raise DataError("--counterfactual needs to know where text is; name a subset with --subset FILE.")
         contents = count(dataset, expect)
         _tell(dataset, contents)
-        stamps: tuple[str, ...] = ()
+        stamps: tuple[str, ...] = (labelled.stamp,) if labelled else ()
         if choose_on:
-            chosen, stamps = _best(read(choose_on), names, {example.id for example in dataset}, force)
-            options = options._replace(thresholds={**chosen, **options.thresholds})
-        extras, command = Extras(repeat, latency), shlex.join(["kidsnanny", *sys.argv[1:]])
-        meta = run_all(dataset, contents, names, options, out, extras=extras, command=command, console=stderr)
-        _report(read(out, stamps=stamps), dataset if pictures else None, out)
+            rest = [name for name in names if name not in options.thresholds]
+            chosen, flattered = _best(read(choose_on), rest, options.regimes, dataset, force)
+            options, stamps = options._replace(thresholds={**chosen, **options.thresholds}), stamps + flattered
+        command = shlex.join(["kidsnanny", *sys.argv[1:]])
+        meta = run_all(
+            dataset,
+            contents,
+            names,
+            options,
+            out,
+            extras=Extras(repeat, latency),
+            command=command,
+            stamps=stamps,
+            console=stderr,
+        )
+        followed = None
+        if labelled and counterfactual:
+            followed = measure(dataset, labelled, names, options, out, command=command, console=stderr)
+        run = read(out).model_copy(update={"subset": labelled.name if labelled else None})
+        _report(run, dataset if pictures else None, out, followed)
     except (DataError, PolicyError) as error:
         _fail(Exit.USAGE, str(error))
     except KeyboardInterrupt:
@@ -148,22 +183,22 @@ def _chosen(option: str, text: str, known: Iterable[T]) -> tuple[T, ...]:
     return tuple(names[name] for name in asked)
 
 
-def _pairs(option: str, given: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """NAME=VALUE, NAME one of the systems or a row of one.
+def _pairs(option: str, given: Iterable[str], systems: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """NAME=VALUE, NAME one of the systems that are evaluated, or a row of one.
 
     Raises:
         DataError: it is not, or there is no value.
     """
     for text in given:
         name, _, value = text.partition("=")
-        if name.partition(":")[0] not in SYSTEMS or not value:
-            raise DataError(f"{option} {text}: it is not NAME=VALUE with NAME one of {', '.join(SYSTEMS)}.")
+        if name.partition(":")[0] not in systems or not value:
+            raise DataError(f"{option} {text}: it is not NAME=VALUE with NAME one of --systems {','.join(systems)}.")
         yield name, value
 
 
-def _thresholds(given: Iterable[str]) -> dict[str, tuple[float, str]]:
+def _thresholds(given: Iterable[str], systems: Sequence[str]) -> dict[str, tuple[float, str]]:
     found = {}
-    for name, value in _pairs("--threshold", given):
+    for name, value in _pairs("--threshold", given, systems):
         try:
             number = float(value)
         except ValueError:
@@ -175,26 +210,40 @@ def _thresholds(given: Iterable[str]) -> dict[str, tuple[float, str]]:
 
 
 def _best(
-    run: "Run", names: Iterable[str], reported: set[str], force: bool
+    run: "Run", systems: Sequence[str], regimes: Sequence[Regime], dataset: "Dataset", force: bool
 ) -> tuple[dict[str, tuple[float, str]], tuple[str, ...]]:
     """The threshold of each of these systems' rows with the best F1 in another run, and the stamps that follow from it.
 
     Raises:
-        DataError: that run shares pictures with this one and nobody forces it, or has nothing to choose on.
+        DataError: that run shares pictures with the data set and nobody forces it, has nothing to choose on, or lacks a
+            system or regime, whose threshold would then be another kind of threshold.
     """
+    from kidsnanny.evaluation.datasets import sha256_of
     from kidsnanny.evaluation.metrics import best_threshold
 
+    reported = {digest for example in dataset if (digest := sha256_of(example.image))}
     found, stamps = {}, []
-    chosen = {name: lines for name, lines in run.systems.items() if name.partition(":")[0] in names}
-    for name, lines in chosen.items():
-        best = best_threshold(lines, reported, force=force)
-        found[name] = (best.value, f"the best F1 ({best.f1:.3f}) on {len(lines)} pictures of {run.meta.data}")
-        stamps += [best.stamp] if best.stamp else []
+    for system in systems:
+        rows = {name: lines for name, lines in run.systems.items() if name.partition(":")[0] == system}
+        rows = {name: lines for name, lines in rows.items() if name == system or name.split(":")[1] in regimes}
+        if {name.partition(":")[2].partition(":")[0] for name in rows} not in ({""}, set(regimes)):
+            raise DataError(
+                f"{system}: the run to choose its threshold on lacks it, or one of the regimes {', '.join(regimes)}; "
+                f"evaluate the same there, or give --threshold {system}=…"
+            )
+        for name, lines in rows.items():
+            best = best_threshold(lines, reported, force=force)
+            found[name] = (best.value, f"the best F1 ({best.f1:.3f}) on {best.n} pictures of {run.meta.data}")
+            stamps += [best.stamp] if best.stamp else []
     return found, tuple(stamps)
 
 
 def _tell(dataset: "Dataset", contents: "Contents") -> None:
-    """What was found, before anything is looked at."""
+    """What was found, before anything is looked at.
+
+    Raises:
+        DataError: it is nothing that a system could speak about.
+    """
     from kidsnanny.cli import stdout
     from kidsnanny.evaluation.datasets import contamination
 
@@ -209,27 +258,35 @@ def _tell(dataset: "Dataset", contents: "Contents") -> None:
     stdout.print(table)
     for warning in contamination(contents):
         stdout.print(f"Contamination: {warning}", style="yellow", markup=False)
+    if not any(mapped(name, CATEGORIES) for name in contents.by["category"]):
+        what = " and ".join(name or "pictures without a category" for name in contents.by["category"])
+        mend = "name UnsafeBench's category, or ours, with --category"
+        raise DataError(f"{dataset.name}: no system speaks about {what}; {mend}.")
 
 
-def _report(run: "Run", dataset: "Dataset | None", out: Path) -> None:
+def _report(run: "Run", dataset: "Dataset | None", out: Path, followed: "Counterfactual | None" = None) -> None:
     """Write the report and the summary, and print the headline.
 
     Raises:
         DataError: they cannot be written.
     """
+    from rich.markdown import Markdown
+
     from kidsnanny.cli import stdout
+    from kidsnanny.evaluation import counterfactual
     from kidsnanny.evaluation.report import render
     from kidsnanny.evaluation.summary import markdown, summary
 
-    report = render(run, _thumbnails(run, dataset) if dataset else ())
+    follows = counterfactual.section(followed) if followed else ""
+    report = render(run, _thumbnails(run, dataset) if dataset else (), counterfactual=follows)
     try:
         (out / "report.html").write_text(report, "utf-8")
         (out / "summary.json").write_text(json.dumps(summary(run), indent=1, sort_keys=True) + "\n", "utf-8")
     except OSError as error:
         raise DataError(f"{out}: the report cannot be written ({error.strerror}); free it and run again.") from error
-    headline = markdown(run)
-    stdout.print(Markdown(headline) if stdout.is_terminal else headline, markup=False)
-    for stamp in run.stamps:
+    for headline in [markdown(run)] + ([counterfactual.markdown(followed)] if followed else []):
+        stdout.print(Markdown(headline) if stdout.is_terminal else headline, markup=False)
+    for stamp in run.meta.stamps:
         stdout.print(_printed(stamp), style="bold red", markup=False)
     stdout.print(f"The report: {_printed(str(out / 'report.html'))}", markup=False)
 

@@ -63,25 +63,40 @@ def test_an_absent_system_is_named_and_the_others_run(data: Path, tmp_path: Path
 
 
 def test_thresholds_of_the_users_own(data: Path, tmp_path: Path) -> None:
-    asked = ("--data", data, "--systems", "embedded")
-    assert run(*asked, "--split", "train", "--out", tmp_path / "train").exit_code == 0
-    chosen = run(*asked, "--split", "test", "--out", tmp_path / "a", "--choose-on", tmp_path / "train")
-    # NudeNet finds nothing in drawings, so there is nothing to choose a threshold for its row on
-    assert chosen.exit_code == 2
-    assert "embedded:vision-only: none of the 12 pictures to choose a threshold on" in flat(chosen.output)
-
-    asked = (*asked, "--regime", "multimodal")
+    asked = ("--data", data, "--systems", "embedded", "--regime", "multimodal")
     assert run(*asked, "--split", "train", "--out", tmp_path / "b").exit_code == 0
     assert run(*asked, "--split", "test", "--out", tmp_path / "c", "--choose-on", tmp_path / "b").exit_code == 0
     (row,) = json.loads((tmp_path / "c" / "meta.json").read_text())["systems"]["embedded"]
     assert "the best F1" in row["origin"]
+    lacking = run("--data", data, "--out", tmp_path / "e", "--choose-on", tmp_path / "b")
+    assert lacking.exit_code == 2
+    assert "lacks it, or one of the regimes vision-only, multimodal" in flat(lacking.output)
     refused = run(*asked, "--out", tmp_path / "d", "--choose-on", tmp_path / "b")
     assert refused.exit_code == 2
     assert "which flatters the system" in flat(refused.output)
     forced = run(*asked, "--out", tmp_path / "d", "--choose-on", tmp_path / "b", "--force")
     assert forced.exit_code == 0
-    assert "chosen on 12 of the very pictures" in flat(forced.output)
-    assert "chosen on 12 of the very pictures" in (tmp_path / "d" / "report.html").read_text("utf-8")
+    assert "chosen on 11 of the very pictures" in flat(forced.output), "one of the twelve is broken"
+    assert "chosen on 11 of the very pictures" in (tmp_path / "d" / "report.html").read_text("utf-8")
+
+
+def test_the_same_pictures_under_another_name_are_no_other_pictures(data: Path, tmp_path: Path) -> None:
+    asked = ("--systems", "embedded", "--regime", "multimodal", "--limit", "8")
+    assert run("--data", data, "--split", "test", "--out", tmp_path / "a", *asked).exit_code == 0
+    renamed = tmp_path / "pictures.parquet"
+    renamed.write_bytes((data / "test-00000-of-00001.parquet").read_bytes())
+    refused = run("--data", renamed, "--out", tmp_path / "b", "--choose-on", tmp_path / "a", *asked)
+    assert refused.exit_code == 2
+    assert "of the pictures that are reported on, which flatters the system" in flat(refused.output)
+
+
+def test_a_category_that_nothing_speaks_about_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,label\na.png,safe\n")
+    asked = ("--data", tmp_path / "list.csv", "--out", tmp_path / "out", "--category")
+    for category, what in (("sexuall", "sexuall"), ("all", "pictures without a category"), ("Political", "Political")):
+        refused = run(*asked, category)
+        assert refused.exit_code == 2
+        assert f"no system speaks about {what}; name UnsafeBench's category" in flat(refused.output)
 
 
 def test_a_manifest_of_ones_own(tmp_path: Path) -> None:
@@ -104,10 +119,11 @@ def test_a_manifest_of_ones_own(tmp_path: Path) -> None:
         (("--systems", ","), "--systems names nothing; choose of embedded"),
         (("--regime", "both"), "--regime names both; choose of vision-only, multimodal"),
         (("--authority", "mine"), "--authority names mine; choose of asymmetric, judge"),
-        (("--threshold", "nudenet"), "--threshold nudenet: it is not NAME=VALUE with NAME one of embedded"),
-        (("--threshold", "nudenet=0"), "--threshold nudenet=0: a threshold is above 0 and at most 1"),
-        (("--threshold", "nudenet=high"), "--threshold nudenet=high: a threshold is above 0"),
-        (("--threshold", "nudenet=nan"), "--threshold nudenet=nan: a threshold is above 0"),
+        (("--threshold", "nudenet"), "--threshold nudenet: it is not NAME=VALUE with NAME one of --systems e"),
+        (("--threshold", "nudenet=0.3"), "--threshold nudenet=0.3: it is not NAME=VALUE with NAME one of --systems e"),
+        (("--threshold", "embedded=0"), "--threshold embedded=0: a threshold is above 0 and at most 1"),
+        (("--threshold", "embedded=high"), "--threshold embedded=high: a threshold is above 0"),
+        (("--threshold", "embedded=nan"), "--threshold embedded=nan: a threshold is above 0"),
         (("--folder", "me=/"), "--folder me=/: it is not NAME=VALUE"),
         (("--policy", "baby"), "baby: there is no such policy"),
         (("--expect", "1054"), "it holds 28 pictures of what was asked for (test 16, train 12) where 1,054 are"),

@@ -133,6 +133,33 @@ def test_broken_pictures_and_paths_are_examples_like_any_other(tmp_path: Path) -
     assert count(open_dataset(tmp_path)).pictures == 3
 
 
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ({"bytes": b"x", "path": "a.png"}, b"x"),
+        ({"bytes": None, "path": "a.png"}, Path("a.png")),
+        ({"bytes": None, "path": None}, b""),
+        ("a.png", Path("a.png")),
+        (5, b""),
+    ],
+)
+def test_an_image_is_bytes_or_a_path_beside_the_file(image: object, expected: bytes | Path, tmp_path: Path) -> None:
+    (found,) = open_dataset(table(tmp_path / "test.parquet", [ROWS[0] | {"image": image}]))
+    assert found.image == (tmp_path / expected if isinstance(expected, Path) else expected)
+
+
+@pytest.mark.parametrize(("column", "expected"), [({}, ["Sexual"]), ({"category": None}, [])])
+def test_only_where_there_is_no_column_is_the_category_the_wanted_one(
+    column: dict[str, object], expected: list[str], tmp_path: Path
+) -> None:
+    path = table(tmp_path / "test.parquet", [{"image": PICTURE, "safety_label": "Safe", **column}])
+    assert [example.category for example in open_dataset(path, categories=("Sexual",))] == expected
+
+
+def test_a_file_in_the_folder_of_a_split_is_of_that_split(tmp_path: Path) -> None:
+    assert contamination(count(open_dataset(table(tmp_path / "train" / "0000.parquet"))))
+
+
 def test_an_id_of_the_data_sets_own_is_kept(tmp_path: Path) -> None:
     path = table(tmp_path / "test.parquet", [row | {"id": f"x{n}"} for n, row in enumerate(ROWS)])
     assert [example.id for example in open_dataset(path)] == ["test/x0", "test/x1", "test/x2"]
@@ -196,6 +223,7 @@ def test_what_is_wrong_is_said_in_a_sentence(
         ("a.csv", b"path,label\nx.png\n", "row 0 has no path or no label"),
         ("a.jsonl", b"{", "it is no manifest"),
         ("a.jsonl", b"[1]", "it is no manifest"),
+        ("a.jsonl", b'{"path": 5, "label": "safe"}', "row 0 has no path or no label"),
         ("a.csv", b"path,label\n\xff,1\n", "it is no manifest"),
     ],
 )

@@ -297,9 +297,11 @@ class TestBestThreshold:
         assert found.stamp is None
 
     def test_on_the_reported_pictures_it_is_refused_or_stamped(self) -> None:
-        lines = [prediction("a", True, 0.9), prediction("b", False, 0.2), prediction("c", True, None)]
+        """Pictures are told apart by their content: an id depends on the file that a data set lies in."""
+        lines = [prediction(f"test/{n}", n == 0, score, sha256=f"{n}") for n, score in enumerate([0.9, 0.2, None])]
+        assert best_threshold(lines, {"test/0", "test/1"}).stamp is None
         with pytest.raises(DataError, match=r"^s: the threshold would be chosen on 2 of the pictures"):
-            best_threshold(lines, {"b", "c", "d"})
-        forced = best_threshold(lines, {"b", "c", "d"}, force=True)
-        assert forced.value == 0.9
+            best_threshold(lines, {"0", "1", "2", "3"})
+        forced = best_threshold(lines, {"0", "1", "2", "3"}, force=True)
+        assert (forced.value, forced.n) == (0.9, 2)
         assert "chosen on 2 of the very pictures" in forced.stamp

@@ -14,7 +14,8 @@ from test_report import ATTACKS, Parsed, opened, requests
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.metrics import BINS
 from kidsnanny.evaluation.records import About, Contents, Latency, Meta, Prediction
-from kidsnanny.evaluation.report import Run, markdown, render, summary
+from kidsnanny.evaluation.report import render
+from kidsnanny.evaluation.summary import Run, markdown, summary
 from kidsnanny.policy import Policy
 from kidsnanny.records import CategoryScore, NotInspected
 from kidsnanny.taxonomy import Category
@@ -116,6 +117,8 @@ def test_our_rows_stand_beside_the_published_ones(tmp_path: Path, run: Run) -> N
         assert row in text
     assert "80.27 P77.8–82.6" in text, "as printed, with the interval of the derived counts"
     assert "Published, other hardware: multimodal" in text
+    assert "Published, vision-only: on an RTX 4090, says a secondary source; median or mean is not public" in text
+    assert "At thresholds of 0.5 and 0.5." in text
     assert "1,054 pictures (683 unsafe): as many as here" in text
     found = run.measured.systems[SEES].all.scores.accuracy
     assert f"{found.value:.2%}".strip("%") in text
@@ -243,9 +246,10 @@ def test_no_system_at_all_is_a_report_too(tmp_path: Path) -> None:
 
 def test_what_must_be_known_first_comes_first(tmp_path: Path) -> None:
     warned = Run(
-        meta=meta(2, 1, about("s", random=True), generated=True, contamination=("train: s was trained on it.",)),
+        meta=meta(
+            2, 1, about("s", random=True), generated=True, contamination=("train: s was trained on it.",)
+        ).model_copy(update={"stamps": ("The threshold of s was chosen on these pictures.",)}),
         predictions={"s": (line(1, "s", True, 0.9),)},
-        stamps=("The threshold of s was chosen on these pictures.",),
     )
     text = parsed(tmp_path, warned).text
     said = (
@@ -320,11 +324,11 @@ def full_of(text: str) -> Run:
             update={
                 "data": text, "contents": contents, "contamination": (text,), "versions": {text: text},
                 "hardware": text, "command": text, "systems": {text: tuple(described)}, "absent": {text: text},
-                "thresholds_given": {text: 0.5},
+                "stamps": (text,),
             }
         ),
         predictions=lines, repeats={names[0]: lines[names[0]]}, pairs=((names[0], names[1]),), subset=text,
-        stamps=(text,), latency=(Latency(protocol=text, row=text, milliseconds=(1.0,)),),
+        latency=(Latency(protocol=text, row=text, milliseconds=(1.0,)),),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT, ScriptedEye, ScriptedOcr, ScriptedTextModel, encoded, gradient, page
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from kidsnanny import Pipeline, Policy, Stage2, decide
 from kidsnanny.errors import ComponentError, JudgeError
@@ -240,6 +241,29 @@ def test_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:
         SYSTEMS["shieldgemma2"](options)
 
 
+@pytest.mark.torch
+@pytest.mark.parametrize("broken", ["half", "garbage", "config", "processor"])
+def test_a_model_that_is_not_whole_is_refused(broken: str, tmp_path: Path) -> None:
+    """transformers would make up the weights that are missing."""
+    from safetensors.torch import load_file, save_file
+
+    options = with_folders("shieldgemma2", tmp_path)
+    folder = options.folders["shieldgemma2"]
+    weights = folder / "model.safetensors"
+    if broken == "half":
+        save_file(dict(list(load_file(weights).items())[::2]), weights, {"format": "pt"})
+    elif broken == "garbage":
+        weights.write_bytes(b"no weights")
+    elif broken == "config":
+        (folder / "config.json").write_text("{")
+    else:
+        for file in folder.glob("*processor*"):
+            file.unlink()
+    with pytest.raises(ComponentError, match=r"^shieldgemma2: it cannot be loaded from .*; download the whole") as told:
+        SYSTEMS["shieldgemma2"](options)
+    assert ("weights are missing" in str(told.value)) == (broken == "half")
+
+
 def test_unsafebenchs_categories_have_ours_or_none() -> None:
     assert len(UNSAFEBENCH) == 11
     assert mapped("Sexual", CATEGORIES) == ("sexual", "nudity")
@@ -281,8 +305,6 @@ def red(value: int) -> Example:
 
 
 def np_picture(value: int) -> bytes:
-    from PIL import Image
-
     return encoded(Image.fromarray(np.full((40, 60, 3), value, np.uint8)))
 
 
@@ -349,6 +371,8 @@ def test_the_operating_point_is_the_policys_review_or_the_users() -> None:
     assert (vision.threshold, vision.origin) == (0.2, "a guess")
     assert (both.threshold, both.origin) == (0.3, "another")
     assert [row.threshold for row in composed("x", judged(None), SEXUAL).rows] == [0.5, 0.5]
+    child = SEXUAL._replace(policy=Policy.load("child"))
+    assert [row.threshold for row in SYSTEMS["embedded"](child).rows] == [0.35, 0.35], "flips are Stage 2's doing alone"
     (row,) = SYSTEMS["nudenet"](SEXUAL).rows
     assert (row.threshold, row.origin) == (0.5, "ours: half of the scale; the paper's is not public")
 
@@ -359,7 +383,10 @@ def test_the_escalation_auto_is_a_row_of_latency_only() -> None:
     assert "x:multimodal:auto" not in [row.name for row in system.rows]
 
 
-@pytest.mark.parametrize("name", ["chat_family.png", "meme_bullying.jpg", "sticker_last_frame.gif", "poster_drugs.png"])
+@pytest.mark.parametrize(
+    "name",
+    ["chat_family.png", "meme_bullying.jpg", pytest.param("sticker_last_frame.gif", marks=pytest.mark.slow)],
+)
 def test_vision_only_of_the_embedded_profile_is_a_run_without_stage_2(name: str, pipeline: Pipeline) -> None:
     alone = Pipeline(stage1=pipeline.stage1, stage2=None)(ROOT / "examples" / name)
     both = pipeline(ROOT / "examples" / name)
@@ -368,7 +395,17 @@ def test_vision_only_of_the_embedded_profile_is_a_run_without_stage_2(name: str,
     assert (decision.label, decision.detail, case.not_inspected) == (alone.label, alone.detail, alone.not_inspected)
 
 
-def test_nudenets_path_is_fed_swapped_colours() -> None:
+def test_for_a_path_nudenet_swaps_the_colours(tmp_path: Path) -> None:
+    import skimage
+    from nudenet import NudeDetector
+
+    rgb = skimage.data.astronaut()
+    (tmp_path / "a.png").write_bytes(encoded(Image.fromarray(rgb)))
+    detect = NudeDetector().detect
+    assert detect(str(tmp_path / "a.png")) == detect(np.ascontiguousarray(rgb[:, :, ::-1])) != detect(rgb)
+
+
+def test_nudenets_path_reads_the_file_itself_and_its_labels_have_our_weights() -> None:
     from kidsnanny.evaluation.systems import nudenet
 
     seen: list[Any] = []

@@ -264,7 +264,7 @@ def test_the_judge_hears_the_graph_and_never_the_caption() -> None:
 # ------------------------------------------------------------------ the profile
 
 
-@pytest.mark.parametrize("name", ["no-such-student", "/no/such/folder", __file__, "gone.onnx", ""])
+@pytest.mark.parametrize("name", ["no-such-student", "nudenet-320n", "/no/such/folder", __file__, "gone.onnx", ""])
 def test_a_student_that_is_not_there(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("KIDSNANNY_STUDENT", name)
     with pytest.raises(WeightsError, match=r"; set KIDSNANNY_STUDENT to a student's folder .*senben-tiny") as error:

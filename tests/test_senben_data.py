@@ -158,6 +158,13 @@ def test_a_broken_row_is_reported_and_not_lost(tmp_path: Path, changes: dict[str
     assert len(problems) == 1
 
 
+@pytest.mark.parametrize(("field", "name"), [("caption", "tags"), ("tags", "n"), ("box", "n"), ("attributes", "n")])
+def test_a_column_of_another_kind_is_named(tmp_path: Path, field: str, name: str) -> None:
+    path = table(tmp_path / "a.parquet", ours(n=5))
+    with pytest.raises(DataError, match=r"a.parquet: row 0: a column of the map holds .*; correct the column map\.$"):
+        next(read(path, OURS.model_copy(update={field: name})))
+
+
 def test_struct_of_lists_must_be_of_one_length(tmp_path: Path) -> None:
     scene = {**LISTS, "deeds": {"who": ["0"], "does": [], "whom": ["1"]}}
     path = table(tmp_path / "test.parquet", {"frame": PICTURE, "film": "x", "scene": scene, "tags": ""})
@@ -181,11 +188,11 @@ def test_splits_are_chosen_and_their_movies_known(tmp_path: Path) -> None:
 
 
 def test_no_movie_is_in_two_splits() -> None:
-    assert_disjoint({"a", "b"}, {"c"}, {"d"})
+    assert_disjoint({"train": {"a", "b"}, "val": {"c"}, "test": {"d"}})
     with pytest.raises(DataError, match="train and test share a, b; put"):
-        assert_disjoint({"a", "b"}, {"c"}, {"a", "b", "d"})
+        assert_disjoint({"train": {"a", "b"}, "val": {"c"}, "test": {"a", "b", "d"}})
     with pytest.raises(DataError, match=r"val and test share e0, .* and 2 more;"):
-        assert_disjoint({"a"}, {f"e{k}" for k in range(12)}, {f"e{k}" for k in range(12)})
+        assert_disjoint({split: {f"e{k}" for k in range(12)} for split in ("val", "test")})
 
 
 def test_boxes_are_those_of_the_upright_picture(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """A student of random weights: how it is opened, what it shares, and what it never does."""
 
 import json
+import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -122,6 +124,60 @@ def test_held_to_the_grammar_only_numbers_and_repetitions_can_be_wrong(student: 
         assert not [why for why in graph.dropped if "vocabulary" in why]
 
 
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("forced", [None, 2], ids=["no end", "an end that is forced, as Florence-2's"])
+def test_what_is_cut_off_at_the_limit_is_named_even_where_it_reads_as_whole(
+    student: Callable, beams: int, forced: int | None
+) -> None:
+    mine = student(beams=beams, constrained=False)
+    mine.settings = mine.settings.model_copy(update={"max_new_tokens": 4})
+    mine.model.generation_config.update(min_new_tokens=4, forced_eos_token_id=forced)
+    (graph,) = mine(FRAMES[:1])
+    tasks = ("objects", "attributes", "relations", "caption")
+    assert [why for why in graph.dropped if "cut off" in why] == [f"{t}: it was cut off after 4 tokens" for t in tasks]
+    mine.model.generation_config.update(min_new_tokens=0, suppress_tokens=list(range(3, len(mine.tokenizer))))
+    (graph,) = mine(FRAMES[:1])
+    assert graph.dropped == ()  # it could only end
+
+
+def test_a_checkpoints_ban_on_repetition_does_not_hold(student: Callable) -> None:
+    """`(man:0, hitting, dog:1)` and `(man:0, holding, cake:2)` begin alike, and Florence-2's settings forbid it."""
+    mine = student(beams=3)
+    told = mine(FRAMES)
+    mine.model.generation_config.no_repeat_ngram_size = 3
+    assert mine(FRAMES) == told
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_how_sure_it_is_of_what_does_not_depend_on_where(student: Callable, beams: int) -> None:
+    """Words and the end count, with the probabilities that one pass over the whole text gives them."""
+    import torch
+
+    mine = student(beams=beams, constrained=False)
+    mine.model.generation_config.update(min_new_tokens=24)
+    with torch.inference_mode():
+        features = mine.features(FRAMES[:1])
+        encoded, mask = mine.model.encoded(features, mine.prompts, mine.prompts_mask)
+        tokens = mine.write(features).sequences
+        logits = mine.model(encoder_outputs=encoded, attention_mask=mask, decoder_input_ids=tokens[:, :-1]).logits
+        logits[:, :23, 2] = float("-inf")  # it may not end yet
+        told = mine.describe(features)[0].values()
+    probabilities = logits.log_softmax(2).gather(2, tokens[:, 1:, None])[..., 0]
+    for row, one in zip(range(4), told, strict=True):
+        words = mine.tokenizer.batch_decode(tokens[row, 1:, None])
+        said = [not word.startswith(("<loc_", "<s>", "<pad>")) for word in words]
+        assert any(said) or one.text.count("<loc_") == len(words)
+        expected = probabilities[row][said].mean().exp().item() if any(said) else 1
+        assert one.score == pytest.approx(expected, abs=1e-4)
+
+
+def test_saving_leaves_the_student_as_it_is(student: Callable, tmp_path: Path) -> None:
+    mine = student()
+    told = mine(FRAMES)
+    mine.save(tmp_path / "copy")
+    assert mine(FRAMES) == told
+
+
 def test_nothing_is_asked_of_no_frames(student: Callable) -> None:
     assert student()([]) == []
 
@@ -134,11 +190,16 @@ def test_random_weights_say_so_and_never_call_a_picture_safe(student: Callable) 
     assert any("random" in missed.reason for missed in verdict.not_inspected)
 
 
-def test_a_network_that_gives_no_numbers_is_not_inspected(student: Callable) -> None:
-    mine = student()
-    mine.model.tag_head.bias.data[:] = float("nan")
+@pytest.mark.parametrize("constrained", [True, False])
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("part", ["tag_head.bias", "model.language_model.decoder.layernorm_embedding.bias"])
+def test_a_network_that_gives_no_numbers_is_not_inspected(
+    student: Callable, part: str, beams: int, constrained: bool
+) -> None:
+    mine = student(beams=beams, constrained=constrained)
+    mine.model.get_parameter(part).data[:] = float("nan")
     verdict = Pipeline(stage1=SceneGraphs(mine), stage2=None)(gradient(128, 128))
-    assert verdict.label == "review"
+    assert verdict.coverage == {}
     assert "numbers that are none" in str(verdict.not_inspected[0])
 
 
@@ -172,37 +233,46 @@ def _fewer_tags(folder: Path) -> None:
         "no configuration": (lambda f: (f / "config.json").unlink(), "has no config.json; name the folder"),
         "no vocabulary": (lambda f: (f / "vocabulary.toml").unlink(), "vocabulary.toml: the vocabulary cannot be read"),
         "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "it has no tokenizer.json that opens"),
-        "no weights": (lambda f: (f / "model.safetensors").unlink(), "it is no checkpoint of Florence-2's kind"),
+        "no weights": (lambda f: (f / "model.safetensors").unlink(), "it has no model.safetensors; name"),
         "no block of ours": (lambda f: _config(f, lambda c: c.pop("senben")), "config.json has no block `senben`"),
         "an odd block": (
             lambda f: _config(f, lambda c: c["senben"].update(loc_order="xxyy")),
-            "its block `senben` .*loc_order",
+            r"senben\.loc_order in config\.json: Input should be .*; correct it",
         ),
         "weights of another head": (
             lambda f: _weights(f, _shorter),
             r"do not fit .*1 missing \(1 of tag_head.weight.*1 surplus \(1 of old_head.weight.*1 of another shape",
         ),
+        "no tokenizer's JSON": (lambda f: (f / "tokenizer.json").write_text("{}"), "no tokenizer.json that opens"),
         "another vocabulary": (_fewer_tags, "its head knows 12 tags and the vocabulary kidsnanny-scenes has 5"),
         "a pickle": (
             lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),
-            "it is no checkpoint of Florence-2's kind",
+            "it has no model.safetensors; name",
+        ),
+        "half of the weights": (lambda f: os.truncate(f / "model.safetensors", 100_000), "it is no checkpoint .*again"),
+        "heads that do not fit": (
+            lambda f: _config(f, lambda c: c["senben"].update(heads=7)),
+            r"Florence-2's kind \(embed_dim must be divisible by num_heads\); get it again\.$",
         ),
     }.values(),
 )
-def test_a_folder_that_is_not_whole(folder: Path, tmp_path: Path, harm: Callable[[Path], object], says: str) -> None:
+def test_a_folder_that_is_not_whole(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], harm: Callable[[Path], object], says: str
+) -> None:
     broken = tmp_path / "student"
     shutil.copytree(folder, broken)
     harm(broken)
     with pytest.raises(ComponentError, match=says):
         named_student(str(broken))
+    assert capsys.readouterr() == ("", "")
 
 
 def test_exported_tags_are_torchs_and_need_no_torch(folder: Path, student: Callable, tmp_path: Path) -> None:
     from kidsnanny.senben.tagger import export_tags
 
-    export_tags(folder, tmp_path / "tags.onnx")
-    tagger = named_student(str(tmp_path / "tags.onnx"))
-    assert tagger.name.endswith("#random")
+    export_tags(folder, tmp_path / "my tags.onnx")
+    tagger = named_student(str(tmp_path / "my tags.onnx"))
+    assert re.fullmatch(r"my_tags@[0-9a-f]{12}#random", tagger.name)  # one word in the findings text
     for ours, torchs in zip(tagger(FRAMES), student()(FRAMES, 2.0), strict=True):
         assert ours.tags == pytest.approx(torchs.tags, abs=1e-3)
     assert tagger([]) == []
@@ -217,7 +287,6 @@ def test_an_onnx_file_of_something_else() -> None:
         named_student(str(cards()["nudenet-320n"].locate()))
 
 
-@pytest.mark.slow
 def test_training_writes_a_student_and_its_curve(tmp_path: Path) -> None:
     from kidsnanny.senben.training import train
 

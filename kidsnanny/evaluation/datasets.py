@@ -71,8 +71,8 @@ def open_dataset(
 
     Args:
         path: the file or folder.
-        splits, categories: what to choose; by default everything. Pictures of a data set that names no categories are
-            all of the one that was asked for.
+        splits, categories: what to choose; by default everything. Pictures of a data set without a column `category`
+            are all of the one that was asked for.
         limit: at most so many.
 
     Raises:
@@ -101,8 +101,8 @@ def count(dataset: Dataset, expect: int | None = None) -> Contents:
         for column, values in by.items():
             safe_unsafe = values.get(value := getattr(example, column), (0, 0))
             values[value] = (safe_unsafe[0] + (not example.unsafe), safe_unsafe[1] + example.unsafe)
-        label = [example.id, example.unsafe, example.category, example.source, example.split, _sha256(example.image)]
-        digest.update(json.dumps(label).encode() + b"\n")
+        row = [example.id, example.unsafe, example.category, example.source, example.split, sha256_of(example.image)]
+        digest.update(json.dumps(row).encode() + b"\n")
     if not ids:
         wanted = sorted({*dataset.splits, *dataset.categories})
         chosen = f" of {' and '.join(wanted)}" if wanted else ""
@@ -123,16 +123,16 @@ def contamination(contents: Contents) -> tuple[str, ...]:
         return ()
     return (
         f"{train:,} of {contents.pictures:,} pictures are of the training split: a system trained on it has seen them, "
-        "and its figures here mean nothing. None of our own weights were; what the baselines were trained on is not "
-        "published.",
+        "and its figures here mean nothing. Nothing that kidsnanny ships was trained on UnsafeBench; what the "
+        "baselines were trained on is not published.",
     )
 
 
-def _sha256(image: bytes | Path) -> str | None:
+def sha256_of(image: bytes | Path) -> str | None:
     """Of the content; None of a file that cannot be read: a broken picture is an example like any other."""
     try:
         return hashlib.sha256(image if isinstance(image, bytes) else image.read_bytes()).hexdigest()
-    except OSError:
+    except (OSError, ValueError):
         return None
 
 
@@ -155,7 +155,7 @@ def _reader(path: Path, default: str) -> tuple[Callable[[], Iterator[Example]], 
         )
     schemas = [schema for file in files for schema, _ in [open_table(file)]]
     generated = any((schema.metadata or {}).get(b"kidsnanny") == b"generated" for schema in schemas)
-    return partial(_tables, path, files, default), generated
+    return partial(_tables, path if path.is_dir() else path.parent, files, default), generated
 
 
 def _saved(folder: Path) -> list[Path]:
@@ -207,8 +207,8 @@ def _tables(root: Path, files: list[Path], default: str) -> Iterator[Example]:
                 id=f"{split or 'all'}/{number if own is None else own}",
                 image=stored_image(row["image"], file),
                 unsafe=_unsafe(file, number, row["safety_label"]),
-                category=row.get("category") or default,
-                source=row.get("source") or "",
+                category=_word(row.get("category", default)),
+                source=_word(row.get("source")),
                 split=split,
             )
 
@@ -237,10 +237,15 @@ def split_of(file: Path, root: Path) -> str:
 def stored_image(value: Any, file: Path) -> bytes | Path:
     """The bytes, or the path beside the file. A picture that is neither is a broken one, not a lost one."""
     if isinstance(value, Mapping):
-        if value.get("bytes") is not None:
-            return bytes(value["bytes"])
-        return file.parent / value["path"] if value.get("path") else b""
-    return bytes(value) if isinstance(value, bytes) else b""
+        value = value.get("path") if value.get("bytes") is None else value["bytes"]
+    if isinstance(value, str) and value:
+        return file.parent / value
+    return value if isinstance(value, bytes) else b""
+
+
+def _word(value: object) -> str:
+    """A category, source or split as text; empty where the row names none."""
+    return "" if value is None else str(value)
 
 
 def _unsafe(file: Path, row: int, label: object) -> bool:
@@ -268,15 +273,16 @@ def _manifest(file: Path, default: str) -> Iterator[Example]:
             rows = map(json.loads, filter(str.strip, lines)) if file.suffix == ".jsonl" else csv.DictReader(lines)
             for number, row in enumerate(rows):
                 label = row.get("unsafe", row.get("label", row.get("safety_label")))
-                if not row.get("path") or label is None:
+                path = row.get("path")
+                if not isinstance(path, str) or not path or label is None:
                     raise DataError(f"{file}: row {number} has no path or no label; give columns `path` and `label`.")
                 yield Example(
-                    id=str(row.get("id") or row["path"]),
-                    image=file.parent / row["path"],
+                    id=str(row.get("id") or path),
+                    image=file.parent / path,
                     unsafe=_unsafe(file, number, label),
-                    category=row.get("category") or default,
-                    source=row.get("source") or "",
-                    split=row.get("split") or "",
+                    category=_word(row.get("category", default)),
+                    source=_word(row.get("source")),
+                    split=_word(row.get("split")),
                 )
     except (OSError, ValueError, AttributeError, csv.Error) as error:
         raise DataError(f"{file}: it is no manifest ({error}); write a row with path and label a picture.") from error

@@ -323,6 +323,8 @@ class Threshold(NamedTuple):
     value: float
     f1: float
     """What it reaches on the pictures it was chosen on."""
+    n: int
+    """How many these are: those with a score."""
     stamp: str | None
 
 
@@ -331,21 +333,22 @@ def best_threshold(predictions: Sequence[Prediction], reported: Collection[str],
 
     Args:
         predictions: one system's, on the pictures to choose on.
-        reported: ids of the pictures that will be reported on.
+        reported: sha256 of the pictures that will be reported on, whatever they are called there.
         force: choose it on pictures that are reported on all the same; the result then carries a stamp.
 
     Raises:
         DataError: pictures to choose on are reported on, too; or none of them has a score above 0 and is unsafe.
     """
     system = predictions[0].system if predictions else "the system"
-    scores = np.array([p.score for p in predictions if p.score is not None])
-    unsafe = np.array([p.unsafe for p in predictions if p.score is not None], dtype=bool)
+    scored = [prediction for prediction in predictions if prediction.score is not None]
+    scores = np.array([prediction.score for prediction in scored], dtype=float)
+    unsafe = np.array([prediction.unsafe for prediction in scored], dtype=bool)
     if not scores[unsafe].any():
         raise DataError(
             f"{system}: none of the {len(predictions)} pictures to choose a threshold on is unsafe and has a score "
             "above 0; choose it on more pictures."
         )
-    shared = {p.id for p in predictions} & set(reported)
+    shared = {prediction.sha256 for prediction in scored} & set(reported)
     if shared and not force:
         raise DataError(
             f"{system}: the threshold would be chosen on {len(shared)} of the pictures that are reported on, which "
@@ -360,4 +363,4 @@ def best_threshold(predictions: Sequence[Prediction], reported: Collection[str],
         f"The threshold of {system} was chosen on {len(shared)} of the very pictures that are reported on: its figures "
         "flatter it, and are no estimate for other pictures."
     )
-    return Threshold(float(-distinct[best]), float(reached[best]), stamp if shared else None)
+    return Threshold(float(-distinct[best]), float(reached[best]), len(scored), stamp if shared else None)

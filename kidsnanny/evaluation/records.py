@@ -41,6 +41,8 @@ class Prediction(Record):
     source: str
     score: float | None = Field(default=None, ge=0, le=1)
     """How unsafe the system thinks it is, among the mapped categories; None: unscored, never a guess."""
+    sha256: str | None = None
+    """Of the picture as it lies in the data set; None of one that cannot be opened."""
     threshold: float = Field(gt=0, le=1)
     """The operating point: from it on, the system says unsafe."""
     unscored: str | None = None
@@ -119,9 +121,10 @@ class Meta(Record):
     versions: dict[str, str]
     hardware: str
     command: str
+    """That made it; several with `; ` between them."""
+    stamps: tuple[str, ...] = ()
+    """What must be read before any figure, like a threshold that was chosen on these very pictures."""
     systems: dict[str, tuple[About, ...]] = Field(default_factory=dict)
     """Name on the command line -> its rows."""
     absent: dict[str, str] = Field(default_factory=dict)
     """Name on the command line -> why it could not be built."""
-    thresholds_given: dict[str, float] = Field(default_factory=dict)
-    """System or row -> operating point that the user set or had chosen instead of its own."""

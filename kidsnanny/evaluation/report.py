@@ -16,10 +16,7 @@ from kidsnanny.evaluation.metrics import RESAMPLES, Flips, Interval, Scores, Spe
 from kidsnanny.evaluation.published import Printed, published
 from kidsnanny.evaluation.records import About
 from kidsnanny.evaluation.report_system import section
-from kidsnanny.evaluation.summary import Beside, Measured, Summary
-from kidsnanny.evaluation.summary import Run as Run
-from kidsnanny.evaluation.summary import markdown as markdown
-from kidsnanny.evaluation.summary import summary as summary
+from kidsnanny.evaluation.summary import Beside, Measured, Run, Summary
 from kidsnanny.evaluation.tables import (
     SHARES,
     decimals,
@@ -58,13 +55,14 @@ _CAVEATS = (
 )
 
 
-def render(run: Run, thumbnails: Sequence[tuple[str, str]] = ()) -> str:
+def render(run: Run, thumbnails: Sequence[tuple[str, str]] = (), *, counterfactual: str = "") -> str:
     """The report, one HTML document.
 
     Args:
         run: what to report.
         thumbnails: ids of pictures, each with a `data:` URI of its mosaic; none by default. Whoever hands them over
             answers for what can be seen in them.
+        counterfactual: `counterfactual.section`, markup, if that was measured.
 
     Raises:
         DataError: a thumbnail is not a PNG or JPEG in a `data:` URI, or its id is not in the run.
@@ -78,6 +76,7 @@ def render(run: Run, thumbnails: Sequence[tuple[str, str]] = ()) -> str:
         headline=_headline(run, found),
         caveats=items(map(escape, _CAVEATS)),
         pairs=_pairs(found),
+        counterfactual=counterfactual,
         undecided=_undecided(found),
         systems="".join(section(n, name, run, found.systems[name]) for n, name in enumerate(found.systems, 1)),
         latency=_latency(run, found),
@@ -94,7 +93,7 @@ def _asset(kind: str) -> str:
 def _head(run: Run, found: Summary) -> str:
     meta, contents = run.meta, run.meta.contents
     subset = f", subset {untrusted(run.subset)}" if run.subset else ""
-    warnings = [f"<strong>Read this first.</strong> {untrusted(stamp)}" for stamp in run.stamps]
+    warnings = [f"<strong>Read this first.</strong> {untrusted(stamp)}" for stamp in meta.stamps]
     if meta.generated:
         warnings.append(
             "<strong>The pictures are drawn and the labels are stand-ins:</strong> no figure here says anything about "
@@ -237,10 +236,13 @@ def _pairs(found: Summary) -> str:
     )
     caption = "McNemar's exact test, two-sided. Holm: adjusted for the number of rows."
     heads = ("systems", "pictures both scored", "only the first is right", "only the second is", "p", "p, Holm")
-    return "".join(map(_flips, found.flips)) + table(heads, rows, caption=caption)
+    return "".join(_flips(pair, found) for pair in found.flips) + table(heads, rows, caption=caption)
 
 
-def _flips(pair: Flips) -> str:
+def _flips(pair: Flips, found: Summary) -> str:
+    thresholds = [found.systems[name].threshold for name in (pair.before, pair.after)]
+    before, after = ("–" if threshold is None else f"{threshold:g}" for threshold in thresholds)
+    caption = f"At thresholds of {before} and {after}. Left out: pictures that not both scored."
     kinds = {
         "cleared rightly": pair.cleared_rightly,
         "cleared wrongly": pair.cleared_wrongly,
@@ -252,7 +254,7 @@ def _flips(pair: Flips) -> str:
     heads = ("pictures both scored", *kinds, "net gain", "p", "left out")
     return (
         f"<h3>From {untrusted(pair.before)} to {untrusted(pair.after)}</h3>"
-        + table(heads, row(str(pair.pairs), *cells), caption="Left out: pictures that not both scored.")
+        + table(heads, row(str(pair.pairs), *cells), caption=caption)
         + fold("Which pictures", terms((kind, ids(of)) for kind, of in kinds.items()))
     )
 
@@ -295,8 +297,9 @@ def _latency(run: Run, found: Summary) -> str:
         return row(name, str(of.n), f"{of.p50:.1f}", f"{of.p95:.1f}")
 
     heads = ("milliseconds", "pictures", "median", "95th percentile")
+    hardware = {table.title: table.hardware for table, _ in published().beside(run.subset)}
     theirs = [
-        heading(f"Published, other hardware: {title}; median or mean is not public", len(heads))
+        heading(f"Published, {title}: {hardware[title]}; median or mean is not public", len(heads))
         + "".join(row(escape(b.row.system), "–", _printed(b.row.ms, None), "–", kind="published") for b in rows)
         for title, rows in _by_table(found).items()
         if any(b.row.ms for b in rows)
@@ -369,7 +372,6 @@ def _made_with(run: Run) -> str:
         "command": f"<code>{escape(meta.command)}</code>",
         "hardware": untrusted(meta.hardware),
         "data": f"{untrusted(meta.data)}, digest {untrusted(meta.contents.digest)}",
-        "thresholds given": ", ".join(f"{untrusted(name)} {value:g}" for name, value in meta.thresholds_given.items()),
         "versions": ", ".join(f"{untrusted(name)} {untrusted(version)}" for name, version in meta.versions.items()),
     }
     return terms((name, what or "none") for name, what in known.items())

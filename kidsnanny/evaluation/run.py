@@ -30,6 +30,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kidsnanny import __version__
 from kidsnanny.errors import ComponentError, DataError, InputError
 from kidsnanny.evaluation.datasets import Dataset, contamination
+from kidsnanny.evaluation.files import replace
 from kidsnanny.evaluation.records import About, Contents, Example, Latency, Meta, Prediction
 from kidsnanny.evaluation.systems import SYSTEMS
 from kidsnanny.evaluation.systems.ours import heard
@@ -71,6 +72,7 @@ def evaluate(
     *,
     extras: Extras = NO_EXTRAS,
     command: str = "",
+    stamps: tuple[str, ...] = (),
     console: Console | None = None,
 ) -> Meta:
     """Let each system look at each picture, one system after the other, or go on where a former run stopped.
@@ -81,7 +83,7 @@ def evaluate(
         options: what the user says about the systems.
         out: the folder of the run; made if need be.
         extras: what is measured besides.
-        command: that made it, for the report.
+        command, stamps: for the report: what made it, and what must be read before any figure.
         console: where progress is shown; None: nowhere.
 
     Raises:
@@ -95,11 +97,12 @@ def evaluate(
         versions=_versions(),
         hardware=hardware(),
         command=command,
-        thresholds_given={name: value for name, (value, _) in options.thresholds.items()},
+        stamps=stamps,
     )
     try:
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold text that was read in the pictures
         for folder in ("predictions", "latency"):
-            (out / folder).mkdir(parents=True, exist_ok=True)
+            (out / folder).mkdir(exist_ok=True)
         meta = _begun(out, meta)
         for name in names:
             try:
@@ -107,6 +110,7 @@ def evaluate(
             except ComponentError as error:
                 meta = _noted(out, meta, absent={name: str(error)})
                 continue
+            _known(name, system.rows, options)
             meta = _noted(out, meta, systems={name: system.rows})
             _look(name, system, dataset, contents.pictures, out, extras, console)
             del system  # the next one may need the memory
@@ -127,11 +131,11 @@ def replay(prediction: Prediction) -> Decision:
     return decide(prediction.policy, scores, prediction.not_inspected, may_lower=prediction.may_lower)
 
 
-def read(out: Path, *, stamps: tuple[str, ...] = ()) -> "Run":
+def read(out: Path) -> "Run":
     """A run from its folder, whether it ended or not.
 
     Raises:
-        DataError: there is none, or a line of it is no prediction.
+        DataError: there is none, or a file of it is not what a run has.
     """
     from kidsnanny.evaluation.summary import Run
 
@@ -148,9 +152,13 @@ def read(out: Path, *, stamps: tuple[str, ...] = ()) -> "Run":
             repeats |= _predictions(again, tuple(row for row in rows if row.regime == "multimodal"))
         before = [row.name for row in rows if row.ours and row.regime == "vision-only"]
         pairs += [(one, row.name) for one in before for row in rows if row.regime == "multimodal"]
-    times = (_LATENCIES.validate_json(path.read_bytes()) for path in sorted((out / "latency").glob("*.json")))
-    latency = tuple(one for found in times for one in found)
-    return Run(meta=meta, predictions=predictions, repeats=repeats, pairs=tuple(pairs), latency=latency, stamps=stamps)
+    latency: list[Latency] = []
+    for path in sorted((out / "latency").glob("*.json")):
+        try:
+            latency += _LATENCIES.validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise DataError(f"{path}: it holds no times ({error.errors()[0]['msg']}); delete it.") from error
+    return Run(meta=meta, predictions=predictions, repeats=repeats, pairs=tuple(pairs), latency=tuple(latency))
 
 
 def hardware() -> str:
@@ -179,7 +187,7 @@ def _meta(out: Path) -> Meta | None:
     path = out / "meta.json"
     try:
         return Meta.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except ValidationError as error:
         raise DataError(
@@ -199,8 +207,13 @@ def _begun(out: Path, meta: Meta) -> Meta:
                 f"{out}: the run there was made with other {'data' if what == 'contents' else what} "
                 f"({_difference(getattr(before, what), getattr(now, what))}); give another --out, or delete it."
             )
-    new = {name: getattr(meta, name) for name in ("command", "data", "thresholds_given")}
-    return _write(out, before.model_copy(update={**new, "versions": before.versions | meta.versions}))
+    new = {
+        "data": meta.data,
+        "versions": before.versions | meta.versions,
+        "command": "; ".join(dict.fromkeys([*before.command.split("; "), *meta.command.split("; ")])),
+        "stamps": tuple(dict.fromkeys(before.stamps + meta.stamps)),
+    }
+    return _write(out, before.model_copy(update=new))
 
 
 def _difference(before: object, now: object) -> str:
@@ -213,6 +226,14 @@ def _difference(before: object, now: object) -> str:
         key = next(key for key in [*before, *now] if before.get(key) != now.get(key))
         return f"{key} {before.get(key, 'absent')} before, {now.get(key, 'absent')} now"
     return f"{before} before, {now} now"
+
+
+def _known(name: str, rows: Sequence[About], options: Options) -> None:
+    """Refuse an operating point that the user gave for a row which the system does not have."""
+    have = [row.name for row in rows]
+    for given in options.thresholds:
+        if given.partition(":")[0] == name and given not in (name, *have):
+            raise DataError(f"{given}: {name} has no such row to give a threshold; name {', '.join(have)}.")
 
 
 def _noted(
@@ -235,17 +256,8 @@ def _noted(
 
 
 def _write(out: Path, meta: Meta) -> Meta:
-    _replace(out / "meta.json", meta.model_dump_json(indent=1).encode())
+    replace(out / "meta.json", meta.model_dump_json(indent=1).encode())
     return meta
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """All of it or nothing."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(data)
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def _lines_of(out: Path, name: str, *, again: bool = False) -> Path:
@@ -267,9 +279,8 @@ def _look(
             task = progress.add_task(what, total=total, completed=done)
             _predict(system, islice(dataset, done, None), path, partial(progress.advance, task))
     if extras.latency:
-        _replace(
-            out / "latency" / f"{name}.json", _LATENCIES.dump_json(_timed(system, dataset, extras.latency), indent=1)
-        )
+        times = _timed(system, dataset, extras.latency)
+        replace(out / "latency" / f"{name}.json", _LATENCIES.dump_json(times, indent=1))
 
 
 def _resume(path: Path, rows: Sequence[str]) -> int:
@@ -310,6 +321,8 @@ def _predict(system: System, examples: Iterator[Example], path: Path, advance: C
 def _timed(system: System, dataset: Dataset, count: int) -> tuple[Latency, ...]:
     """Each row's times, on the first pictures that decode."""
     pictures = list(islice(filter(_decodes, dataset), count))
+    if not pictures:
+        return ()
     protocol = (
         f"one picture at a time, from its bytes to the answer, which is waited for (work on a GPU has ended by then); "
         f"{WARM_UP} pictures of warm-up; the first {len(pictures)} pictures of the data set that decode"

@@ -53,8 +53,6 @@ class Run(Record):
     """Measured apart, one picture at a time."""
     subset: str | None = None
     """As the person named it who chose the pictures; `text-only` and `text+visual` are the paper's names."""
-    stamps: tuple[str, ...] = ()
-    """What must be read before any figure, like a threshold that was chosen on these very pictures."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -158,7 +156,6 @@ class Summary(Record):
 
     meta: Meta
     subset: str | None
-    stamps: tuple[str, ...]
     systems: dict[str, Measured]
     incomplete: dict[str, int]
     """System -> pictures it has no line for, if any."""
@@ -223,7 +220,6 @@ def _measure(run: Run) -> Summary:
     return Summary(
         meta=run.meta,
         subset=run.subset,
-        stamps=run.stamps,
         systems={name: _measured(lines) for name, lines in run.systems.items()},
         incomplete={
             name: missing

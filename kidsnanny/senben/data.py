@@ -17,7 +17,7 @@ The box is SenBen's (section 2.1). Whoever has its files writes a column map, on
 import io
 import re
 import tomllib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -165,14 +165,17 @@ def movies(path: Path, columns: ColumnMap = OURS) -> dict[str, set[str]]:
     return found
 
 
-def assert_disjoint(train: Collection[str], val: Collection[str], test: Collection[str]) -> None:
+def assert_disjoint(splits: Mapping[str, Collection[str]]) -> None:
     """Make sure that no movie is in two splits: frames of one movie look alike, and a student would be tested on what
     it was taught.
+
+    Args:
+        splits: name -> its movies, as `movies` finds them.
 
     Raises:
         DataError: naming the movies.
     """
-    for (one, first), (other, second) in combinations({"train": train, "val": val, "test": test}.items(), 2):
+    for (one, first), (other, second) in combinations(splits.items(), 2):
         if both := sorted(set(first) & set(second)):
             names = ", ".join(both[:10]) + (f" and {len(both) - 10} more" if len(both) > 10 else "")
             raise DataError(f"The splits {one} and {other} share {names}; put all frames of a movie into one split.")
@@ -312,7 +315,10 @@ def _item(
         data = image if isinstance(image, bytes) else image.read_bytes()
     except OSError as error:
         raise DataError(f"its picture cannot be read ({error}); put it there.") from error
-    graph = _graph(row, columns, *_size(data))
+    try:
+        graph = _graph(row, columns, *_size(data))
+    except (TypeError, ValidationError) as error:
+        raise DataError("a column of the map holds something else than its field; correct the column map.") from error
     return Item(name, _text(row, columns.movie, "movie"), split, data, graph)
 
 

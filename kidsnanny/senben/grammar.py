@@ -49,9 +49,10 @@ _LAST_RESORT = -1e4
 class Constraint:
     """A logits processor of transformers for one batch of an encoder-decoder, greedy or with beams.
 
-    What is generated after the start token, and after `<s>` where that is forced, is the text. EOS is possible only
+    What is generated after the start token, and after `<s>` if that comes first, is the text. EOS is possible only
     where the text is complete, and a row that has ended gets padding. A row whose next token another processor has
-    already settled is left as it is; where others leave nothing that the grammar allows, the grammar wins.
+    already settled is left as it is; where others leave nothing that the grammar allows, the grammar wins. What is no
+    number stays none.
 
     Args:
         tokenizer: a fast tokenizer of transformers whose tokens make up the text letter by letter, as byte-level BPE
@@ -100,12 +101,13 @@ class Constraint:
                 allowed[row, self._padding] = True
             else:
                 allowed[row, : self._size] = self._next(matcher)[: scores.shape[1]]
+                allowed[row, self._start] = len(tokens) == 1
                 if task == "objects":
                     allowed[row, self._locations[: self._least(written)]] = False
         self._matchers = matchers
         may = torch.from_numpy(allowed).to(scores.device)
         held = scores.masked_fill(~may, float("-inf"))
-        stuck = ~torch.isfinite(held).any(1, keepdim=True)
+        stuck = torch.isneginf(held).all(1, keepdim=True)
         held = held.masked_fill(stuck & may, _LAST_RESORT)
         return torch.where(torch.isfinite(scores).sum(1, keepdim=True) == 1, scores, held)
 

@@ -8,6 +8,8 @@ Needs torch and transformers (the extra `student`). Sizes as published (section 
 with 16 queries and a group-wise linear has 9,476,368 parameters, so that is our default.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -15,6 +17,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 from transformers import Florence2Config, Florence2ForConditionalGeneration
+from transformers.utils import logging
 
 from kidsnanny.errors import WeightsError
 from kidsnanny.senben.settings import Settings
@@ -105,8 +108,9 @@ class SenBen(Florence2ForConditionalGeneration):  # type: ignore[misc]
         Raises:
             WeightsError: it is no such folder.
         """
-        if not (folder / "config.json").is_file():
-            raise WeightsError(f"{folder}: it has no config.json; name the folder of a student.")
+        for name in ("config.json", "model.safetensors"):
+            if not (folder / name).is_file():
+                raise WeightsError(f"{folder}: it has no {name}; name the folder of a student.")
         try:
             config = Florence2Config.from_pretrained(folder, local_files_only=True)
             if not getattr(config, "senben", None):
@@ -115,23 +119,41 @@ class SenBen(Florence2ForConditionalGeneration):  # type: ignore[misc]
                     'are unknown; add one, like "senben": {"tags": 16}.'
                 )
             Settings.model_validate(config.senben)
-            model, report = cls.from_pretrained(
-                folder,
-                config=config,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.float32,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
+            with _quiet():
+                model, report = cls.from_pretrained(
+                    folder,
+                    config=config,
+                    local_files_only=True,
+                    use_safetensors=True,
+                    dtype=torch.float32,
+                    ignore_mismatched_sizes=True,
+                    output_loading_info=True,
+                )
+        except WeightsError:
+            raise
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise WeightsError(f"{folder}: in config.json, its block `senben` has {where}: {first['msg']}.") from error
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
-            raise WeightsError(f"{folder}: it is no checkpoint of Florence-2's kind ({error}).") from error
+            where = ".".join(map(str, ("senben", *first["loc"])))
+            raise WeightsError(f"{folder}: {where} in config.json: {first['msg']}; correct it.") from error
+        except Exception as error:  # the libraries' own, and whatever a broken file makes them raise
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise WeightsError(f"{folder}: it is no checkpoint of Florence-2's kind ({said}); get it again.") from error
         wrong = (sorted(name if isinstance(name, str) else name[0] for name in report[kind]) for kind in _KINDS)
         return model.eval(), Misfit(*map(tuple, wrong))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bar and its table of misfits: ours is in the error."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 _KINDS = ("missing_keys", "unexpected_keys", "mismatched_keys")

@@ -11,7 +11,7 @@ A scene is made in two steps, both functions of the seed alone: `words` says wha
 """
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -214,11 +214,6 @@ def scene(seed: int, side: int = 192, relation: tuple[str, str, str] | None = No
         }
     )
     return Scene(np.array(image), graph)
-
-
-def scenes(seeds: Iterable[int], side: int = 192) -> Iterator[Scene]:
-    """Draw one scene per seed."""
-    return (scene(seed, side) for seed in seeds)
 
 
 def _checked(relation: tuple[str, str, str]) -> tuple[str, str, str]:

@@ -1,8 +1,9 @@
 """A trained student: pictures in, scene graphs out, in one pass of the image encoder and one batch of decoding."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from kidsnanny.errors import ComponentError, WeightsError
 from kidsnanny.images import RGB
 from kidsnanny.records import SceneGraph
-from kidsnanny.senben.codec import PROMPTS, Codec, Task
+from kidsnanny.senben.codec import BINS, PROMPTS, Codec, Task
 from kidsnanny.senben.vocabulary import Vocabulary
 from kidsnanny.stage1 import RANDOM
 from kidsnanny.stage1.classifier import pixels
@@ -19,6 +20,17 @@ from kidsnanny.weights import digest, is_random
 
 WEIGHTS = "model.safetensors"
 TASKS: tuple[Task, ...] = tuple(PROMPTS)
+
+
+class Written(NamedTuple):
+    """What the decoder wrote for one task."""
+
+    text: str
+    score: float
+    """How sure it was of the words: the geometric mean of the probabilities of their tokens and of the end, 0..1. Which
+    of a few neighbouring location tokens it takes says nothing of what is there."""
+    whole: bool
+    """Whether it came to an end before the limit."""
 
 
 class Student:
@@ -57,6 +69,8 @@ class Student:
             )
         if tokenizer.convert_tokens_to_ids("<loc_999>") in (None, tokenizer.unk_token_id):
             raise ComponentError(f"{name}: its tokenizer has no <loc_999>; give it the tokenizer it was trained with.")
+        places = tokenizer.convert_tokens_to_ids([f"<loc_{number}>" for number in range(BINS)])
+        self._silent = [tokenizer.pad_token_id, tokenizer.bos_token_id, *places]
         self.codec = Codec(vocabulary, self.settings.loc_order)
         self._beams = beams or self.settings.beams
         self._constrained = constrained
@@ -99,16 +113,17 @@ class Student:
         where, dtype = chosen(str(folder), device, precision)
         model, misfit = SenBen.read(folder)
         if str(misfit):
-            raise WeightsError(f"{folder}: its weights do not fit the network of its config.json: {misfit}.")
+            mend = "give them the config.json that they were trained with"
+            raise WeightsError(f"{folder}: its weights do not fit the network of its config.json: {misfit}; {mend}.")
         try:
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # the library's own, and whatever a broken file makes it raise
             raise ComponentError(f"{folder}: it has no tokenizer.json that opens ({error}); put it there.") from error
         model = model.to(where, dtype)
         if compiled:
             model.model.vision_tower = torch.compile(model.model.vision_tower, mode="reduce-overhead")
         path = folder / WEIGHTS
-        name = f"{folder.name.replace(' ', '_')}@{digest(path)[:12]}{RANDOM if is_random(path) else ''}"
+        name = f"{'_'.join(folder.resolve().name.split())}@{digest(path)[:12]}{RANDOM if is_random(path) else ''}"
         return cls(model, tokenizer, vocabulary, name, beams=beams, constrained=constrained)
 
     def save(self, folder: Path, *, random: bool = False) -> None:
@@ -121,7 +136,7 @@ class Student:
         from safetensors.torch import save_model
 
         folder.mkdir(parents=True, exist_ok=True)
-        model = self.model.half()
+        model = copy.deepcopy(self.model).half()
         model.config.save_pretrained(folder)
         model.generation_config.save_pretrained(folder)
         save_model(model, str(folder / WEIGHTS), {"format": "pt"} | ({"kidsnanny": "random"} if random else {}))
@@ -148,10 +163,14 @@ class Student:
             tags = self.tags(features)
             graphs = [SceneGraph(tags=dict(zip(self.vocabulary.tags, row.tolist(), strict=True))) for row in tags]
             asked = [n for n, row in enumerate(tags) if row.max(initial=0.0) >= ask]
-            for n, (texts, scores) in zip(asked, self.describe(features[asked]), strict=True) if asked else ():
+            for n, told in zip(asked, self.describe(features[asked]), strict=True) if asked else ():
                 height, width = frames[n].shape[:2]
+                texts = {task: one.text for task, one in told.items()}
+                scores = {task: one.score for task, one in told.items()}
                 graph = self.codec.decode(texts, width, height, scores)
-                graphs[n] = graph.model_copy(update={"tags": graphs[n].tags})
+                limit = self.settings.max_new_tokens
+                cut = (f"{task}: it was cut off after {limit} tokens" for task, one in told.items() if not one.whole)
+                graphs[n] = graph.model_copy(update={"tags": graphs[n].tags, "dropped": (*graph.dropped, *cut)})
         return graphs
 
     def pixels(self, frames: Sequence[RGB]) -> Any:
@@ -172,15 +191,18 @@ class Student:
             raise ComponentError(f"{self.name}: its tag head gives numbers that are none; use float32.")
         return found
 
-    def describe(self, features: Any) -> list[tuple[dict[Task, str], dict[Task, float]]]:
-        """For each picture what the decoder writes for each task, and how sure it is: the geometric mean of the
-        probabilities of the tokens, 0..1."""
+    def describe(self, features: Any) -> list[dict[Task, Written]]:
+        """What the decoder writes for each task of each picture.
+
+        Raises:
+            ComponentError: the decoder gives no numbers.
+        """
         written = self.write(features)
         texts = self.tokenizer.batch_decode(written.sequences, clean_up_tokenization_spaces=False)
-        told = [dict(zip(TASKS, texts[n : n + len(TASKS)], strict=True)) for n in range(0, len(texts), len(TASKS))]
-        sure = self._sure(written)
-        scores = [dict(zip(TASKS, sure[n : n + len(TASKS)], strict=True)) for n in range(0, len(sure), len(TASKS))]
-        return list(zip(told, scores, strict=True))
+        # the last token may be an end that was forced
+        ended = (written.sequences[:, 1 : self.settings.max_new_tokens] == self.tokenizer.eos_token_id).any(1).tolist()
+        told = list(map(Written, texts, self._sure(written), ended))
+        return [dict(zip(TASKS, told[n : n + len(TASKS)], strict=True)) for n in range(0, len(told), len(TASKS))]
 
     def write(self, features: Any) -> Any:
         """What transformers' `generate` gives for every task of every picture (picture by picture), as one batch."""
@@ -201,6 +223,7 @@ class Student:
             num_beams=self._beams,
             do_sample=False,
             max_new_tokens=self.settings.max_new_tokens,
+            no_repeat_ngram_size=0,  # Florence-2's own 3 forbids `male:0` a second deed
             logits_processor=LogitsProcessorList(self._constraint(TASKS * len(features))),
             return_dict_in_generate=True,
             output_scores=True,
@@ -214,11 +237,20 @@ class Student:
         return [Constraint(self.tokenizer, self.vocabulary, rows, self._beams)]
 
     def _sure(self, written: Any) -> list[float]:
-        """exp of the mean log-probability of each row's tokens."""
+        """exp of the mean log-probability, among the tokens that were allowed, of each row's words and end."""
         import torch
 
-        if self._beams > 1:  # a beam's score is that mean: its length penalty is 1
-            return torch.exp(written.sequences_scores).clamp(0, 1).tolist()  # type: ignore[no-any-return]
-        each = self.model.compute_transition_scores(written.sequences, written.scores, normalize_logits=True)
-        real = written.sequences[:, -each.shape[1] :] != self.tokenizer.pad_token_id
-        return torch.exp((each.float() * real).sum(1) / real.sum(1).clamp(min=1)).tolist()  # type: ignore[no-any-return]
+        rows = torch.arange(len(written.sequences), device=written.sequences.device)
+        beams = written.beam_indices.T.clamp(min=0) if self._beams > 1 else [rows] * len(written.scores)
+        tokens = written.sequences[:, 1:]
+        each = torch.stack(
+            [
+                scores[beam].float().log_softmax(1)[rows, token]
+                for scores, beam, token in zip(written.scores, beams, tokens.T, strict=False)
+            ],
+            1,
+        )
+        if each.isnan().any():
+            raise ComponentError(f"{self.name}: its decoder gives numbers that are none; use float32.")
+        said = ~torch.isin(tokens, torch.tensor(self._silent, device=tokens.device))
+        return torch.exp(each.where(said, 0).sum(1) / said.sum(1).clamp(min=1)).tolist()  # type: ignore[no-any-return]

@@ -39,7 +39,8 @@ class Tagger:
             mend = "name a student's file that `kidsnanny export` wrote"
             raise WeightsError(f"{path}: it holds no student's tags ({error}); {mend}.") from error
         self.vocabulary = Vocabulary(name=known.name, partial=known.partial, objects=(), tags=known.tags)
-        self.name = f"{path.stem}@{digest(path)[:12]}{RANDOM if facts.get('kidsnanny') == 'random' else ''}"
+        random = RANDOM if facts.get("kidsnanny") == "random" else ""
+        self.name = f"{'_'.join(path.stem.split())}@{digest(path)[:12]}{random}"
 
     def __call__(self, frames: Sequence[RGB], ask: float = 0.0) -> list[SceneGraph]:  # noqa: ARG002
         """The tags of each (H, W, 3) uint8 RGB frame. Nothing is decoded, whatever `ask` says."""

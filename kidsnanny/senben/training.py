@@ -21,6 +21,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from torch.nn import functional
 from transformers import BartConfig, Florence2Config, Florence2VisionConfig, PreTrainedTokenizerFast
 
+from kidsnanny.errors import DataError
 from kidsnanny.senben.codec import BINS, PROMPTS, Codec
 from kidsnanny.senben.grid import Grid
 from kidsnanny.senben.metrics import Scores, score
@@ -57,7 +58,14 @@ def train(out: Path, *, steps: int = STEPS, seed: int = 0) -> None:
         out: the folder.
         steps: of BATCH scenes each, no scene twice.
         seed: of the weights.
+
+    Raises:
+        DataError: the folder cannot be made.
     """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{out}: it cannot be written ({error.strerror}); name another folder.") from error
     torch.manual_seed(seed)
     codec = Codec(VOCABULARY)
     words = tokenizer(text for s in map(_drawn, range(TOKENIZED)) for text in targets(s, codec))

@@ -147,7 +147,8 @@ def student(name: str | None) -> Writer:
     )
     if not name:
         raise WeightsError(f"No student is named, and none ships that knows photographs; {mend}.")
-    path = cards()[name].locate().parent if name in cards() else Path(name)
+    card = cards().get(name)
+    path = card.locate().parent if card and card.role == "student" else Path(name)
     if path.suffix == ".onnx" and path.is_file():
         from kidsnanny.senben.tagger import Tagger
 
@@ -156,7 +157,7 @@ def student(name: str | None) -> Writer:
         from kidsnanny.senben.student import Student
 
         return Student.open(path)
-    raise WeightsError(f"{name}: there is neither a card nor a folder nor an ONNX file of that name; {mend}.")
+    raise WeightsError(f"{name}: there is neither a student's card nor a folder nor an ONNX file of that name; {mend}.")
 
 
 def _label(word: str) -> str:

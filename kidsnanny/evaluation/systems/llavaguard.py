@@ -34,7 +34,7 @@ def llavaguard(options: Options) -> Baseline:
     """
     folder = options.folder("llavaguard", GET)
     models = weights_of("llavaguard", folder)
-    model, processor, torch = from_folder("llavaguard", folder, options.device, "AutoModelForImageTextToText")
+    model, processor, torch = from_folder("llavaguard", folder, "AutoModelForImageTextToText")
     if (kind := model.config.model_type) not in ARCHITECTURES:
         raise ComponentError(f"llavaguard: {folder} holds a {kind}, not one of {', '.join(ARCHITECTURES)}; {GET}.")
     own = _policy(folder)

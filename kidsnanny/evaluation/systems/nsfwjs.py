@@ -7,10 +7,11 @@ import json
 import shutil
 import struct
 import subprocess
+import tempfile
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from kidsnanny.errors import ComponentError
 from kidsnanny.evaluation.records import About
@@ -52,9 +53,10 @@ def _version(folder: Path) -> str:
     package = folder / "node_modules" / "nsfwjs" / "package.json"
     try:
         version = str(json.loads(package.read_text("utf-8"))["version"])
-    except (OSError, ValueError, KeyError) as error:
-        raise ComponentError(f"nsfwjs: there is no {package}; {GET}.") from error
-    if int(version.partition(".")[0]) < 4:
+        major = int(version.partition(".")[0])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ComponentError(f"nsfwjs: there is no {package}, or no version in it; {GET}.") from error
+    if major < 4:
         raise ComponentError(f"nsfwjs: {folder} has version {version}, which downloads its weights; {GET}.")
     return version
 
@@ -67,13 +69,14 @@ class _Node:
         if node is None:
             raise ComponentError("nsfwjs: there is no `node` on the path; install Node.js 18 or newer.")
         script = Path(__file__).with_name("nsfwjs.cjs")
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  a pipe that nobody reads would stop it once it is full
         self._process = subprocess.Popen(
             [node, str(script), str(folder.absolute())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
         )
-        self._ended = weakref.finalize(self, _end, self._process)
+        self._ended = weakref.finalize(self, _end, self._process, self._errors)
         self.loaded = self._line()
 
     def ask(self, one: Shown) -> Any:
@@ -95,14 +98,14 @@ class _Node:
         return json.loads(line)
 
     def _said(self) -> str:
-        assert self._process.stderr
         self._process.wait()
-        return self._process.stderr.read(500).decode("utf-8", "replace").strip() or "without a word"
+        self._errors.seek(0)
+        return self._errors.read(500).decode("utf-8", "replace").strip() or "without a word"
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> None:
     process.kill()
     process.wait()
-    for pipe in (process.stdin, process.stdout, process.stderr):
+    for pipe in (process.stdin, process.stdout, errors):
         if pipe:
             pipe.close()

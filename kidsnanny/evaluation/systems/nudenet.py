@@ -1,7 +1,8 @@
 """The nudenet package as its users call it: `NudeDetector.detect(path)`.
 
 For a path it feeds the network swapped colour channels (it reads BGR with OpenCV and swaps twice); the same network fed
-RGB is the system `nudenet`. Which of the two the paper's row is, is not public.
+RGB is the system `nudenet`. Which of the two the paper's row is, is not public. It wants a file: a picture that is none
+lies in a temporary folder of its owner's while it is looked at.
 """
 
 import tempfile

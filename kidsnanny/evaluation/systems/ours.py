@@ -92,6 +92,7 @@ class Composed:
         return predicted(
             example,
             row,
+            sha256=verdict.provenance.sha256,
             score=loudest.final if loudest else None,
             unscored=unscored,
             label=decision.label if row.ours else None,
@@ -222,9 +223,9 @@ def _about(
     looking, policy = _channels(pipeline), as_policy(pipeline.policy, authority)
     heard = looking["image"] if regime == "vision-only" else frozenset(chain.from_iterable(looking.values()))
     speaks = tuple(category for category in CATEGORIES if category in heard)
-    asked = [category for name in options.categories for category in mapped(name, speaks)] or speaks
-    review = min(policy.categories[category].review for category in asked)
-    origin = f"ours: `review` of the policy {policy.name}, from which on a person should look"
+    asked = [category for name in options.categories for category in mapped(name, CATEGORIES)] or CATEGORIES
+    review = min(policy.categories[category].review for category in asked)  # the same in both regimes
+    origin = f"ours: the lowest `review` of the mapped categories in the policy {policy.name}"
     threshold, origin = options.threshold(row, review, origin)
     return About(
         name=row,

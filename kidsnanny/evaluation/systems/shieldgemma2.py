@@ -12,7 +12,6 @@ from kidsnanny.errors import ComponentError
 from kidsnanny.evaluation.records import About
 from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Answer, Baseline, Options, Shown, weights_of
 from kidsnanny.stage1 import RANDOM
-from kidsnanny.stage1.network import Device
 from kidsnanny.taxonomy import Category
 
 POLICIES: dict[str, tuple[Category, ...]] = {
@@ -32,7 +31,7 @@ def shieldgemma2(options: Options) -> Baseline:
     """
     folder = options.folder("shieldgemma2", GET)
     models = weights_of("shieldgemma2", folder)
-    model, processor, torch = from_folder("shieldgemma2", folder, options.device, "ShieldGemma2ForImageClassification")
+    model, processor, torch = from_folder("shieldgemma2", folder, "ShieldGemma2ForImageClassification")
 
     def look(shown: Sequence[Shown]) -> list[Answer]:
         scores = [0.0] * len(shown)
@@ -65,26 +64,30 @@ def shieldgemma2(options: Options) -> Baseline:
     return Baseline(about, look)
 
 
-def from_folder(name: str, folder: Path, device: Device, kind: str) -> tuple[Any, Any, Any]:
+def from_folder(name: str, folder: Path, kind: str) -> tuple[Any, Any, Any]:
     """Model (bfloat16 on CUDA, float32 on the CPU), processor, and torch. Nothing is downloaded, no code of the
     model's is run, and no pickle is read.
 
     Raises:
-        ComponentError: torch or transformers is missing, or the folder does not hold such a model.
+        ComponentError: torch or transformers is missing, or the folder does not hold the whole of such a model.
     """
     try:
         import torch
         import transformers
     except ImportError as error:
         raise ComponentError(f"{name}: it needs transformers ({error}); run `pip install 'kidsnanny[vit]'`.") from error
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     local = {"local_files_only": True, "trust_remote_code": False}
     try:
-        model = getattr(transformers, kind).from_pretrained(folder, dtype=dtype, use_safetensors=True, **local)
+        model, loaded = getattr(transformers, kind).from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, output_loading_info=True, **local
+        )
+        if lacking := sorted(loaded["missing_keys"]):  # they would be random numbers
+            raise OSError(f"{len(lacking)} of its weights are missing, {lacking[0]} for one")
         processor = transformers.AutoProcessor.from_pretrained(folder, **local)
-    except (OSError, ValueError, RuntimeError, KeyError, AttributeError, ImportError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise ComponentError(f"{name}: {folder} does not hold it ({why}); download the whole repository.") from error
-    return model.to(device).eval(), processor, torch
+        return model.to(device).eval(), processor, torch
+    except Exception as error:  # transformers, safetensors and tokenizers raise anything
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        mend = "download the whole repository"
+        raise ComponentError(f"{name}: it cannot be loaded from {folder} ({why}); {mend}.") from error

@@ -21,7 +21,7 @@ def classifier(name: str, card: str, options: Options) -> Composed:
         ComponentError: the weights or a package are missing.
     """
     rule = "the sum over the card's labels of probability times weight, of the loudest frame"
-    return _alone(name, Classifier(card, device=options.device), rule, options)
+    return _alone(name, Classifier(card), rule, options)
 
 
 def detector(name: str, card: str, options: Options) -> Composed:
@@ -31,7 +31,7 @@ def detector(name: str, card: str, options: Options) -> Composed:
         ComponentError: the weights or a package are missing.
     """
     rule = "the strongest detection times its label's weight in the card, fed RGB"
-    return _alone(name, Yolo(card, device=options.device), rule, options)
+    return _alone(name, Yolo(card), rule, options)
 
 
 def _alone(name: str, eye: Screener, rule: str, options: Options) -> Composed:

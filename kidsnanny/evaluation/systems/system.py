@@ -8,11 +8,10 @@ from typing import NamedTuple, Protocol
 
 from kidsnanny.errors import ComponentError, InputError
 from kidsnanny.evaluation.records import About, Authority, Example, Prediction, Regime
-from kidsnanny.images import RGB, open_picture
+from kidsnanny.images import RGB, Picture, open_picture
 from kidsnanny.policy import Policy
 from kidsnanny.records import NotInspected
 from kidsnanny.stage1 import RANDOM
-from kidsnanny.stage1.network import Device
 from kidsnanny.taxonomy import CATEGORIES, UNSAFEBENCH, Category
 from kidsnanny.weights import digest, is_random
 
@@ -33,7 +32,6 @@ class Options(NamedTuple):
     """A system's or a row's name -> operating point instead of its own, and where that comes from."""
     folders: Mapping[str, Path] = {}
     """A system's name -> where its model lies."""
-    device: Device = "auto"
 
     def threshold(self, row: str, own: float, origin: str) -> tuple[float, str]:
         """A row's operating point and where it comes from."""
@@ -120,12 +118,15 @@ class Baseline:
             start = time.perf_counter()
             stands_for = mapped(example.category, self._about.categories)
             try:
-                frame, missed = _first_frame(example.image)
+                picture = open_picture(example.image)
+                frame, missed = _first_frame(picture)
             except InputError as error:
-                found[place] = {"unscored": str(error), "not_inspected": (_unread(error),)}
+                unread = NotInspected(part="picture", reason=str(error))
+                found[place] = {"unscored": str(error), "not_inspected": (unread,)}
                 continue
             spent = {"decode": _since(start)}
-            found[place] = {"mapped": stands_for, "not_inspected": missed, "timings": spent}
+            given = {"sha256": picture.sha256, "mapped": stands_for}
+            found[place] = {**given, "not_inspected": missed, "timings": spent}
             if stands_for:
                 shown[place] = Shown(example, frame, stands_for)
             else:
@@ -190,23 +191,17 @@ def weights_of(name: str, folder: Path) -> dict[str, str]:
     return {name: f"{name}@{'+'.join(digest(file)[:12] for file in files)}{random}"}
 
 
-def _first_frame(image: bytes | Path) -> tuple[RGB, tuple[NotInspected, ...]]:
-    """The picture's first frame (a transparent one on white), and what of the picture that leaves out.
+def _first_frame(picture: Picture) -> tuple[RGB, tuple[NotInspected, ...]]:
+    """The first frame (a transparent one on white), and what of the picture that leaves out.
 
     Raises:
         InputError: it cannot be looked at.
     """
-    picture = open_picture(image)
-    frames = picture.frames()
-    frame = next(frames)
+    frame = next(picture.frames())
     more = getattr(picture.image, "n_frames", 1) - 1
     missed = (NotInspected(part="frames", reason=f"{more} frames after the first one"),) if more else ()
     rgb = frame.rgb if frame.rgb.flags.writeable else frame.rgb.copy()  # torch warns of the others
     return rgb, (*picture.skipped, *missed)
-
-
-def _unread(error: InputError) -> NotInspected:
-    return NotInspected(part="picture", reason=str(error))
 
 
 def _since(start: float) -> float:
