@@ -93,6 +93,7 @@ def _both(first: SceneGraph, second: SceneGraph) -> SceneGraph:
             "tags": {tag: max(score, first.tags.get(tag, 0.0)) for tag, score in (first.tags | second.tags).items()},
             "caption": " ".join(filter(None, dict.fromkeys((first.caption, second.caption)))),
             "dropped": first.dropped + second.dropped,
+            "repeated": first.repeated + second.repeated,
         }
     )
 

@@ -198,7 +198,10 @@ def train_student(
         from kidsnanny.senben.training import train
     except ImportError as error:
         _fail(Exit.COMPONENT, f"Training a student needs {error.name}; run `pip install 'kidsnanny[student]'`.")
-    train(out, steps=steps, seed=seed)
+    try:
+        train(out, steps=steps, seed=seed)
+    except KidsnannyError as error:
+        _fail(Exit.COMPONENT, str(error))
 
 
 def main() -> None:

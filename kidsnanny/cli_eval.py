@@ -1,11 +1,9 @@
 """The command line's `kidsnanny eval`: systems on labelled pictures, and a report on them."""
 
-import base64
 import json
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 
@@ -274,14 +272,15 @@ def _report(run: "Run", dataset: "Dataset | None", out: Path, followed: "Counter
 
     from kidsnanny.cli import stdout
     from kidsnanny.evaluation import counterfactual
+    from kidsnanny.evaluation.files import replace
     from kidsnanny.evaluation.report import render
     from kidsnanny.evaluation.summary import markdown, summary
 
     follows = counterfactual.section(followed) if followed else ""
     report = render(run, _thumbnails(run, dataset) if dataset else (), counterfactual=follows)
     try:
-        (out / "report.html").write_text(report, "utf-8")
-        (out / "summary.json").write_text(json.dumps(summary(run), indent=1, sort_keys=True) + "\n", "utf-8")
+        replace(out / "report.html", report.encode())
+        replace(out / "summary.json", json.dumps(summary(run), indent=1, sort_keys=True).encode() + b"\n")
     except OSError as error:
         raise DataError(f"{out}: the report cannot be written ({error.strerror}); free it and run again.") from error
     for headline in [markdown(run)] + ([counterfactual.markdown(followed)] if followed else []):
@@ -307,12 +306,12 @@ def _thumbnails(run: "Run", dataset: "Dataset") -> list[tuple[str, str]]:
 
 def _mosaic(image: bytes | Path) -> str:
     """A few pixels as a data URI; it was scored, so it decodes."""
+    from kidsnanny.report import _data_uri
+
     frame = Image.fromarray(next(open_picture(image).frames()).rgb)
     block = max(frame.size) / BLOCKS
     small = frame.resize([max(1, round(side / block)) for side in frame.size], Image.Resampling.BOX)
-    buffer = BytesIO()
-    small.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return _data_uri(small, "PNG")
 
 
 def _printed(text: str) -> str:

@@ -1,6 +1,7 @@
 """What a data set may look like, and what it is read as."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,6 +155,15 @@ def test_only_where_there_is_no_column_is_the_category_the_wanted_one(
 ) -> None:
     path = table(tmp_path / "test.parquet", [{"image": PICTURE, "safety_label": "Safe", **column}])
     assert [example.category for example in open_dataset(path, categories=("Sexual",))] == expected
+
+
+def test_a_name_that_is_no_unicode_can_be_written_down(tmp_path: Path) -> None:
+    (tmp_path / "safe").mkdir()
+    (tmp_path / "unsafe").mkdir()
+    (tmp_path / os.fsdecode(b"safe/\xff.png")).write_bytes(PICTURE)
+    (found,) = open_dataset(tmp_path)
+    assert found.id == "safe/\\udcff.png"
+    assert count(open_dataset(tmp_path)).digest
 
 
 def test_a_file_in_the_folder_of_a_split_is_of_that_split(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def open_dataset(
     """
     default = categories[0] if len(categories) == 1 else ""
     read, generated = _reader(Path(path), default)
-    return Dataset(str(path), read, generated, frozenset(splits), categories, limit)
+    return Dataset(text_of(path), read, generated, frozenset(splits), categories, limit)
 
 
 def count(dataset: Dataset, expect: int | None = None) -> Contents:
@@ -204,11 +204,11 @@ def _tables(root: Path, files: list[Path], default: str) -> Iterator[Example]:
             rows[split] += 1
             own = row.get("id")
             yield Example(
-                id=f"{split or 'all'}/{number if own is None else own}",
+                id=text_of(f"{split or 'all'}/{number if own is None else own}"),
                 image=stored_image(row["image"], file),
                 unsafe=_unsafe(file, number, row["safety_label"]),
-                category=_word(row.get("category", default)),
-                source=_word(row.get("source")),
+                category=text_of(row.get("category", default)),
+                source=text_of(row.get("source")),
                 split=split,
             )
 
@@ -243,9 +243,9 @@ def stored_image(value: Any, file: Path) -> bytes | Path:
     return value if isinstance(value, bytes) else b""
 
 
-def _word(value: object) -> str:
-    """A category, source or split as text; empty where the row names none."""
-    return "" if value is None else str(value)
+def text_of(value: object) -> str:
+    """An id, a category or a path as text that can be written down, whatever a file's name holds; empty for None."""
+    return "" if value is None else str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _unsafe(file: Path, row: int, label: object) -> bool:
@@ -261,7 +261,7 @@ def _folders(root: Path, default: str) -> Iterator[Example]:
     for folder in ("safe", "unsafe"):
         for file in sorted((root / folder).rglob("*")):
             if file.is_file() and is_picture(file):
-                name = file.relative_to(root).as_posix()
+                name = text_of(file.relative_to(root).as_posix())
                 yield Example(name, file, folder == "unsafe", default, "", named[1].lower() if named else "")
 
 
@@ -277,12 +277,12 @@ def _manifest(file: Path, default: str) -> Iterator[Example]:
                 if not isinstance(path, str) or not path or label is None:
                     raise DataError(f"{file}: row {number} has no path or no label; give columns `path` and `label`.")
                 yield Example(
-                    id=str(row.get("id") or path),
+                    id=text_of(row.get("id") or path),
                     image=file.parent / path,
                     unsafe=_unsafe(file, number, label),
-                    category=_word(row.get("category", default)),
-                    source=_word(row.get("source")),
-                    split=_word(row.get("split")),
+                    category=text_of(row.get("category", default)),
+                    source=text_of(row.get("source")),
+                    split=text_of(row.get("split")),
                 )
     except (OSError, ValueError, AttributeError, csv.Error) as error:
         raise DataError(f"{file}: it is no manifest ({error}); write a row with path and label a picture.") from error

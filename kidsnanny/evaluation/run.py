@@ -29,7 +29,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kidsnanny import __version__
 from kidsnanny.errors import ComponentError, DataError, InputError
-from kidsnanny.evaluation.datasets import Dataset, contamination
+from kidsnanny.evaluation.datasets import Dataset, contamination, text_of
 from kidsnanny.evaluation.files import replace
 from kidsnanny.evaluation.records import About, Contents, Example, Latency, Meta, Prediction
 from kidsnanny.evaluation.systems import SYSTEMS
@@ -96,7 +96,7 @@ def evaluate(
         contamination=contamination(contents),
         versions=_versions(),
         hardware=hardware(),
-        command=command,
+        command=text_of(command),
         stamps=stamps,
     )
     try:

@@ -20,6 +20,8 @@ from kidsnanny.weights import digest, is_random
 
 WEIGHTS = "model.safetensors"
 TASKS: tuple[Task, ...] = tuple(PROMPTS)
+KEPT = 2**28
+"""Numbers of a decoder's scores that are kept at once, a gigabyte: how many frames are described together."""
 
 
 class Written(NamedTuple):
@@ -74,6 +76,8 @@ class Student:
         self.codec = Codec(vocabulary, self.settings.loc_order)
         self._beams = beams or self.settings.beams
         self._constrained = constrained
+        kept = len(TASKS) * self._beams * len(tokenizer) * self.settings.max_new_tokens
+        self._at_once = max(1, KEPT // kept)
         asked = tokenizer([PROMPTS[task] for task in TASKS], padding=True, return_tensors="pt")
         self.prompts, self.prompts_mask = (asked[key].to(model.device) for key in ("input_ids", "attention_mask"))
 
@@ -163,7 +167,8 @@ class Student:
             tags = self.tags(features)
             graphs = [SceneGraph(tags=dict(zip(self.vocabulary.tags, row.tolist(), strict=True))) for row in tags]
             asked = [n for n, row in enumerate(tags) if row.max(initial=0.0) >= ask]
-            for n, told in zip(asked, self.describe(features[asked]), strict=True) if asked else ():
+            parts = [asked[start : start + self._at_once] for start in range(0, len(asked), self._at_once)]
+            for n, told in zip(asked, (one for part in parts for one in self.describe(features[part])), strict=True):
                 height, width = frames[n].shape[:2]
                 texts = {task: one.text for task, one in told.items()}
                 scores = {task: one.score for task, one in told.items()}

@@ -30,7 +30,7 @@ def detector(name: str, card: str, options: Options) -> Composed:
     Raises:
         ComponentError: the weights or a package are missing.
     """
-    rule = "the strongest detection times its label's weight in the card, fed RGB"
+    rule = "the strongest detection in any frame or tile, fed RGB, times its label's weight in the card"
     return _alone(name, Yolo(card), rule, options)
 
 
