@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -163,6 +164,19 @@ def test_a_file_cut_anywhere_goes_on(
     for name in ("embedded", "nudenet"):
         content = b"".join(lines(whole, name))
         (tmp_path / "predictions" / f"{name}.jsonl").write_bytes(content[:cut])
+    go_on(data, tmp_path)
+    assert figures(tmp_path) == expected
+
+
+def test_what_a_system_failed_on_last_is_asked_again(
+    data: Path, whole: Path, expected: dict[str, Any], tmp_path: Path
+) -> None:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    found = [Prediction.model_validate_json(line) for line in lines(whole)]
+    failed = {"score": None, "unscored": "judge: it is down.", "not_inspected": ()}
+    found[-6:] = [one.model_copy(update=failed) for one in found[-6:]]
+    written = "".join(one.model_dump_json(exclude_defaults=True) + "\n" for one in found)
+    (tmp_path / "predictions" / "embedded.jsonl").write_text(written, "utf-8")
     go_on(data, tmp_path)
     assert figures(tmp_path) == expected
 

@@ -8,7 +8,6 @@
 A line is a `Prediction`, and enough to replay its decision.
 """
 
-import json
 import os
 import platform
 import re
@@ -284,26 +283,32 @@ def _look(
 
 
 def _resume(path: Path, rows: Sequence[str]) -> int:
-    """How many pictures have a line for every row; whatever follows them in the file, a torn line, is cut off."""
-    done = kept = 0
+    """How many pictures have a line for every row; whatever follows them in the file, a torn line, is cut off.
+
+    So are the last pictures if the system failed on them, as when a judge's server went down: they are asked again.
+    """
+    done = kept = number = size = 0
     if path.exists():
         with path.open("rb") as file:
             while lines := list(islice(file, len(rows))):
-                if [_system(line) for line in lines] != list(rows):
+                told = [_told(line) for line in lines]
+                if [system for system, _ in told] != list(rows):
                     break
-                kept += sum(map(len, lines))
-                done += 1
+                number, size = number + 1, size + sum(map(len, lines))
+                if not any(failed for _, failed in told):
+                    done, kept = number, size
         os.truncate(path, kept)
     return done
 
 
-def _system(line: bytes) -> str | None:
-    """Whose line it is; None of one that is torn."""
+def _told(line: bytes) -> tuple[str | None, bool]:
+    """Whose line it is (None of one that is torn), and whether it has no score because of the system."""
     try:
-        found = json.loads(line)["system"] if line.endswith(b"\n") else None
-    except (ValueError, KeyError, TypeError):
-        return None
-    return found if isinstance(found, str) else None
+        found = Prediction.model_validate_json(line if line.endswith(b"\n") else b"")
+    except ValidationError:
+        return None, False
+    silent = found.score is None and found.answer is None and bool(found.mapped)
+    return found.system, silent and all(missed.part != "picture" for missed in found.not_inspected)
 
 
 def _predict(system: System, examples: Iterator[Example], path: Path, advance: Callable[[], None]) -> None:
