@@ -307,12 +307,12 @@ def _thumbnails(run: "Run", dataset: "Dataset") -> list[tuple[str, str]]:
 
 def _mosaic(image: bytes | Path) -> str:
     """A few pixels as a data URI; it was scored, so it decodes."""
-    from kidsnanny.report import _data_uri
+    from kidsnanny.report import data_uri
 
     frame = Image.fromarray(next(open_picture(image).frames()).rgb)
     block = max(frame.size) / BLOCKS
     small = frame.resize([max(1, round(side / block)) for side in frame.size], Image.Resampling.BOX)
-    return _data_uri(small, "PNG")
+    return data_uri(small, "PNG")
 
 
 def _printed(text: str) -> str:

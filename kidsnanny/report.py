@@ -246,8 +246,8 @@ def _figure(number: int, source: Source, verdict: Verdict, originals: bool) -> s
     shown = Image.fromarray(frame.rgb)
     shown.thumbnail((SIDE, SIDE))
     covered = [line.box for line in verdict.text if line.frame <= frame.index]  # an unchanged frame is not read again
-    mosaic = _mosaic(shown, covered, shown.width / width)
-    uri = _data_uri(shown, "JPEG") if originals else _data_uri(mosaic, "PNG")
+    blurred = mosaic(shown, covered, shown.width / width)
+    uri = data_uri(shown, "JPEG") if originals else data_uri(blurred, "PNG")
     kind = "Reduced" if originals else "Mosaicked"
     which = f", frame {frame.index}" if verdict.findings and verdict.findings.frames > 1 else ""
     return (
@@ -273,7 +273,7 @@ def _frame(source: Source, verdict: Verdict) -> Frame:
     raise CorruptPictureError("The frame to show does not decode.")
 
 
-def _mosaic(thumbnail: Image.Image, covered: Iterable[Box], scale: float) -> Image.Image:
+def mosaic(thumbnail: Image.Image, covered: Iterable[Box], scale: float) -> Image.Image:
     """A few pixels that a viewer enlarges to blocks. `covered` is blotted out first: large letters survive a mosaic."""
     rgb = np.array(thumbnail)
     for box in covered:
@@ -287,7 +287,8 @@ def _mosaic(thumbnail: Image.Image, covered: Iterable[Box], scale: float) -> Ima
     return Image.fromarray(rgb).resize((width, height), Image.Resampling.BOX)
 
 
-def _data_uri(image: Image.Image, kind: str) -> str:
+def data_uri(image: Image.Image, kind: str) -> str:
+    """The picture for a page that loads nothing; `kind` is PNG or JPEG."""
     buffer = io.BytesIO()
     image.save(buffer, kind)  # made from an array, so it carries no metadata
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -169,8 +169,10 @@ def hardware() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpus = ""
     if smi := shutil.which("nvidia-smi"):
-        asked = subprocess.run([smi, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True)
-        gpus = "".join(f", {line.strip()}" for line in asked.stdout.splitlines() if not asked.returncode)
+        with suppress(subprocess.TimeoutExpired):  # a driver that hangs
+            query = [smi, "--query-gpu=name", "--format=csv,noheader"]
+            asked = subprocess.run(query, capture_output=True, text=True, timeout=10)
+            gpus = "".join(f", {line.strip()}" for line in asked.stdout.splitlines() if not asked.returncode)
     return f"{cores} × {name}{gpus}"
 
 

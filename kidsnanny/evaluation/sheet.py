@@ -25,7 +25,7 @@ from kidsnanny.evaluation.records import Example
 from kidsnanny.evaluation.subset import NONE, WORDS
 from kidsnanny.images import RGB
 from kidsnanny.markup import checksum, escape, untrusted
-from kidsnanny.report import SIDE, _data_uri, _mosaic
+from kidsnanny.report import SIDE, data_uri, mosaic
 
 _PICTURES = '<p class="warning"><strong>Pictures are shown as they are.</strong> Mind who may see this file.</p>'
 _MOSAICKED = (
@@ -120,10 +120,10 @@ def _figure(frame: RGB, one: Looked, pictures: bool) -> str:
     small = Image.fromarray(np.ascontiguousarray(frame))
     small.thumbnail((SIDE, SIDE))
     if pictures:
-        kind, uri = "", _data_uri(small, "JPEG")
+        kind, uri = "", data_uri(small, "JPEG")
     else:
-        mosaic = _mosaic(small, one.boxes, small.width / width)
-        kind, uri = ' class="mosaic"', _data_uri(mosaic, "PNG")
+        blurred = mosaic(small, one.boxes, small.width / width)
+        kind, uri = ' class="mosaic"', data_uri(blurred, "PNG")
     size = f'width="{small.width}" height="{small.height}"'
     return f'<figure class="frame"><img{kind} src="{uri}" {size} alt="{width}×{height} pixels"></figure>'
 
