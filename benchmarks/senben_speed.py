@@ -50,7 +50,7 @@ def base() -> SenBen:
         decoder_ffn_dim=3072,
         encoder_attention_heads=12,
         decoder_attention_heads=12,
-        max_position_embeddings=4096,
+        max_position_embeddings=1024,
         forced_eos_token_id=None,
         **special,
     )

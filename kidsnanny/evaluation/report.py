@@ -42,8 +42,8 @@ _CAVEATS = (
     "Intervals say how much a figure would move on other pictures of the same kind, and nothing about other kinds. Two "
     "that overlap neither show nor rule out a difference; systems that saw the same pictures are compared by the "
     "paired test below. Published rows cannot be: their answers picture by picture are not public.",
-    "A picture that could be looked at only in part (damaged, unread text, a later frame missing) has the score of what "
-    "was seen and may count as called safe here; the policy's label, below, makes it `review`.",
+    "A picture that could be looked at only in part (damaged, unread text, a later frame missing) has the score of "
+    "what was seen and may count as called safe here; the policy's label, below, makes it `review`.",
     "The published 1,054 pictures are the category Sexual of UnsafeBench's training and test splits together; the test "
     "split alone has 211 (150 unsafe). What was trained on the training split has seen 843 of them.",
     "The effect of the published Stage 2 is 12 more pictures right of 1,054, net; which ones is not public, and the "
