@@ -5,7 +5,8 @@
     python benchmarks/senben_graphs.py --student MY-STUDENT --data test.parquet --columns columns.toml --bge BGE-M3
 
 `--columns` maps our fields to the columns of the data you have (`kidsnanny.senben.data.ColumnMap`): SenBen's are not
-public. Scenes are numbered from 2,000,000,000 on: neither training nor its learning curve has seen them.
+public. A network as small as the tiny student is fastest
+on one thread (OMP_NUM_THREADS=1), by far so where other programs are busy. Scenes are numbered from 2,000,000,000 on: neither training nor its learning curve has seen them.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import get_args
 
+import torch
 import torch
 from hardware import hardware
 from rich.progress import track
@@ -75,7 +77,7 @@ def main() -> None:
             models=(student.name,),
             generated=not options.data,
             milliseconds=tuple(times),
-            settings={"beams": beams, "trained on": student.settings.trained_on},
+            settings={"beams": beams, "trained on": student.settings.trained_on, "torch threads": torch.get_num_threads()},
         )
         pairs = [(item.graph, graph) for item, graph in zip(items, looked, strict=True)]
         runs.append((run, score(pairs, student.vocabulary, embed=embed, no_embed=why)))

@@ -6,7 +6,7 @@
 
 The first is `kidsnanny eval` with the paper's choices; its report and summary go to `run`, its figures are yours. The
 rehearsal draws 1,054 pictures with UnsafeBench's columns (683 unsafe, a third with text, a tenth broken), runs
-`embedded` in both regimes, NudeNet and a tiny ShieldGemma-2 of random weights, is killed halfway with SIGKILL, goes on,
+`embedded` in both regimes, NudeNet and a tiny ShieldGemma-2 of random weights, is killed on the way (SIGKILL), goes on,
 and compares the summary with that of a run that was left alone. Then it times the harness against the bare pipeline,
 both with the loading of the models. No figure of accuracy that comes out of it means anything.
 """
@@ -63,7 +63,7 @@ def rehearse(out: Path) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     all_lines = lines(out / "whole")
     killed = subprocess.Popen(command(data, out / "killed", *options), stdout=subprocess.DEVNULL)
-    while killed.poll() is None and lines(out / "killed") < all_lines / 2:
+    while killed.poll() is None and lines(out / "killed") < 0.4 * all_lines:  # in the middle of a system
         time.sleep(0.2)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
