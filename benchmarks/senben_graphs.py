@@ -5,8 +5,8 @@
     python benchmarks/senben_graphs.py --student MY-STUDENT --data test.parquet --columns columns.toml --bge BGE-M3
 
 `--columns` maps our fields to the columns of the data you have (`kidsnanny.senben.data.ColumnMap`): SenBen's are not
-public. A network as small as the tiny student is fastest
-on one thread (OMP_NUM_THREADS=1), by far so where other programs are busy. Scenes are numbered from 2,000,000,000 on: neither training nor its learning curve has seen them.
+public. A network as small as the tiny student is fastest on one thread (OMP_NUM_THREADS=1), by far so where other
+programs are busy. Scenes are numbered from 2,000,000,000 on: neither training nor its learning curve has seen them.
 """
 
 import argparse
@@ -18,7 +18,6 @@ from collections import Counter
 from pathlib import Path
 from typing import get_args
 
-import torch
 import torch
 from hardware import hardware
 from rich.progress import track
@@ -46,13 +45,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="parquet; by default drawn scenes")
     parser.add_argument("--columns", type=Path, help="TOML; by default our own schema")
     parser.add_argument("--split", help="of the data; by default all")
-    parser.add_argument("--scenes", type=int, default=2_000)
+    parser.add_argument("--scenes", type=int, default=2_000, help="how many are drawn")
     parser.add_argument("--bge", type=Path, help="folder of BGE-m3, for the captions")
     parser.add_argument("--beams", type=int, nargs="+", default=[1, 3])
     parser.add_argument("--frames", type=Path, help="a new folder for one JSON per frame (of the last of --beams)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", help="folder of the report")
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     folder = cards()[options.student].locate().parent if options.student in cards() else Path(options.student)
     if options.data:
         columns = ColumnMap.load(options.columns) if options.columns else OURS
@@ -77,7 +77,11 @@ def main() -> None:
             models=(student.name,),
             generated=not options.data,
             milliseconds=tuple(times),
-            settings={"beams": beams, "trained on": student.settings.trained_on, "torch threads": torch.get_num_threads()},
+            settings={
+                "beams": beams,
+                "trained on": student.settings.trained_on,
+                "torch threads": torch.get_num_threads(),
+            },
         )
         pairs = [(item.graph, graph) for item, graph in zip(items, looked, strict=True)]
         runs.append((run, score(pairs, student.vocabulary, embed=embed, no_embed=why)))
@@ -87,7 +91,7 @@ def main() -> None:
     model = student.name.partition("@")[0]
     text, curve = render(runs, f"Scene graphs: {model} on {name}"), folder / "curve.json"
     parts = [_curve(json.loads(curve.read_text("utf-8")))] if curve.is_file() else []
-    parts += [] if options.data else [followed(student)]
+    parts += [] if options.data else [followed(student, min(200, options.scenes))]
     text = text.replace("## Published", "\n".join((*parts, "## Published")), 1)
     target = options.out / f"senben_graphs-{model}-{chip(student)}.md"
     target.write_text(text, "utf-8")
@@ -112,7 +116,7 @@ def chip(student: Student) -> str:
     return hardware()
 
 
-def followed(student: Student, count: int = 200) -> str:
+def followed(student: Student, count: int) -> str:
     """Whether the verdict follows one planted relation: scenes with a blow, and with a hug in its place."""
     pipeline = Pipeline("senben", stage1=SceneGraphs(student), stage2=None)
     table = ["| a man … a woman | safe | review | unsafe |", "| --- | --- | --- | --- |"]

@@ -153,7 +153,8 @@ def export_(
 ) -> None:
     r"""Write a weight's network as ONNX, so that it runs on a CPU without torch, and faster.
 
-    Needs `pip install 'kidsnanny\[vit]'` (or `\[yolo]`). The file is compared with torch's answers before it counts.
+    Needs `pip install 'kidsnanny\[vit]'` (or `\[yolo]`, `\[student]`). The file is compared with torch's answers
+    before it counts.
 
     Example: kidsnanny weights pull marqo-nsfw-384 && kidsnanny export marqo-nsfw-384
     """

@@ -37,7 +37,7 @@ from kidsnanny.records import (
     Verdict,
     VisualFindings,
 )
-from kidsnanny.stage1 import RANDOM, Screener, serialize
+from kidsnanny.stage1 import CAVEATS, Screener, serialize
 from kidsnanny.stage2 import Stage2, TextScorer, weigh_text
 from kidsnanny.stage2.ocr import Ocr
 from kidsnanny.stage2.prompt import Question
@@ -228,9 +228,10 @@ class Pipeline:
             weighed.reasons += self.stage1.weigh(weighed.findings)
             weighed.findings_text = serialize.render(weighed.findings, weighed.reasons)
             weighed.not_inspected += (unread(graph) for graph in weighed.findings.graphs if graph.dropped)
-            if random := [model for model in self.stage1.models if model.endswith(RANDOM)]:
-                guess = f"the weights of {', '.join(random)} are random, so what it says means nothing"
-                weighed.not_inspected.append(NotInspected(part="image", reason=guess))
+            for mark, why in CAVEATS.items():
+                if marked := [model for model in self.stage1.models if model.endswith(mark)]:
+                    caveat = f"the weights of {', '.join(marked)} {why}"
+                    weighed.not_inspected.append(NotInspected(part="image", reason=caveat))
         if self.stage2 and case.read:
             weighed.not_inspected += unreadable_text(self.policy, case.lines, case.size[0] * case.size[1])
             weighed.lines = tuple(line for line in case.lines if line.confidence >= self.policy.text.noise)

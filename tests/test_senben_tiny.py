@@ -38,6 +38,8 @@ def test_the_verdict_follows_the_planted_relation(tiny: Student) -> None:
         assert why.box is not None
         hug = pipeline(scene(seed, 128, relation=("man", "hugging", "woman")).image)
         assert not any("hitting" in reason.what for reason in hug.reasons)
+        assert hug.label != "safe"  # it knows drawings alone, and says so
+        assert "know scenes that kidsnanny drew and nothing else" in str(hug)
 
 
 def test_it_says_what_it_was_trained_on(tiny: Student) -> None:

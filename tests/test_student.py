@@ -230,10 +230,10 @@ def _fewer_tags(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "says"),
     {
-        "no configuration": (lambda f: (f / "config.json").unlink(), "has no config.json; name the folder"),
-        "no vocabulary": (lambda f: (f / "vocabulary.toml").unlink(), "vocabulary.toml: the vocabulary cannot be read"),
-        "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "it has no tokenizer.json that opens"),
-        "no weights": (lambda f: (f / "model.safetensors").unlink(), "it has no model.safetensors; name"),
+        "no configuration": (lambda f: (f / "config.json").unlink(), "and it lacks config.json"),
+        "no vocabulary": (lambda f: (f / "vocabulary.toml").unlink(), "and it lacks vocabulary.toml"),
+        "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "and it lacks tokenizer.json"),
+        "no weights": (lambda f: (f / "model.safetensors").unlink(), "and it lacks model.safetensors"),
         "no block of ours": (lambda f: _config(f, lambda c: c.pop("senben")), "config.json has no block `senben`"),
         "an odd block": (
             lambda f: _config(f, lambda c: c["senben"].update(loc_order="xxyy")),
@@ -243,11 +243,11 @@ def _fewer_tags(folder: Path) -> None:
             lambda f: _weights(f, _shorter),
             r"do not fit .*1 missing \(1 of tag_head.weight.*1 surplus \(1 of old_head.weight.*1 of another shape",
         ),
-        "no tokenizer's JSON": (lambda f: (f / "tokenizer.json").write_text("{}"), "no tokenizer.json that opens"),
+        "no tokenizer's JSON": (lambda f: (f / "tokenizer.json").write_text("{}"), "its tokenizer.json does not open"),
         "another vocabulary": (_fewer_tags, "its head knows 12 tags and the vocabulary kidsnanny-scenes has 5"),
         "a pickle": (
             lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),
-            "it has no model.safetensors; name",
+            "and it lacks model.safetensors",
         ),
         "half of the weights": (lambda f: os.truncate(f / "model.safetensors", 100_000), "it is no checkpoint .*again"),
         "heads that do not fit": (

@@ -118,7 +118,7 @@ OURS = ColumnMap(
 
 
 def read(
-    path: Path, columns: ColumnMap = OURS, *, split: str | None = None, problems: list[str] | None = None
+    path: str | Path, columns: ColumnMap = OURS, *, split: str | None = None, problems: list[str] | None = None
 ) -> Iterator[Item]:
     """The pictures of a parquet file, or of all in a folder, in the order of names and rows.
 
@@ -133,6 +133,7 @@ def read(
         DataError: there is no such file, it lacks a column, or a row is broken.
     """
     seen: set[str] = set()
+    path = Path(path)
     for file, number, row in _all_rows(path, columns, [name for name in columns.model_dump().values() if name]):
         try:
             item = _item(file, path, number, row, columns, split)
@@ -149,13 +150,14 @@ def read(
             yield item
 
 
-def movies(path: Path, columns: ColumnMap = OURS) -> dict[str, set[str]]:
+def movies(path: str | Path, columns: ColumnMap = OURS) -> dict[str, set[str]]:
     """Split -> its movies, without looking at a picture.
 
     Raises:
         DataError: there is no such file, it lacks a column, or a row names no movie.
     """
     found: dict[str, set[str]] = {}
+    path = Path(path)
     for file, number, row in _all_rows(path, columns, [columns.movie, *filter(None, [columns.split])]):
         try:
             movie, split = _text(row, columns.movie, "movie"), _split_of(file, path, row, columns)
@@ -190,7 +192,7 @@ def drawn(seeds: Iterable[int], split: str, side: int = 192) -> Iterator[Item]:
         yield Item(f"scene-{seed}", f"series-{seed // SERIES}", split, buffer.getvalue(), made.graph)
 
 
-def write(path: Path, items: Iterable[Item]) -> int:
+def write(path: str | Path, items: Iterable[Item]) -> int:
     """Write a parquet file with the columns above, a batch at a time.
 
     Returns:

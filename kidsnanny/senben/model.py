@@ -108,9 +108,6 @@ class SenBen(Florence2ForConditionalGeneration):  # type: ignore[misc]
         Raises:
             WeightsError: it is no such folder.
         """
-        for name in ("config.json", "model.safetensors"):
-            if not (folder / name).is_file():
-                raise WeightsError(f"{folder}: it has no {name}; name the folder of a student.")
         try:
             config = Florence2Config.from_pretrained(folder, local_files_only=True)
             if not getattr(config, "senben", None):

@@ -29,3 +29,5 @@ class Settings(Record):
     """The paper's efficiency table has 3 (section 2.3 in our notes on it); 1 is greedy."""
     trained_on: str = ""
     """What a reader must know before believing a word of it."""
+    demo: bool = False
+    """It knows drawings alone: no picture is `safe` on its word."""

@@ -13,12 +13,13 @@ from kidsnanny.images import RGB
 from kidsnanny.records import SceneGraph
 from kidsnanny.senben.codec import BINS, PROMPTS, Codec, Task
 from kidsnanny.senben.vocabulary import Vocabulary
-from kidsnanny.stage1 import RANDOM
+from kidsnanny.stage1 import DEMO, RANDOM
 from kidsnanny.stage1.classifier import pixels
 from kidsnanny.stage1.network import Device, Precision, chosen
 from kidsnanny.weights import digest, is_random
 
 WEIGHTS = "model.safetensors"
+FILES = ("config.json", WEIGHTS, "tokenizer.json", "vocabulary.toml")
 TASKS: tuple[Task, ...] = tuple(PROMPTS)
 KEPT = 2**28
 """Numbers of a decoder's scores that are kept at once, a gigabyte: how many frames are described together."""
@@ -84,7 +85,7 @@ class Student:
     @classmethod
     def open(
         cls,
-        folder: Path,
+        folder: str | Path,
         *,
         device: Device = "auto",
         precision: Precision = "auto",
@@ -105,6 +106,11 @@ class Student:
             WeightsError: the folder has no student, or one whose weights do not fit to the last name.
             ComponentError: a package, the device, the vocabulary or the tokenizer is missing or unfit.
         """
+        folder = Path(folder)
+        if missing := [name for name in FILES if not (folder / name).is_file()]:
+            raise WeightsError(
+                f"{folder}: a student's folder has {', '.join(FILES)}, and it lacks {', '.join(missing)}."
+            )
         try:
             import torch
             from transformers import PreTrainedTokenizerFast
@@ -122,12 +128,14 @@ class Student:
         try:
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         except Exception as error:  # the library's own, and whatever a broken file makes it raise
-            raise ComponentError(f"{folder}: it has no tokenizer.json that opens ({error}); put it there.") from error
+            why = str(error).partition("\n")[0]
+            raise ComponentError(f"{folder}: its tokenizer.json does not open ({why}); get it again.") from error
         model = model.to(where, dtype)
         if compiled:
             model.model.vision_tower = torch.compile(model.model.vision_tower, mode="reduce-overhead")
         path = folder / WEIGHTS
-        name = f"{'_'.join(folder.resolve().name.split())}@{digest(path)[:12]}{RANDOM if is_random(path) else ''}"
+        mark = RANDOM if is_random(path) else DEMO if model.settings.demo else ""
+        name = f"{'_'.join(folder.resolve().name.split())}@{digest(path)[:12]}{mark}"
         return cls(model, tokenizer, vocabulary, name, beams=beams, constrained=constrained)
 
     def save(self, folder: Path, *, random: bool = False) -> None:
@@ -144,6 +152,7 @@ class Student:
         model.config.save_pretrained(folder)
         model.generation_config.save_pretrained(folder)
         save_model(model, str(folder / WEIGHTS), {"format": "pt"} | ({"kidsnanny": "random"} if random else {}))
+        (folder / WEIGHTS).chmod(0o644)  # as the others
         self.tokenizer.save_pretrained(folder)
         self.vocabulary.save(folder / "vocabulary.toml")
 

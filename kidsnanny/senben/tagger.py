@@ -11,7 +11,7 @@ from kidsnanny.images import RGB
 from kidsnanny.records import SceneGraph
 from kidsnanny.senben.settings import Settings
 from kidsnanny.senben.vocabulary import Vocabulary
-from kidsnanny.stage1 import RANDOM, onnx_session
+from kidsnanny.stage1 import DEMO, RANDOM, onnx_session
 from kidsnanny.stage1.classifier import pixels
 from kidsnanny.weights import digest
 
@@ -39,8 +39,8 @@ class Tagger:
             mend = "name a student's file that `kidsnanny export` wrote"
             raise WeightsError(f"{path}: it holds no student's tags ({error}); {mend}.") from error
         self.vocabulary = Vocabulary(name=known.name, partial=known.partial, objects=(), tags=known.tags)
-        random = RANDOM if facts.get("kidsnanny") == "random" else ""
-        self.name = f"{'_'.join(path.stem.split())}@{digest(path)[:12]}{random}"
+        mark = RANDOM if facts.get("kidsnanny") == "random" else DEMO if self._settings.demo else ""
+        self.name = f"{'_'.join(path.stem.split())}@{digest(path)[:12]}{mark}"
 
     def __call__(self, frames: Sequence[RGB], ask: float = 0.0) -> list[SceneGraph]:  # noqa: ARG002
         """The tags of each (H, W, 3) uint8 RGB frame. Nothing is decoded, whatever `ask` says."""
@@ -56,12 +56,12 @@ def export_tags(folder: Path, out: Path) -> None:
         WeightsError: there is no student.
         ComponentError: a package is missing, or the file gives other tags than torch.
     """
-    import torch
-
     from kidsnanny.export import write_onnx
     from kidsnanny.senben.student import Student
 
     student = Student.open(folder, device="cpu")
+    import torch  # of which Student.open says so if it is missing
+
     side = student.settings.input
 
     class Tags(torch.nn.Module):  # type: ignore[misc]

@@ -60,8 +60,10 @@ def train(out: Path, *, steps: int = STEPS, seed: int = 0) -> None:
         seed: of the weights.
 
     Raises:
-        DataError: the folder cannot be made.
+        DataError: the folder cannot be made, or has something in it.
     """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out}: it is a file or has something in it; name a new folder.")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -160,6 +162,7 @@ def tiny(words: PreTrainedTokenizerFast, vocabulary: Vocabulary) -> SenBen:
         input=SIDE,
         max_new_tokens=128,
         trained_on="generated scenes: comic drawings, no photographs",
+        demo=True,
     )
     model = SenBen(
         Florence2Config(

@@ -17,6 +17,12 @@ Started = Callable[[], list[tuple[Detection, ...]]]
 """Waits for what each frame holds."""
 RANDOM = "#random"
 """The end of a model's name when its weights are random: what it says means nothing, and nothing it saw is `safe`."""
+DEMO = "#demo"
+"""The end of a model's name when it knows drawings alone, to show how things work: nothing it saw is `safe` either."""
+CAVEATS = {
+    RANDOM: "are random, so what it says means nothing",
+    DEMO: "know scenes that kidsnanny drew and nothing else, so what it says of other pictures means nothing",
+}
 
 
 class Screener(Protocol):

@@ -57,6 +57,11 @@ class SceneGraphs:
                 f"{student.name}: with ask={ask:g} nobody looks for {', '.join(untagged)} in frames without a graph, "
                 "since no tag means that; set ask to 0."
             )
+        if not tagged | sensitive:
+            raise ComponentError(
+                f"{student.name}: nothing in its vocabulary {words.name} means one of our categories, so nobody would "
+                "look for anything; say there what its tags mean."
+            )
         kinds: dict[EyeKind, frozenset[Category]] = {"classifier": tagged, "detector": sensitive}
         self.eyes: Mapping[EyeKind, frozenset[Category]] = {kind: found for kind, found in kinds.items() if found}
         self.models: tuple[str, ...] = (student.name,)
