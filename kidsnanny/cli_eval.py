@@ -37,14 +37,19 @@ def evaluate(
     data: Annotated[
         Path,
         typer.Option(
-            help="UnsafeBench as .parquet, a folder of it, or saved with save_to_disk; a .jsonl or .csv manifest with "
-            "path and label; or a folder with safe/ and unsafe/."
+            help="UnsafeBench as .parquet, a folder of it, or saved with save_to_disk; a .jsonl or .csv manifest; "
+            "or a folder with safe/ and unsafe/."
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run; one that is there goes on.")],
     category: Annotated[
-        str, typer.Option(metavar="NAME,…", help="The data set's categories that are wanted; `all` for all.")
-    ] = "Sexual",
+        str | None,
+        typer.Option(
+            metavar="NAME,…",
+            help="The data set's categories that are wanted, `all` for all; by default Sexual. If the data name none: "
+            "what they are taken as; by default all that a system speaks about.",
+        ),
+    ] = None,
     split: Annotated[str | None, typer.Option(metavar="NAME,…", help="Splits that are wanted; by default all.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many pictures.")] = None,
     expect: Annotated[int | None, typer.Option(min=1, help="Stop unless there are exactly so many pictures.")] = None,
@@ -84,7 +89,11 @@ def evaluate(
         typer.Option("--counterfactual", help="Of a subset: do verdicts follow the text? Painted out, and alone."),
     ] = False,
     pictures: Annotated[
-        bool, typer.Option("--pictures", help="Show mosaics of the pictures that systems disagree on in the report.")
+        bool,
+        typer.Option(
+            "--pictures",
+            help="Show mosaics of pictures in the report: where systems, or a system and the label, disagree.",
+        ),
     ] = False,
 ) -> None:
     """Evaluate systems on labelled pictures: accuracy with intervals, flips between regimes, latency, one report.
@@ -97,6 +106,11 @@ def evaluate(
     DIR gets report.html, summary.json, meta.json and predictions/NAME.jsonl: one line per picture and system, with
     what was read in the picture where that counted against it.
 
+    A manifest has a row per picture: `path`, counted from the manifest's own folder, and `label` (safe or unsafe, 0 or
+    1, false or true; also called `unsafe` or `safety_label`); `id`, `category`, `source` and `split` if you like.
+
+    Exit codes: 0 done; 11 not one picture was scored; 2 wrong usage; 3 a system could not be built; 130 interrupted.
+
     Example: kidsnanny eval --data unsafebench/ --expect 1054 --systems embedded,nudenet,nudenet-path --out run
 
     Example: kidsnanny eval --data unsafebench/ --split test --expect 211 --systems standard --repeat --out run-test
@@ -104,7 +118,7 @@ def evaluate(
     Example: kidsnanny eval --data my-pictures.csv --systems embedded,shieldgemma2 --folder shieldgemma2=sg2/ --out run
     """
     from kidsnanny.cli import Exit, _fail, stderr
-    from kidsnanny.evaluation.datasets import count, open_dataset
+    from kidsnanny.evaluation.datasets import choose_categories, count, open_dataset
     from kidsnanny.evaluation.run import Extras, read
     from kidsnanny.evaluation.run import evaluate as run_all
     from kidsnanny.evaluation.subset import read_subset, restrict
@@ -115,7 +129,14 @@ def evaluate(
         _fail(Exit.COMPONENT, f"An evaluation needs {error.name}; run `pip install 'kidsnanny[eval]'`.")
     try:
         names = _chosen("--systems", systems, SYSTEMS)
-        categories = () if category == "all" else _words(category)
+        labelled = read_subset(subset) if subset else None
+        wanted = _categories(category) if category or not labelled else labelled.drawn.categories
+        categories, taken_as = choose_categories(data, wanted)
+        if labelled and set(categories) != set(labelled.drawn.categories):
+            drawn = ",".join(labelled.drawn.categories) or "all"
+            raise DataError(
+                f"{subset}: its candidates were drawn with --category {drawn}, not {category}; leave it out."
+            )
         options = Options(
             categories=categories,
             regimes=_chosen("--regime", regime, get_args(Regime)),
@@ -125,14 +146,13 @@ def evaluate(
             folders={name: Path(value) for name, value in _pairs("--folder", folder or [], names)},
         )
         dataset = open_dataset(data, splits=_words(split or ""), categories=categories, limit=limit)
-        labelled = read_subset(subset) if subset else None
         if labelled:
             dataset = restrict(dataset, labelled)
         elif counterfactual:
             raise DataError("--counterfactual needs to know where text is; name a subset with --subset FILE.")
         contents = count(dataset, expect)
         _tell(dataset, contents)
-        stamps: tuple[str, ...] = (labelled.stamp,) if labelled else ()
+        stamps = tuple(filter(None, (taken_as, labelled.stamp if labelled else "")))
         if choose_on:
             rest = [name for name in names if name not in options.thresholds]
             chosen, flattered = _best(read(choose_on), rest, options.regimes, dataset, force)
@@ -158,10 +178,25 @@ def evaluate(
         _fail(Exit.USAGE, str(error))
     except KeyboardInterrupt:
         _fail(Exit.INTERRUPTED, f"Interrupted; the same command goes on where {out} ends.")
-    absent = [name for name in names if name in meta.absent]
-    for name in absent:
-        stderr.print(f"kidsnanny: not evaluated: {_printed(meta.absent[name])}", markup=False, soft_wrap=True)
-    raise typer.Exit(Exit.COMPONENT if absent else Exit.CLEAR)
+    absent = [meta.not_evaluated[name] for name in names if name in meta.absent]
+    rows = {name: of for name, of in run.measured.systems.items() if name.partition(":")[0] in names}
+    unscored = {name: of for name, of in rows.items() if of.all.pictures == of.all.unscored}
+    for told in [
+        *(f"not evaluated: {why}" for why in absent),
+        *(
+            f"{name}: not one picture was scored; mostly, {next(iter(of.unscored_reasons), 'it was shown none')}"
+            for name, of in unscored.items()
+        ),
+    ]:
+        stderr.print(f"kidsnanny: {_printed(told)}", markup=False, soft_wrap=True)
+    raise typer.Exit(Exit.COMPONENT if absent else Exit.NOT_INSPECTED if len(unscored) == len(rows) else Exit.CLEAR)
+
+
+def _categories(given: str | None) -> tuple[str, ...] | None:
+    """Those of --category: () for all, None if it was not given."""
+    if given is None:
+        return None
+    return () if given == "all" else _words(given)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -213,9 +248,11 @@ def _best(
 ) -> tuple[dict[str, tuple[float, str]], tuple[str, ...]]:
     """The threshold of each of these systems' rows with the best F1 in another run, and the stamps that follow from it.
 
+    A row that has nothing to choose on there is left out, and a stamp says so.
+
     Raises:
-        DataError: that run shares pictures with the data set and nobody forces it, has nothing to choose on, or lacks a
-            system or regime, whose threshold would then be another kind of threshold.
+        DataError: that run shares pictures with the data set and nobody forces it, or lacks a system or regime, whose
+            threshold would then be another kind of threshold.
     """
     from kidsnanny.evaluation.datasets import sha256_of
     from kidsnanny.evaluation.metrics import best_threshold
@@ -231,6 +268,11 @@ def _best(
                 f"evaluate the same there, or give --threshold {system}=…"
             )
         for name, lines in rows.items():
+            if not any(line.score and line.unsafe for line in lines):
+                stamps.append(
+                    f"{name} keeps its own threshold: it scored no unsafe picture above 0 in the run to choose it on."
+                )
+                continue
             best = best_threshold(lines, reported, force=force)
             found[name] = (best.value, f"the best F1 ({best.f1:.3f}) on {best.n} pictures of {run.meta.data}")
             stamps += [best.stamp] if best.stamp else []
@@ -245,10 +287,11 @@ def _tell(dataset: "Dataset", contents: "Contents") -> None:
     """
     from kidsnanny.cli import stdout
     from kidsnanny.evaluation.datasets import contamination
+    from kidsnanny.evaluation.datasets import pictures as said_of
 
     safe = contents.pictures - contents.unsafe
     made = ", drawn by kidsnanny: no figure on them means anything" if dataset.generated else ""
-    stdout.print(f"{_printed(dataset.name)}: {contents.pictures:,} pictures{made}", markup=False)
+    stdout.print(f"{_printed(dataset.name)}: {said_of(contents.pictures)}{made}", markup=False)
     table = Table("", "", "safe", "unsafe")
     for column, values in contents.by.items():
         for value, counts in sorted(values.items()):

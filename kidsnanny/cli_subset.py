@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kidsnanny.cli_eval import _categories, _words
 from kidsnanny.errors import ComponentError, DataError
 
 subset_app = typer.Typer(
@@ -19,9 +20,7 @@ subset_app = typer.Typer(
 def draw(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="As for `kidsnanny eval --data`.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the candidates; one that is there goes on.")],
-    category: Annotated[
-        str, typer.Option(metavar="NAME,…", help="The data set's categories that are wanted; `all` for all.")
-    ] = "Sexual",
+    category: Annotated[str | None, typer.Option(metavar="NAME,…", help="As for `kidsnanny eval --category`.")] = None,
     split: Annotated[str, typer.Option(metavar="NAME,…", help="Splits that are wanted; by default all.")] = "",
     without_text: Annotated[
         str, typer.Option(metavar="RATE|N", help="How many pictures without text are candidates, too: 10% or 50.")
@@ -50,13 +49,14 @@ def draw(
     """
     from kidsnanny.cli import Exit, _fail, _printable, stderr, stdout
     from kidsnanny.evaluation.candidates import draw
-    from kidsnanny.evaluation.datasets import count, open_dataset
+    from kidsnanny.evaluation.datasets import choose_categories, count, open_dataset
+    from kidsnanny.evaluation.datasets import pictures as said_of
     from kidsnanny.evaluation.sheet import write_sheet
     from kidsnanny.stage2.ocr import RapidOcr
 
     with _told():
         sample = _sample(without_text)
-        categories = () if category == "all" else _words(category)
+        categories, taken_as = choose_categories(data, _categories(category))
         dataset = open_dataset(data, splits=_words(split), categories=categories)
         contents = count(dataset)
         try:
@@ -65,7 +65,9 @@ def draw(
         except KeyboardInterrupt:
             _fail(Exit.INTERRUPTED, f"Interrupted; the same command goes on where {out} ends.")
     lines = [
-        f"{len(found.candidates):,} candidates of {found.pictures:,} pictures: {found.with_text:,} with text, "
+        taken_as,
+        f"{len(found.candidates):,} candidate{'s' * (len(found.candidates) != 1)} of {said_of(found.pictures)}: "
+        f"{found.with_text:,} with text, "
         f"{found.sampled:,} of {found.without_text:,} without; {len(found.not_looked_at):,} could not be looked at.",
         _named("Text is still read where it was painted out", found.still_read),
         _named("No text is found any more in the text alone", found.lost),
@@ -92,11 +94,15 @@ def make(
     safe without their text and have the label of the text alone. The files hold all labels: other definitions can be
     applied to them. `unsure` is counted and left out.
 
+    The words of the sheet: safe, unsafe or unsure; for the text alone also `no text` (or `none`), and then the picture
+    without its text may stay empty.
+
     Example: kidsnanny subset make candidates --sheet ~/Downloads/labels.csv --labelled-by "A. Reader"
     """
     from kidsnanny.cli import _printable, stdout
     from kidsnanny.evaluation import files, subset
     from kidsnanny.evaluation.candidates import read_manifest
+    from kidsnanny.evaluation.datasets import pictures as said_of
 
     with _told():
         manifest = read_manifest(drawn)
@@ -112,7 +118,7 @@ def make(
             except OSError as error:
                 raise DataError(f"{path}: it cannot be written ({error.strerror}); choose another --out.") from error
             holds = (
-                f"{made.unsafe + made.safe} pictures, {made.unsafe} unsafe: {path}" if made else "no picture, no file"
+                f"{said_of(made.unsafe + made.safe)}, {made.unsafe} unsafe: {path}" if made else "no picture, no file"
             )
             stdout.print(_printable(f"{name}: {holds}"), markup=False)
         if tally := next((made.sheet for made in found.values() if made), None):
@@ -134,10 +140,6 @@ def _told() -> Iterator[None]:
         _fail(Exit.USAGE, str(error))
     except ComponentError as error:
         _fail(Exit.COMPONENT, str(error))
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word for part in text.split(",") if (word := part.strip()))
 
 
 def _sample(text: str) -> int | float:

@@ -5,11 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import encoded, gradient
+from conftest import encoded, gradient, page
 from typer.testing import CliRunner, Result
 
 from kidsnanny.cli import app
 from kidsnanny.evaluation import generated
+from kidsnanny.taxonomy import CATEGORIES
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +94,52 @@ def test_the_same_pictures_under_another_name_are_no_other_pictures(data: Path, 
 def test_a_category_that_nothing_speaks_about_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,label\na.png,safe\n")
     asked = ("--data", tmp_path / "list.csv", "--out", tmp_path / "out", "--category")
-    for category, what in (("sexuall", "sexuall"), ("all", "pictures without a category"), ("Political", "Political")):
+    for category, what in (("sexuall", "sexuall"), ("Political", "Political")):
         refused = run(*asked, category)
         assert refused.exit_code == 2
         assert f"no system speaks about {what}; name UnsafeBench's category" in flat(refused.output)
+
+
+def test_data_without_a_category(tmp_path: Path) -> None:
+    for number, label in enumerate(("safe", "unsafe")):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        (tmp_path / "data" / label / "a.png").write_bytes(encoded(gradient(seed=number)))
+    asked = ("--data", tmp_path / "data", "--systems", "nudenet,embedded", "--regime", "multimodal", "--out")
+    for given, said, category in (
+        ((), "names no category: its pictures are of the category `any`", "any"),
+        (("--category", "all"), "names no category: its pictures are of the category `any`", "any"),
+        (("--category", "Sexual"), "all of its pictures are taken as Sexual, as --category says", "Sexual"),
+    ):
+        out = tmp_path / "".join(("out", *given))
+        done = run(*asked, out, *given)
+        assert done.exit_code == 0, done.output
+        assert said in flat(done.output)
+        assert said in flat(re.sub("<[^>]+>", "", (out / "report.html").read_text("utf-8")))
+        assert ("80.27" in done.output) == (category == "Sexual"), "published rows are of Sexual alone"
+        for about in json.loads((out / "meta.json").read_text())["systems"].values():
+            lines = (out / "predictions" / f"{about[0]['name'].partition(':')[0]}.jsonl").read_text().splitlines()
+            wanted = set(about[0]["categories"]) & ({"sexual", "nudity"} if category == "Sexual" else {*CATEGORIES})
+            assert all(set(json.loads(line)["mapped"]) == wanted for line in lines)
+
+
+def test_nothing_scored_is_told_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,label\ngone.png,safe\naway.png,unsafe\n")
+    done = run("--data", tmp_path / "list.csv", "--systems", "nudenet", "--out", tmp_path / "out")
+    assert done.exit_code == 11
+    assert "nudenet: not one picture was scored; mostly, " in flat(done.output)
+    assert "it cannot be read (No such file" in flat(done.output)
+
+
+def test_a_row_with_nothing_to_choose_on_keeps_its_own_threshold(data: Path, tmp_path: Path) -> None:
+    asked = ("--systems", "embedded", "--category")
+    (tmp_path / "a.png").write_bytes(encoded(page("Kill them all tonight, shoot and stab them")))
+    (tmp_path / "list.csv").write_text("path,label,category\na.png,unsafe,violence\n")
+    assert run("--data", tmp_path / "list.csv", "--out", tmp_path / "a", *asked, "violence").exit_code == 0
+    done = run("--data", data, "--out", tmp_path / "b", "--choose-on", tmp_path / "a", *asked, "Sexual")
+    assert done.exit_code == 0, done.output
+    assert "embedded:vision-only keeps its own threshold: it scored no unsafe picture above 0" in flat(done.output)
+    blind, reads = json.loads((tmp_path / "b" / "meta.json").read_text())["systems"]["embedded"]
+    assert (blind["origin"][:5], reads["origin"][:11]) == ("ours:", "the best F1")
 
 
 def test_a_manifest_of_ones_own(tmp_path: Path) -> None:
@@ -128,7 +171,7 @@ def test_a_manifest_of_ones_own(tmp_path: Path) -> None:
         (("--policy", "baby"), "baby: there is no such policy"),
         (("--expect", "1054"), "it holds 28 pictures of what was asked for (test 16, train 12) where 1,054 are"),
         (("--category", "Spam"), "it holds no pictures of Spam"),
-        (("--data", "nowhere"), "nowhere: nothing there is no data set"),
+        (("--data", "nowhere"), "nowhere: there is nothing there; name a .parquet"),
         (("--choose-on", "nowhere"), "nowhere: there is no run"),
     ],
 )
@@ -153,3 +196,5 @@ def test_help_teaches() -> None:
     said = flat(CliRunner().invoke(app, ["eval", "--help"], env={"COLUMNS": "200"}).output)
     assert "Example: kidsnanny eval --data unsafebench/ --expect 1054" in said
     assert "openai-moderation" in said
+    assert "`path`, counted from the manifest's own folder, and `label` (safe or unsafe, 0 or 1, false or true" in said
+    assert "11 not one picture was scored" in said

@@ -12,7 +12,7 @@ from pyarrow import ipc, parquet
 
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation import generated
-from kidsnanny.evaluation.datasets import contamination, count, open_dataset
+from kidsnanny.evaluation.datasets import choose_categories, contamination, count, open_dataset
 
 PICTURE = encoded(gradient())
 BROKEN = PICTURE[:60]
@@ -157,6 +157,41 @@ def test_only_where_there_is_no_column_is_the_category_the_wanted_one(
     assert [example.category for example in open_dataset(path, categories=("Sexual",))] == expected
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted", "category"),
+    [(None, (), "any"), ((), (), "any"), (("any",), (), "any"), (("Hate",), ("Hate",), "Hate")],
+)
+def test_data_that_name_no_category_are_of_any_or_of_the_given_one(
+    given: tuple[str, ...] | None, wanted: tuple[str, ...], category: str, tmp_path: Path
+) -> None:
+    path = table(tmp_path / "test.parquet", [{"image": PICTURE, "safety_label": "Safe"}])
+    found, said = choose_categories(path, given)
+    assert found == wanted
+    assert f"names no category: {'all of its' if wanted else 'its'} pictures are" in said
+    assert [example.category for example in open_dataset(path, categories=found)] == [category]
+
+
+def test_data_that_name_categories_are_of_sexual_by_default(tmp_path: Path) -> None:
+    path = table(tmp_path / "test.parquet")
+    for given, wanted in ((None, ("Sexual",)), ((), ()), (("Hate", "Spam"), ("Hate", "Spam"))):
+        assert choose_categories(path, given) == (wanted, "")
+
+
+def test_data_without_categories_cannot_be_cut_down_to_several(tmp_path: Path) -> None:
+    path = table(tmp_path / "test.parquet", [{"image": PICTURE, "safety_label": "Safe"}])
+    with pytest.raises(DataError, match="it names no category, so --category Hate,Spam cannot choose; name one"):
+        choose_categories(path, ("Hate", "Spam"))
+
+
+def test_pictures_without_a_split_are_counted_as_such(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("path,label\na.png,safe\n")
+    with pytest.raises(DataError, match="it holds 1 picture of what was asked for where 2 are expected"):
+        count(open_dataset(tmp_path / "list.csv"), 2)
+    (tmp_path / "list.csv").write_text("path,label,split\na.png,safe,\nb.png,safe,test\n")
+    with pytest.raises(DataError, match=r"\(of no split 1, test 1\)"):
+        count(open_dataset(tmp_path / "list.csv"), 3)
+
+
 def test_a_name_that_is_no_unicode_can_be_written_down(tmp_path: Path) -> None:
     (tmp_path / "safe").mkdir()
     (tmp_path / "unsafe").mkdir()
@@ -226,7 +261,7 @@ def test_what_is_wrong_is_said_in_a_sentence(
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("nothing", None, "nothing there is no data set"),
+        ("nothing", None, "there is nothing there; name a"),
         ("a.txt", b"", "it is no data set"),
         ("a.parquet", b"PAR1", "cannot be read"),
         ("a.csv", b"picture\nx.png\n", "row 0 has no path or no label"),

@@ -116,7 +116,7 @@ def test_our_rows_stand_beside_the_published_ones(tmp_path: Path, run: Run) -> N
     for row in ("KidsNanny Stage 1", "Freepik nsfw_image_detector", "KidsNanny Stage 1+2", "LlavaGuard"):
         assert row in text
     assert "80.27 P77.8–82.6" in text, "as printed, with the interval of the derived counts"
-    assert "Published, other hardware: multimodal" in text
+    assert "multimodal, published: UnsafeBench Sexual, 1,054 pictures, other hardware" in text
     assert "Published, vision-only: on an RTX 4090, says a secondary source; median or mean is not public" in text
     assert "At thresholds of 0.5 and 0.5." in text
     assert "1,054 pictures (683 unsafe): as many as here" in text
@@ -130,7 +130,7 @@ def test_our_rows_stand_beside_the_published_ones(tmp_path: Path, run: Run) -> N
 @pytest.mark.parametrize(
     ("subset", "says"),
     [
-        ("text-only", "Published, other hardware: text-only subset"),
+        ("text-only", "text-only subset, published: UnsafeBench Sexual, 44 pictures, other hardware"),
         ("text+visual", "The published rows are of 257 pictures (how many unsafe is not public)"),
         ("memes", "The paper has no figures on this subset."),
     ],
@@ -220,8 +220,26 @@ def test_the_table_for_a_terminal(run: Run) -> None:
     assert {len(row) for row in rows} == {8}
     assert [row[0] for row in rows[2:5]] == [f"| {SEES}", f"| {BOTH}", f"| {OTHER}"]
     assert rows[2][1:3] == ["1054", "106"]
-    assert rows[5][0] == "| KidsNanny Stage 1, vision-only: published, other hardware"
+    assert (
+        rows[5][0] == "| KidsNanny Stage 1, vision-only: published: UnsafeBench Sexual, 1,054 pictures, other hardware"
+    )
     assert rows[5][3] == "80.27 (P)"
+
+
+def test_a_run_of_other_categories_has_no_published_rows(tmp_path: Path, run: Run) -> None:
+    contents = run.meta.contents.model_copy(update={"by": {"category": {"any": (371, 683)}}})
+    elsewhere = run.model_copy(update={"meta": run.meta.model_copy(update={"contents": contents})})
+    assert elsewhere.measured.published == ()
+    assert "published" not in markdown(elsewhere)
+    text = parsed(tmp_path, elsewhere).text
+    assert "80.27" not in text
+    assert "The paper's figures are of UnsafeBench's Sexual, which this run is not of." in text
+
+
+@pytest.mark.parametrize("why", ["standard: a file is not here; get it.", "a file is not here; get it."])
+def test_what_was_not_evaluated_is_named_once(tmp_path: Path, run: Run, why: str) -> None:
+    lacking = run.model_copy(update={"meta": run.meta.model_copy(update={"absent": {"standard": why}})})
+    assert "Not evaluated: standard: a file is not here" in parsed(tmp_path, lacking).text
 
 
 @pytest.mark.parametrize("scores", [[], [(True, 0.9)], [(True, None)], [(False, 0.1), (False, 0.2)]])

@@ -278,6 +278,15 @@ def test_commands_and_stamps_of_former_goes_are_kept(data: Path, tmp_path: Path)
     assert (meta.command, meta.stamps) == ("first; second", ("chosen on these pictures",))
 
 
+def test_a_command_that_is_refused_is_not_recorded(data: Path, tmp_path: Path) -> None:
+    go_on(data, tmp_path, names=("nudenet",), command="first")
+    before = (tmp_path / "meta.json").read_bytes()
+    other = SEXUAL._replace(thresholds={"nudenet": (0.9, "given")})
+    with pytest.raises(DataError, match="was evaluated there with other settings"):
+        go_on(data, tmp_path, names=("nudenet",), options=other, command="second", stamps=("of the second",))
+    assert (tmp_path / "meta.json").read_bytes() == before
+
+
 def test_nothing_that_decodes_has_no_latency(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,label\ngone.png,safe\n")
     go_on(tmp_path / "list.csv", tmp_path / "out", names=("nudenet",), extras=Extras(latency=2))

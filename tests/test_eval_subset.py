@@ -301,11 +301,18 @@ def test_pictures_are_shown_only_if_asked_for(tmp_path: Path, pictures: bool, wa
     assert set(sizes) == {(64, 48) if pictures else (4, 3)}
 
 
+def by_hash(ids: Sequence[str]) -> list[str]:
+    return sorted(ids, key=lambda id: hashlib.sha256(id.encode()).digest())
+
+
 def test_the_sheet_asks_for_three_labels_and_loads_nothing(tmp_path: Path) -> None:
     parsed = sheet(tmp_path)
     groups = {str(radio["name"]) for radio in parsed.all("input") if radio.get("type") == "radio"}
     assert groups == {f"{column}-{number}" for column in COLUMNS for number in (1, 2, 3)}
-    assert [json.loads(str(card["data-id"])) for card in parsed.all("article")] == names(read_manifest(tmp_path))
+    ids = [json.loads(str(card["data-id"])) for card in parsed.all("article")]
+    assert ids == by_hash(names(read_manifest(tmp_path))) != names(read_manifest(tmp_path))
+    assert not any(id in parsed.text for id in ids), "the name of a file may tell its label"
+    assert "Picture 1" in parsed.text
     loaded = [value for _, attributes in parsed.tags for key, value in attributes.items() if key in LOADING]
     assert all(str(value).startswith("data:") for value in loaded)
     (policy,) = (meta["content"] for meta in parsed.all("meta") if meta.get("http-equiv"))
@@ -371,6 +378,7 @@ def written(file: Path, rows: Sequence[Sequence[str]], delimiter: str = ",", hea
     return file
 
 
+NO_TEXT = [("a", "safe", "", "No text"), ("b", "safe", "no text", "none")]
 GOOD = [("a", "Safe", "safe ", "UNSAFE"), ("b", "unsafe", "", "none")]
 
 
@@ -378,6 +386,11 @@ GOOD = [("a", "Safe", "safe ", "UNSAFE"), ("b", "unsafe", "", "none")]
 def test_a_sheet_as_spreadsheets_save_it(tmp_path: Path, delimiter: str) -> None:
     found = read_labels(written(tmp_path / "s.csv", GOOD, delimiter), ["a", "b"])
     assert found == {"a": Labels("safe", "safe", "unsafe"), "b": Labels("unsafe", "", "none")}
+
+
+def test_no_text_is_another_word_for_none(tmp_path: Path) -> None:
+    found = read_labels(written(tmp_path / "s.csv", NO_TEXT), ["a", "b"])
+    assert found == {"a": Labels("safe", "", "none"), "b": Labels("safe", "none", "none")}
 
 
 @pytest.mark.parametrize(
@@ -390,8 +403,12 @@ def test_a_sheet_as_spreadsheets_save_it(tmp_path: Path, delimiter: str) -> None
         (("b", "none", "safe", "safe"), r"row 3 \(b\): label_picture is 'none' where safe, unsafe or unsure is"),
         (("b", "safe", "", "safe"), r"row 3 \(b\): label_text_painted_out is empty where safe"),
         (("b", "safe", "maybe", "none"), r"row 3 \(b\): label_text_painted_out is 'maybe' where"),
-        (("b", "safe", "safe", ""), r"row 3 \(b\): label_text_alone is empty where safe, unsafe, unsure or none is"),
-        (("b", "safe"), r"row 3 \(b\): label_text_painted_out is empty"),
+        (
+            ("b", "safe", "safe", ""),
+            r"row 3 \(b\): label_text_alone is empty where safe, unsafe, unsure, none or no text",
+        ),
+        (("b", "safe", "", "no txt"), r"row 3 \(b\): label_text_alone is 'no txt' where safe, unsafe, unsure, none or"),
+        (("b", "safe"), r"row 3 \(b\): label_text_alone is empty"),
     ],
 )
 def test_a_row_that_does_not_say_what_is_needed_is_named(tmp_path: Path, row: Sequence[str], says: str) -> None:
@@ -606,7 +623,7 @@ def test_a_person_labels_in_a_browser(browser: Any, tmp_path: Path) -> None:
     assert done.text == "0 of 3 labelled"
     wanted = {strange[0]: ("unsafe", "safe", "unsafe"), strange[1]: ("safe", "unsure", "safe")}
     wanted[strange[2]] = ("safe", "", "none")
-    for number, words in enumerate(wanted.values(), 1):
+    for number, words in enumerate(map(wanted.__getitem__, by_hash(strange)), 1):
         for column, word in zip(COLUMNS, words, strict=True):
             if word:
                 choice = f"input[name={column}-{number}][value={word}]"

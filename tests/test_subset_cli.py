@@ -48,7 +48,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Candidates, and what was said of them."""
     out = tmp_path_factory.mktemp("drawn") / "candidates"
-    done = run("subset", "draw", data, "--out", out, "--without-text", "100%")
+    done = run("subset", "draw", data, "--out", out, "--without-text", "100%", "--category", "Sexual")
     assert done.exit_code == 0, done.output
     return out, flat(done.output)
 
@@ -106,6 +106,10 @@ def test_from_the_labels_to_a_report_with_the_papers_rows(data: Path, drawn: tup
     assert summary["systems"]["embedded:multimodal"]["all"]["scores"]["counts"] == {"tp": 2, "fp": 1, "fn": 0, "tn": 1}
 
     asked = ("eval", "--data", data, "--systems", "embedded", "--out", tmp_path / "only", "--regime", "multimodal")
+    other = run(*asked, "--subset", drawn[0] / "text-only.json", "--category", "Hate")
+    assert other.exit_code == 2
+    assert "its candidates were drawn with --category Sexual, not Hate; leave it out." in flat(other.output)
+    assert not (tmp_path / "only").exists()
     only = run(*asked, "--subset", drawn[0] / "text-only.json")
     assert only.exit_code == 0, only.output
     assert "75.76" in only.output, "the published row of this subset"
@@ -134,7 +138,7 @@ def test_what_is_wrong_is_said_in_a_sentence(data: Path, drawn: tuple[Path, str]
     wrong = {**PICTURES, "safe/plain": ("", "fine", "", "none")}
     sheet = labels(tmp_path / "l.csv", wrong)
     for arguments, says in (
-        (("subset", "draw", tmp_path / "nowhere", "--out", tmp_path), "nowhere: nothing there is no data set"),
+        (("subset", "draw", tmp_path / "nowhere", "--out", tmp_path), "nowhere: there is nothing there; name a"),
         (("subset", "make", tmp_path, "--sheet", sheet, "--labelled-by", "me"), "no candidates were drawn there"),
         (
             ("subset", "make", drawn[0], "--sheet", sheet, "--labelled-by", "me"),
@@ -154,4 +158,6 @@ def test_help_teaches_how_to_label() -> None:
     assert "Its pictures are mosaicked" in said
     assert "to label, draw with --pictures" in said
     assert "Example: kidsnanny subset make candidates --sheet labels.csv" in said
-    assert "these definitions are ours" in flat(run("subset", "make", "--help").output)
+    said = flat(run("subset", "make", "--help").output)
+    assert "these definitions are ours" in said
+    assert "safe, unsafe or unsure; for the text alone also `no text` (or `none`)" in said

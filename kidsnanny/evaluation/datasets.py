@@ -26,6 +26,8 @@ GENERATED = {b"kidsnanny": b"generated"}
 UNSAFE = {"unsafe": True, "1": True, "true": True, "safe": False, "0": False, "false": False}
 ROWS = 16
 """Rows of parquet that are in memory at once."""
+ANY = "any"
+"""The category of pictures whose data set names none and whose user neither: all that a system speaks about."""
 _SPLIT = re.compile(r"(?<![a-z])(train|training|validation|valid|val|dev|test)(?![a-z])", re.IGNORECASE)
 _TRAINING = ("train", "training")
 
@@ -72,15 +74,39 @@ def open_dataset(
     Args:
         path: the file or folder.
         splits, categories: what to choose; by default everything. Pictures of a data set without a column `category`
-            are all of the one that was asked for.
+            are all of the one that was asked for, or of ANY.
         limit: at most so many.
 
     Raises:
         DataError: nothing there is a data set of a form that we know.
     """
-    default = categories[0] if len(categories) == 1 else ""
+    default = categories[0] if len(categories) == 1 else ANY
     read, generated = _reader(Path(path), default)
     return Dataset(text_of(path), read, generated, frozenset(splits), categories, limit)
+
+
+def choose_categories(path: Path, given: tuple[str, ...] | None) -> tuple[tuple[str, ...], str]:
+    """The categories to open a data set with, and what must be said of one that names none (else nothing).
+
+    Args:
+        path: as for `open_dataset`.
+        given: what the user wants, () for all; None: nothing was said, which is UnsafeBench's Sexual, or ANY.
+
+    Raises:
+        DataError: it cannot be opened, or names no category and the user several.
+    """
+    first = next(iter(open_dataset(path)), None)
+    if first is None or first.category != ANY:
+        return (("Sexual",) if given is None else given), ""
+    name = text_of(path)
+    if not given or given == (ANY,):
+        return (), (
+            f"{name} names no category: its pictures are of the category `{ANY}`, and a system's score is that of all "
+            "categories that it speaks about; --category NAME takes them all as one."
+        )
+    if len(given) > 1:
+        raise DataError(f"{name}: it names no category, so --category {','.join(given)} cannot choose; name one.")
+    return given, f"{name} names no category: all of its pictures are taken as {given[0]}, as --category says."
 
 
 def count(dataset: Dataset, expect: int | None = None) -> Contents:
@@ -108,9 +134,10 @@ def count(dataset: Dataset, expect: int | None = None) -> Contents:
         chosen = f" of {' and '.join(wanted)}" if wanted else ""
         raise DataError(f"{dataset.name}: it holds no pictures{chosen}; choose another --category or --split.")
     if expect is not None and len(ids) != expect:
-        splits = ", ".join(f"{split or 'no split'} {sum(counts)}" for split, counts in by["split"].items())
+        splits = ", ".join(f"{split or 'of no split'} {sum(counts)}" for split, counts in by["split"].items())
+        told = f" ({splits})" if any(by["split"]) else ""
         raise DataError(
-            f"{dataset.name}: it holds {len(ids):,} pictures of what was asked for ({splits}) where {expect:,} are "
+            f"{dataset.name}: it holds {pictures(len(ids))} of what was asked for{told} where {expect:,} are "
             "expected; name the splits with --split, or leave out --expect."
         )
     return Contents(pictures=len(ids), unsafe=unsafe, by=by, digest=digest.hexdigest())
@@ -126,6 +153,11 @@ def contamination(contents: Contents) -> tuple[str, ...]:
         "and its figures here mean nothing. Nothing that kidsnanny ships was trained on UnsafeBench; what the "
         "baselines were trained on is not published.",
     )
+
+
+def pictures(count: int) -> str:
+    """So many, in words."""
+    return f"{count:,} picture{'' if count == 1 else 's'}"
 
 
 def sha256_of(image: bytes | Path) -> str | None:
@@ -150,8 +182,9 @@ def _reader(path: Path, default: str) -> tuple[Callable[[], Iterator[Example]], 
         files = []
     if not files:
         raise DataError(
-            f"{path}: {'it' if path.exists() else 'nothing there'} is no data set; name a .parquet file or a folder of "
-            "them, a data set saved with `save_to_disk`, a .jsonl or .csv manifest, or a folder with safe/ and unsafe/."
+            f"{path}: {'it is no data set' if path.exists() else 'there is nothing there'}; name a .parquet file or a "
+            "folder of them, a data set saved with `save_to_disk`, a .jsonl or .csv manifest, or a folder with safe/ "
+            "and unsafe/."
         )
     schemas = [schema for file in files for schema, _ in [open_table(file)]]
     generated = any((schema.metadata or {}).get(b"kidsnanny") == b"generated" for schema in schemas)

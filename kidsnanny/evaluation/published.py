@@ -1,6 +1,7 @@
 """The figures that the KidsNanny paper prints, where each is from, and the confusion counts they can be resolved to."""
 
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from typing import Literal
@@ -54,8 +55,10 @@ class Published(Record):
     tables: dict[str, Table]
     rows: tuple[Row, ...]
 
-    def beside(self, subset: str | None) -> list[tuple[Table, list[Row]]]:
-        """The tables on this subset (None: on all 1,054 pictures), with their rows."""
+    def beside(self, subset: str | None, categories: Iterable[str]) -> list[tuple[Table, list[Row]]]:
+        """The tables on this subset (None: on all 1,054 pictures), with their rows; none unless Sexual is looked at."""
+        if "Sexual" not in categories:
+            return []
         chosen = {key: table for key, table in self.tables.items() if table.subset == subset}
         return [(table, [row for row in self.rows if row.table == key]) for key, table in chosen.items()]
 

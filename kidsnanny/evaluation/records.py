@@ -128,3 +128,8 @@ class Meta(Record):
     """Name on the command line -> its rows."""
     absent: dict[str, str] = Field(default_factory=dict)
     """Name on the command line -> why it could not be built."""
+
+    @property
+    def not_evaluated(self) -> dict[str, str]:
+        """The same as sentences that begin with the name, once."""
+        return {name: f"{name}: {why.removeprefix(f'{name}: ')}" for name, why in self.absent.items()}

@@ -12,11 +12,12 @@ from string import Template
 
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation import charts
+from kidsnanny.evaluation.datasets import pictures
 from kidsnanny.evaluation.metrics import RESAMPLES, Flips, Interval, Scores, Spent, says_unsafe
 from kidsnanny.evaluation.published import Printed, published
 from kidsnanny.evaluation.records import About
 from kidsnanny.evaluation.report_system import section
-from kidsnanny.evaluation.summary import Beside, Measured, Run, Summary
+from kidsnanny.evaluation.summary import Beside, Measured, Run, Summary, other_pictures
 from kidsnanny.evaluation.tables import (
     SHARES,
     decimals,
@@ -109,9 +110,7 @@ def _head(run: Run, found: Summary) -> str:
         f"<strong>Incomplete:</strong> {untrusted(name)} has no line for {missing} of {contents.pictures} pictures."
         for name, missing in found.incomplete.items()
     ]
-    warnings += [
-        f"<strong>Not evaluated:</strong> {untrusted(name)}: {untrusted(why)}" for name, why in meta.absent.items()
-    ]
+    warnings += [f"<strong>Not evaluated:</strong> {untrusted(told)}" for told in meta.not_evaluated.values()]
     groups = (
         "".join(
             row(f"{column}: {untrusted(value or 'not said')}", str(safe + unsafe), str(unsafe), str(safe))
@@ -121,7 +120,7 @@ def _head(run: Run, found: Summary) -> str:
     )
     safe = contents.pictures - contents.unsafe
     return (
-        f"<p><strong>{untrusted(meta.data)}{subset}: {contents.pictures:,} pictures, {contents.unsafe:,} unsafe and "
+        f"<p><strong>{untrusted(meta.data)}{subset}: {pictures(contents.pictures)}, {contents.unsafe:,} unsafe and "
         f"{safe:,} safe by its labels; {plural(len(found.systems), 'system')}.</strong></p>"
         + "".join(f'<p class="warning">{warning}</p>\n' for warning in warnings)
         + fold("What is in the data set", table(("", "pictures", "unsafe", "safe"), *groups))
@@ -142,7 +141,7 @@ def _headline(run: Run, found: Summary) -> str:
         for name, of in found.systems.items()
     )
     printed = (
-        heading(f"Published, other hardware: {title}", len(heads))
+        heading(f"{title}, {other_pictures(rows[0])}", len(heads))
         + "".join(row(escape(beside.row.system), *_printed_cells(beside), kind="published") for beside in rows)
         for title, rows in _by_table(found).items()
     )
@@ -188,7 +187,9 @@ def _printed(cell: Printed | None, interval: Interval | None) -> str:
 
 def _not_the_same_pictures(run: Run) -> str:
     contents = run.meta.contents
-    tables = [table for table, _ in published().beside(run.subset)]
+    tables = [table for table, _ in published().beside(run.subset, contents.by.get("category", ()))]
+    if "Sexual" not in contents.by.get("category", ()):
+        return "<p class=\"quiet\">The paper's figures are of UnsafeBench's Sexual, which this run is not of.</p>"
     if not tables:
         return '<p class="quiet">The paper has no figures on this subset.</p>'
     wanted = tables[0]
@@ -299,7 +300,8 @@ def _latency(run: Run, found: Summary) -> str:
         return row(name, str(of.n), f"{of.p50:.1f}", f"{of.p95:.1f}")
 
     heads = ("milliseconds", "pictures", "median", "95th percentile")
-    hardware = {table.title: table.hardware for table, _ in published().beside(run.subset)}
+    beside = published().beside(run.subset, run.meta.contents.by.get("category", ()))
+    hardware = {table.title: table.hardware for table, _ in beside}
     theirs = [
         heading(f"Published, {title}: {hardware[title]}; median or mean is not public", len(heads))
         + "".join(row(escape(b.row.system), "–", _printed(b.row.ms, None), "–", kind="published") for b in rows)

@@ -102,7 +102,7 @@ def evaluate(
         out.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold text that was read in the pictures
         for folder in ("predictions", "latency"):
             (out / folder).mkdir(exist_ok=True)
-        meta = _begun(out, meta)
+        meta = _begun(out, meta)  # on the disk once a system of this command is accepted
         for name in names:
             try:
                 system = SYSTEMS[name](options)
@@ -197,9 +197,9 @@ def _meta(out: Path) -> Meta | None:
 
 
 def _begun(out: Path, meta: Meta) -> Meta:
-    """The meta of the run in the folder: a new one, or that of the run that goes on."""
+    """The meta of the run in the folder, not written yet: a new one, or that of the run that goes on."""
     if (before := _meta(out)) is None:
-        return _write(out, meta)
+        return meta
     versions = {package: number for package, number in meta.versions.items() if package in before.versions}
     now = meta.model_copy(update={"versions": before.versions | versions})  # a package may be added, for a new system
     for what in ("contents", "generated", "versions", "hardware"):
@@ -214,7 +214,7 @@ def _begun(out: Path, meta: Meta) -> Meta:
         "command": "; ".join(dict.fromkeys([*before.command.split("; "), *meta.command.split("; ")])),
         "stamps": tuple(dict.fromkeys(before.stamps + meta.stamps)),
     }
-    return _write(out, before.model_copy(update=new))
+    return before.model_copy(update=new)
 
 
 def _difference(before: object, now: object) -> str:
@@ -253,10 +253,7 @@ def _noted(
             raise DataError(f"{out}: {name} was evaluated there with other regimes or authorities; give another --out.")
     still = {name: why for name, why in meta.absent.items() if name not in (systems or {})}
     update = {"systems": meta.systems | (systems or {}), "absent": still | (absent or {})}
-    return _write(out, meta.model_copy(update=update))
-
-
-def _write(out: Path, meta: Meta) -> Meta:
+    meta = meta.model_copy(update=update)
     replace(out / "meta.json", meta.model_dump_json(indent=1).encode())
     return meta
 

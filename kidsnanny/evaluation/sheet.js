@@ -13,6 +13,8 @@ let unsaved = false;
 
 const labels = ({ choices }) => choices.map((inputs) => inputs.find((input) => input.checked)?.value ?? "");
 
+const said = (word) => word.trim().toLowerCase().replace(/^no text$/, "none");
+
 function count() {
   let ready = 0;
   for (const one of cards) {
@@ -41,7 +43,7 @@ function read(text) {
   }
   for (const one of cards) {
     for (const [place, word] of (rows.get(one.id) ?? []).entries()) {
-      for (const input of one.choices[place] ?? []) input.checked = input.value === word.trim().toLowerCase();
+      for (const input of one.choices[place] ?? []) input.checked = input.value === said(word);
     }
   }
 }

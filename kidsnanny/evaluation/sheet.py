@@ -4,9 +4,11 @@ The policy in its head lets no style or script work but ours, which it names by 
 labels into a CSV file that the browser saves, and reads one back; nothing is sent, and nothing is kept in the browser.
 """
 
+import hashlib
 import html
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
@@ -22,7 +24,7 @@ from kidsnanny.evaluation.candidates import COLUMNS, Looked, Manifest, first_fra
 from kidsnanny.evaluation.datasets import Dataset
 from kidsnanny.evaluation.painting import paint_out, text_alone
 from kidsnanny.evaluation.records import Example
-from kidsnanny.evaluation.subset import NONE, WORDS
+from kidsnanny.evaluation.subset import NO_TEXT, NONE, WORDS
 from kidsnanny.images import RGB
 from kidsnanny.markup import checksum, escape, untrusted
 from kidsnanny.report import SIDE, data_uri, mosaic
@@ -39,6 +41,8 @@ def write_sheet(
     out: Path, dataset: Dataset, manifest: Manifest, *, pictures: bool = False, console: Console | None = None
 ) -> Path:
     """Write DIR/sheet.html, candidate by candidate, so that memory does not grow with their number.
+
+    Their numbers and order go by a hash, and no id is shown: a file's name or place may tell the data set's label.
 
     Args:
         out: DIR.
@@ -67,8 +71,7 @@ def write_sheet(
     try:
         with unfinished.open("w", encoding="utf-8", newline="\n") as file:
             file.write(Template(before).substitute(head))
-            for number, (one, example) in enumerate(_pairs(dataset, manifest, console), 1):
-                file.write(_card(number, one, example, pictures))
+            file.writelines(_cards(dataset, manifest, pictures, console))
             file.write(Template(after).substitute(script=script))
         os.replace(unfinished, path)
     except OSError as error:
@@ -80,6 +83,21 @@ def write_sheet(
 
 def _asset(kind: str) -> str:
     return files("kidsnanny.evaluation").joinpath(f"sheet.{kind}").read_text("utf-8")
+
+
+def _cards(dataset: Dataset, manifest: Manifest, pictures: bool, console: Console | None) -> Iterator[str]:
+    """The cards by the hashes of their ids; they are made in the data set's order and wait in a temporary file."""
+    ordered = sorted((one.id for one in manifest.candidates), key=lambda id: hashlib.sha256(id.encode()).digest())
+    numbers = {id: number for number, id in enumerate(ordered, 1)}
+    places: dict[int, tuple[int, int]] = {}
+    with tempfile.TemporaryFile() as waiting:
+        for one, example in _pairs(dataset, manifest, console):
+            card = _card(numbers[one.id], one, example, pictures).encode()
+            places[numbers[one.id]] = waiting.tell(), len(card)
+            waiting.write(card)
+        for _, (place, length) in sorted(places.items()):
+            waiting.seek(place)
+            yield waiting.read(length).decode()
 
 
 def _pairs(dataset: Dataset, manifest: Manifest, console: Console | None) -> Iterator[tuple[Looked, Example]]:
@@ -109,7 +127,7 @@ def _card(number: int, one: Looked, example: Example, pictures: bool) -> str:
     )
     return (
         f'<article id="candidate-{number}" data-id="{html.escape(json.dumps(one.id))}">\n'
-        f"<h2>{number}. {untrusted(one.id)}</h2>\n{partly}"
+        f"<h2>Picture {number}</h2>\n{partly}"
         f'<div class="three">\n{parts}</div>\n<p class="quiet">{escape(" ".join(notes))}</p>\n</article>\n'
     )
 
@@ -130,7 +148,7 @@ def _figure(frame: RGB, one: Looked, pictures: bool) -> str:
 
 def _choices(number: int, column: str) -> str:
     words = (*WORDS, NONE) if column == "label_text_alone" else WORDS
-    said = {NONE: "no text"}
+    said = {NONE: NO_TEXT}
     return "".join(
         f'<label><input type="radio" name="{column}-{number}" value="{word}" autocomplete="off"> '
         f"{said.get(word, word)}</label>\n"

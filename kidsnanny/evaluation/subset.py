@@ -31,6 +31,8 @@ DEFINITIONS: dict[Name, str] = {
 WORDS = ("safe", "unsafe", "unsure")
 NONE = "none"
 """Instead of a label of the text alone: the person sees no text. The picture without its text needs no label then."""
+NO_TEXT = "no text"
+"""The same, as sheet.html calls it."""
 FAULTS = 20
 """Told at once."""
 
@@ -161,7 +163,8 @@ def read_labels(sheet: Path, ids: Sequence[str]) -> dict[str, Labels]:
     faults = []
     for number, row in enumerate(rows, 2):  # as a spreadsheet counts
         id = row["id"] or ""
-        labels = Labels(*((row[column] or "").strip().lower() for column in COLUMNS))
+        words = ((row[column] or "").strip().lower() for column in COLUMNS)
+        labels = Labels(*(NONE if word == NO_TEXT else word for word in words))
         if fault := "it is no candidate" * (id not in wanted) or "it has a row above" * (id in found) or _fault(labels):
             faults.append(f"row {number} ({id or 'no id'}): {fault}; correct it.")
         found[id] = labels
@@ -219,14 +222,16 @@ def restrict(dataset: Dataset, subset: Subset) -> Dataset:
 
 
 def _fault(labels: Labels) -> str | None:
-    """What keeps a row from being understood."""
-    for column, word in zip(COLUMNS, labels, strict=True):
-        alone = column == "label_text_alone"
+    """What keeps a row from being understood; the text alone comes first, as the others depend on it."""
+    for column, word in sorted(zip(COLUMNS, labels, strict=True), key=lambda said: said[0] != COLUMNS[2]):
+        alone = column == COLUMNS[2]
         if column == "label_text_painted_out" and labels.text_alone == NONE and word in ("", NONE):
             continue
         if word not in WORDS and not (alone and word == NONE):
             given = f"is {word!r:.40}" if word else "is empty"
-            return f"{column} {given} where safe, unsafe{', unsure or none' if alone else ' or unsure'} is meant"
+            return (
+                f"{column} {given} where safe, unsafe{', unsure, none or no text' if alone else ' or unsure'} is meant"
+            )
     return None
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from kidsnanny.errors import DataError
+from kidsnanny.evaluation.datasets import pictures
 from kidsnanny.evaluation.metrics import (
     Calibration,
     Counts,
@@ -146,6 +147,7 @@ class Beside(Record):
     """A row that the paper prints, and what its derived counts amount to."""
 
     table: str
+    pictures: int
     row: Row
     accuracy: Proportion | None
     scores: Scores | None
@@ -194,8 +196,13 @@ def markdown(run: Run) -> str:
     for beside in run.measured.published:
         row = beside.row
         cells = [f"{cell.printed} ({cell.mark})" if cell else "–" for cell in _printed(row)]
-        rows.append((f"{row.system}, {beside.table}: published, other hardware", "", "", *cells, ""))
+        rows.append((f"{row.system}, {beside.table}: {other_pictures(beside)}", "", "", *cells, ""))
     return "".join(f"| {' | '.join(map(_plain, row))} |\n" for row in rows)
+
+
+def other_pictures(beside: Beside) -> str:
+    """That a published row is of other pictures than the run's."""
+    return f"published: UnsafeBench Sexual, {pictures(beside.pictures)}, other hardware"
 
 
 def _printed(row: Row) -> tuple[Any, ...]:
@@ -241,7 +248,9 @@ def _measure(run: Run) -> Summary:
         ),
         repeats={name: repeatability(run.systems[name], again) for name, again in sorted(run.repeats.items())},
         published=tuple(
-            _beside(table.title, table.pictures, row) for table, rows in published().beside(run.subset) for row in rows
+            _beside(table.title, table.pictures, row)
+            for table, rows in published().beside(run.subset, run.meta.contents.by.get("category", ()))
+            for row in rows
         ),
         stages={name: latency(lines) for name, lines in run.systems.items()},
         latency={row.row: Spent.of(row.milliseconds) for row in run.latency},
@@ -251,7 +260,8 @@ def _measure(run: Run) -> Summary:
 def _beside(table: str, pictures: int, row: Row) -> Beside:
     scores = Scores.of(row.counts) if row.counts else None
     correct = None if row.correct is None else Proportion.of(row.correct, pictures)
-    return Beside(table=table, row=row, accuracy=scores.accuracy if scores else correct, scores=scores)
+    accuracy = scores.accuracy if scores else correct
+    return Beside(table=table, pictures=pictures, row=row, accuracy=accuracy, scores=scores)
 
 
 def _measured(lines: Sequence[Prediction]) -> Measured:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from kidsnanny.errors import ComponentError, InputError
+from kidsnanny.evaluation.datasets import ANY
 from kidsnanny.evaluation.records import About, Authority, Example, Prediction, Regime
 from kidsnanny.images import RGB, Picture, open_picture
 from kidsnanny.policy import Policy
@@ -166,9 +167,9 @@ def predicted(example: Example, about: About, **found: object) -> Prediction:
 def mapped(category: str, speaks: Iterable[Category]) -> tuple[Category, ...]:
     """The categories of ours that a data set's one stands for, as far as a system speaks about them.
 
-    A data set may use UnsafeBench's names or ours; any other has no mapping.
+    A data set may use UnsafeBench's names or ours; any other has no mapping. ANY stands for all of them.
     """
-    ours: tuple[Category, ...] = tuple(one for one in CATEGORIES if one == category)
+    ours: tuple[Category, ...] = tuple(one for one in CATEGORIES if category in (one, ANY))
     speaks = frozenset(speaks)
     return tuple(one for one in ours or UNSAFEBENCH.get(category) or () if one in speaks)
 
