@@ -1,4 +1,4 @@
-"""Scene graphs as the texts of SenBen's five tasks, and back (papers.md, section 2.2).
+"""Scene graphs as the texts of SenBen's five tasks, and back (arXiv 2604.08819; section 2.2 in our notes on it).
 
 Grammar (LOC is one of Florence-2's location tokens, `<loc_0>` to `<loc_999>`; LF is a line break):
 
