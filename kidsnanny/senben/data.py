@@ -1,6 +1,6 @@
 """Pictures with scene graphs in parquet: SenBen's gated files and scenes that we drew.
 
-The columns of ours, which `write` writes and `OURS` maps (SenBen's own names are not public: section 2.7 in our notes on the paper):
+The columns of ours, which `write` writes and `OURS` maps (SenBen's own names are not public):
 
     id         string, unique
     image      the PNG file's bytes
