@@ -130,7 +130,7 @@ def evaluate(
     try:
         names = _chosen("--systems", systems, SYSTEMS)
         labelled = read_subset(subset) if subset else None
-        wanted = _categories(category) if category or not labelled else labelled.drawn.categories
+        wanted = named_categories(category) if category or not labelled else labelled.drawn.categories
         categories, taken_as = choose_categories(data, wanted)
         if labelled and set(categories) != set(labelled.drawn.categories):
             drawn = ",".join(labelled.drawn.categories) or "all"
@@ -145,7 +145,7 @@ def evaluate(
             thresholds=_thresholds(threshold or [], names),
             folders={name: Path(value) for name, value in _pairs("--folder", folder or [], names)},
         )
-        dataset = open_dataset(data, splits=_words(split or ""), categories=categories, limit=limit)
+        dataset = open_dataset(data, splits=comma_separated(split or ""), categories=categories, limit=limit)
         if labelled:
             dataset = restrict(dataset, labelled)
         elif counterfactual:
@@ -192,14 +192,14 @@ def evaluate(
     raise typer.Exit(Exit.COMPONENT if absent else Exit.NOT_INSPECTED if len(unscored) == len(rows) else Exit.CLEAR)
 
 
-def _categories(given: str | None) -> tuple[str, ...] | None:
+def named_categories(given: str | None) -> tuple[str, ...] | None:
     """Those of --category: () for all, None if it was not given."""
     if given is None:
         return None
-    return () if given == "all" else _words(given)
+    return () if given == "all" else comma_separated(given)
 
 
-def _words(text: str) -> tuple[str, ...]:
+def comma_separated(text: str) -> tuple[str, ...]:
     return tuple(word for part in text.split(",") if (word := part.strip()))
 
 
@@ -210,7 +210,7 @@ def _chosen(option: str, text: str, known: Iterable[T]) -> tuple[T, ...]:
         DataError: one is not known, or there are none.
     """
     names = {str(name): name for name in known}
-    asked = dict.fromkeys(_words(text))
+    asked = dict.fromkeys(comma_separated(text))
     if not asked or (unknown := [name for name in asked if name not in names]):
         what = ", ".join(unknown) if asked else "nothing"
         raise DataError(f"{option} names {what}; choose of {', '.join(names)}.")

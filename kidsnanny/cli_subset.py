@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kidsnanny.cli_eval import _categories, _words
+from kidsnanny.cli_eval import comma_separated, named_categories
 from kidsnanny.errors import ComponentError, DataError
 
 subset_app = typer.Typer(
@@ -56,8 +56,8 @@ def draw(
 
     with _told():
         sample = _sample(without_text)
-        categories, taken_as = choose_categories(data, _categories(category))
-        dataset = open_dataset(data, splits=_words(split), categories=categories)
+        categories, taken_as = choose_categories(data, named_categories(category))
+        dataset = open_dataset(data, splits=comma_separated(split), categories=categories)
         contents = count(dataset)
         try:
             found = draw(dataset, contents, RapidOcr(), out, without_text=sample, seed=seed, console=stderr)

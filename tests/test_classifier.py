@@ -214,4 +214,4 @@ def test_random_weights_are_named_and_never_say_safe(card_of: Maker) -> None:
     verdict = Pipeline(stage1=Classifier(card_of(random=True)), stage2=None)(bands(64, 48, GREEN))
     assert verdict.provenance.models["stage1"].endswith("#random")
     assert verdict.label == "review"
-    assert "are random, so what it says means nothing" in str(verdict)
+    assert "are random, so what they say means nothing" in str(verdict)

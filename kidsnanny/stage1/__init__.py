@@ -20,8 +20,8 @@ RANDOM = "#random"
 DEMO = "#demo"
 """The end of a model's name when it knows drawings alone, to show how things work: nothing it saw is `safe` either."""
 CAVEATS = {
-    RANDOM: "are random, so what it says means nothing",
-    DEMO: "know scenes that kidsnanny drew and nothing else, so what it says of other pictures means nothing",
+    RANDOM: "are random, so what they say means nothing",
+    DEMO: "know scenes that kidsnanny drew and nothing else, so what they say of other pictures means nothing",
 }
 
 
