@@ -101,7 +101,7 @@ def evaluate(
     Our own systems and the paper's baselines are scored on the same pictures. Nothing is downloaded, and no picture
     leaves this machine unless you name openai-moderation. A system that is not here is named in the report, with what
     it lacks, and the exit code is 3. A run that was stopped, by whatever, goes on when the same command is given again;
-    the last pictures are asked again if the system failed on them.
+    pictures on which a system failed, as while a judge's server was down, are asked again.
 
     DIR gets report.html, summary.json, meta.json and predictions/NAME.jsonl: one line per picture and system, with
     what was read in the picture where that counted against it.

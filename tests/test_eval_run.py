@@ -15,6 +15,7 @@ import pytest
 from kidsnanny.errors import ComponentError, DataError
 from kidsnanny.evaluation import generated, run
 from kidsnanny.evaluation.datasets import Dataset, count, open_dataset
+from kidsnanny.evaluation.files import alone_in
 from kidsnanny.evaluation.records import Meta, Prediction
 from kidsnanny.evaluation.run import Extras, evaluate, read, replay
 from kidsnanny.evaluation.summary import summary
@@ -168,17 +169,25 @@ def test_a_file_cut_anywhere_goes_on(
     assert figures(tmp_path) == expected
 
 
-def test_what_a_system_failed_on_last_is_asked_again(
-    data: Path, whole: Path, expected: dict[str, Any], tmp_path: Path
+@pytest.mark.parametrize("where", [slice(-6, None), slice(8, 12)], ids=["last", "in the middle"])
+def test_what_a_system_failed_on_is_asked_again(
+    where: slice, data: Path, whole: Path, expected: dict[str, Any], tmp_path: Path
 ) -> None:
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     found = [Prediction.model_validate_json(line) for line in lines(whole)]
     failed = {"score": None, "unscored": "judge: it is down.", "not_inspected": ()}
-    found[-6:] = [one.model_copy(update=failed) for one in found[-6:]]
+    found[where] = [one.model_copy(update=failed) for one in found[where]]
     written = "".join(one.model_dump_json(exclude_defaults=True) + "\n" for one in found)
     (tmp_path / "predictions" / "embedded.jsonl").write_text(written, "utf-8")
     go_on(data, tmp_path)
     assert figures(tmp_path) == expected
+
+
+def test_two_commands_do_not_write_into_one_run(data: Path, whole: Path) -> None:
+    before = lines(whole)
+    with alone_in(whole), pytest.raises(DataError, match=f"{whole}: another command is writing there"):
+        go_on(data, whole)
+    assert lines(whole) == before
 
 
 def test_an_unfinished_run_can_be_read_and_says_so(whole: Path, tmp_path: Path) -> None:

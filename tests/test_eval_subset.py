@@ -210,7 +210,7 @@ def test_what_was_read_is_kept_nowhere(tmp_path: Path) -> None:
     data = mixed(2, 2)
     write_sheet(tmp_path, data, drawn(tmp_path, data))
     files = sorted(path.name for path in tmp_path.iterdir())
-    assert files == ["looked.jsonl", "manifest.json", "sheet.csv", "sheet.html"]
+    assert files == [".lock", "looked.jsonl", "manifest.json", "sheet.csv", "sheet.html"]
     assert not any(CANARY in (tmp_path / name).read_text() for name in files)
     assert tmp_path.joinpath("sheet.csv").read_text().splitlines() == [
         '"id","label_picture","label_text_painted_out","label_text_alone"',

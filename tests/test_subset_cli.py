@@ -65,7 +65,8 @@ def test_candidates_are_drawn(drawn: tuple[Path, str]) -> None:
     out, said = drawn
     assert "6 candidates of 7 pictures: 5 with text, 1 of 1 without; 1 could not be looked at." in said
     assert "its pictures are mosaicked, --pictures shows them" in said
-    assert sorted(path.name for path in out.iterdir()) == ["looked.jsonl", "manifest.json", "sheet.csv", "sheet.html"]
+    files = [".lock", "looked.jsonl", "manifest.json", "sheet.csv", "sheet.html"]
+    assert sorted(path.name for path in out.iterdir()) == files
     assert {row["id"] for row in csv.DictReader((out / "sheet.csv").read_text().splitlines())} == {
         f"{name}.png" for name in PICTURES
     }

@@ -26,7 +26,7 @@ from rich.progress import track
 from kidsnanny import __version__
 from kidsnanny.errors import DataError, InputError
 from kidsnanny.evaluation.datasets import Dataset
-from kidsnanny.evaluation.files import replace
+from kidsnanny.evaluation.files import alone_in, replace
 from kidsnanny.evaluation.painting import paint_out, text_alone
 from kidsnanny.evaluation.records import Contents, Example
 from kidsnanny.images import RGB, open_picture
@@ -128,17 +128,18 @@ def draw(
         console: where progress is shown; None: nowhere.
 
     Raises:
-        DataError: `out` holds candidates of other data, another OCR or another rule, or cannot be written; or there is
-            no candidate.
+        DataError: `out` holds candidates of other data, another OCR or another rule, cannot be written, or another
+            command writes there; or there is no candidate.
     """
     rests = Rests(digest=contents.digest, ocr=ocr.name, noise=_FLOORS.noise, read=_FLOORS.read)
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _look(dataset, contents.pictures, ocr, rests, out / "looked.jsonl", console)
-        looked = _lines(out / "looked.jsonl")
-        manifest = _manifest(dataset, rests, looked, without_text, seed)
-        _blank(out / "sheet.csv", [candidate.id for candidate in manifest.candidates])
-        replace(out / "manifest.json", manifest.model_dump_json(indent=1, exclude_defaults=True).encode())
+        with alone_in(out):
+            _look(dataset, contents.pictures, ocr, rests, out / "looked.jsonl", console)
+            looked = _lines(out / "looked.jsonl")
+            manifest = _manifest(dataset, rests, looked, without_text, seed)
+            _blank(out / "sheet.csv", [candidate.id for candidate in manifest.candidates])
+            replace(out / "manifest.json", manifest.model_dump_json(indent=1, exclude_defaults=True).encode())
     except OSError as error:
         raise DataError(f"{out}: it cannot be written ({error.strerror}); choose another --out.") from error
     return manifest

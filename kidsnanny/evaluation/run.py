@@ -29,7 +29,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kidsnanny import __version__
 from kidsnanny.errors import ComponentError, DataError, InputError
 from kidsnanny.evaluation.datasets import Dataset, contamination, text_of
-from kidsnanny.evaluation.files import replace
+from kidsnanny.evaluation.files import alone_in, replace
 from kidsnanny.evaluation.records import About, Contents, Example, Latency, Meta, Prediction
 from kidsnanny.evaluation.systems import SYSTEMS
 from kidsnanny.evaluation.systems.ours import heard
@@ -86,7 +86,8 @@ def evaluate(
         console: where progress is shown; None: nowhere.
 
     Raises:
-        DataError: `out` holds a run on other data or with other settings, or cannot be written.
+        DataError: `out` holds a run on other data or with other settings, cannot be written, or another command writes
+            there.
     """
     meta = Meta(
         data=dataset.name,
@@ -100,19 +101,20 @@ def evaluate(
     )
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold text that was read in the pictures
-        for folder in ("predictions", "latency"):
-            (out / folder).mkdir(exist_ok=True)
-        meta = _begun(out, meta)  # on the disk once a system of this command is accepted
-        for name in names:
-            try:
-                system = SYSTEMS[name](options)
-            except ComponentError as error:
-                meta = _noted(out, meta, absent={name: str(error)})
-                continue
-            _known(name, system.rows, options)
-            meta = _noted(out, meta, systems={name: system.rows})
-            _look(name, system, dataset, contents.pictures, out, extras, console)
-            del system  # the next one may need the memory
+        with alone_in(out):
+            for folder in ("predictions", "latency"):
+                (out / folder).mkdir(exist_ok=True)
+            meta = _begun(out, meta)  # on the disk once a system of this command is accepted
+            for name in names:
+                try:
+                    system = SYSTEMS[name](options)
+                except ComponentError as error:
+                    meta = _noted(out, meta, absent={name: str(error)})
+                    continue
+                _known(name, system.rows, options)
+                meta = _noted(out, meta, systems={name: system.rows})
+                _look(name, system, dataset, contents.pictures, out, extras, console)
+                del system  # the next one may need the memory
     except OSError as error:
         raise DataError(f"{out}: the run cannot be written ({error.strerror}); choose another --out.") from error
     return meta
@@ -274,40 +276,47 @@ def _look(
     with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
         for what, path in runs:
             done = _resume(path, [row.name for row in system.rows])
-            task = progress.add_task(what, total=total, completed=done)
-            _predict(system, islice(dataset, done, None), path, partial(progress.advance, task))
+            task = progress.add_task(what, total=total, completed=len(done))
+            missing = (example for example in dataset if example.id not in done)
+            _predict(system, missing, path, partial(progress.advance, task))
     if extras.latency:
         times = _timed(system, dataset, extras.latency)
         replace(out / "latency" / f"{name}.json", _LATENCIES.dump_json(times, indent=1))
 
 
-def _resume(path: Path, rows: Sequence[str]) -> int:
-    """How many pictures have a line for every row; whatever follows them in the file, a torn line, is cut off.
-
-    So are the last pictures if the system failed on them, as when a judge's server went down: they are asked again.
+def _resume(path: Path, rows: Sequence[str]) -> set[str]:
+    """The pictures that have a line for every row; whatever else is in the file is taken out: torn lines, and pictures
+    that the system failed on, as while a judge's server was down. They are asked again.
     """
-    done = kept = number = size = 0
+    done: set[str] = set()
     if path.exists():
-        with path.open("rb") as file:
+        kept = path.with_name(f".{path.name}")
+        with path.open("rb") as file, kept.open("wb") as copy:
             while lines := list(islice(file, len(rows))):
-                told = [_told(line) for line in lines]
-                if [system for system, _ in told] != list(rows):
+                told = [one for line in lines if (one := _told(line))]
+                if [one.system for one in told] != list(rows):
                     break
-                number, size = number + 1, size + sum(map(len, lines))
-                if not any(failed for _, failed in told):
-                    done, kept = number, size
-        os.truncate(path, kept)
+                if not any(map(_failed, told)):
+                    done.add(told[0].id)
+                    copy.writelines(lines)
+            copy.flush()
+            os.fsync(copy.fileno())
+        os.replace(kept, path)
     return done
 
 
-def _told(line: bytes) -> tuple[str | None, bool]:
-    """Whose line it is (None of one that is torn), and whether it has no score because of the system."""
+def _told(line: bytes) -> Prediction | None:
+    """None of a line that is torn."""
     try:
-        found = Prediction.model_validate_json(line if line.endswith(b"\n") else b"")
+        return Prediction.model_validate_json(line if line.endswith(b"\n") else b"")
     except ValidationError:
-        return None, False
+        return None
+
+
+def _failed(found: Prediction) -> bool:
+    """Whether it has no score because of the system, and not of the picture."""
     silent = found.score is None and found.answer is None and bool(found.mapped)
-    return found.system, silent and all(missed.part != "picture" for missed in found.not_inspected)
+    return silent and all(missed.part != "picture" for missed in found.not_inspected)
 
 
 def _predict(system: System, examples: Iterator[Example], path: Path, advance: Callable[[], None]) -> None:
