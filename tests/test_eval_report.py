@@ -265,15 +265,22 @@ def test_no_system_at_all_is_a_report_too(tmp_path: Path) -> None:
 def test_what_must_be_known_first_comes_first(tmp_path: Path) -> None:
     warned = Run(
         meta=meta(
-            2, 1, about("s", random=True), generated=True, contamination=("train: s was trained on it.",)
-        ).model_copy(update={"stamps": ("The threshold of s was chosen on these pictures.",)}),
+            2,
+            1,
+            about("s", models={"stage1": "nudenet-320n@1+a#random"}),
+            about("t", models={"stage1": "b#demo"}),
+            generated=True,
+            contamination=("train: s was trained on it.",),
+            stamps=("The threshold of s was chosen on these pictures.",),
+        ),
         predictions={"s": (line(1, "s", True, 0.9),)},
     )
     text = parsed(tmp_path, warned).text
     said = (
         "Read this first. The threshold of s was chosen on these pictures.",
         "The pictures are drawn and the labels are stand-ins: no figure here says anything about a system",
-        "Random weights: what s say means nothing.",
+        "Weights: those of s are random, so what they say means nothing.",
+        "Weights: those of t know scenes that kidsnanny drew and nothing else, so what they say",
         "Contamination: train: s was trained on it.",
         "Incomplete: s has no line for 1 of 2 pictures.",
         "Measured, beside published",

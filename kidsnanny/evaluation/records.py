@@ -8,6 +8,7 @@ from pydantic import Field
 
 from kidsnanny.policy import Policy
 from kidsnanny.records import CategoryScore, Channel, Label, NotInspected, Reason, Record
+from kidsnanny.stage1 import CAVEATS
 from kidsnanny.taxonomy import Category
 
 Regime = Literal["vision-only", "multimodal"]
@@ -87,8 +88,11 @@ class About(Record):
     models: dict[str, str]
     policy: str | None = None
     """Name and digest of the policy it decides by, if it does."""
-    random: bool = False
-    """Its weights are random: what it says means nothing."""
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """The marks of CAVEATS that its models bear: what it says means nothing."""
+        return tuple(mark for mark in CAVEATS if any(mark in model for model in self.models.values()))
 
 
 class Contents(Record):

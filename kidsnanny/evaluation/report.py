@@ -33,6 +33,7 @@ from kidsnanny.evaluation.tables import (
     terms,
 )
 from kidsnanny.markup import checksum, escape, fold, plural, untrusted
+from kidsnanny.stage1 import CAVEATS
 
 _CAVEATS = (
     "Unsafe is positive. A picture is called unsafe when its score reaches the system's threshold. What is undefined "
@@ -102,9 +103,9 @@ def _head(run: Run, found: Summary) -> str:
             "<strong>The pictures are drawn and the labels are stand-ins:</strong> no figure here says anything about "
             "a system, only that the machinery works."
         )
-    if guessing := [name for name, about in run.abouts.items() if about.random]:
-        names = ", ".join(map(untrusted, guessing))
-        warnings.append(f"<strong>Random weights:</strong> what {names} say means nothing.")
+    for mark, why in CAVEATS.items():
+        if guessing := [untrusted(name) for name, about in run.abouts.items() if mark in about.caveats]:
+            warnings.append(f"<strong>Weights:</strong> those of {', '.join(guessing)} {why}.")
     warnings += [f"<strong>Contamination:</strong> {untrusted(warning)}" for warning in meta.contamination]
     warnings += [
         f"<strong>Incomplete:</strong> {untrusted(name)} has no line for {missing} of {contents.pictures} pictures."
@@ -164,7 +165,8 @@ def _by_table(found: Summary) -> dict[str, list[Beside]]:
 
 
 def _named(name: str, about: About | None) -> str:
-    return untrusted(name) + (" <strong>(random weights)</strong>" if about and about.random else "")
+    marks = about.caveats if about else ()
+    return untrusted(name) + "".join(f" <strong>({mark.removeprefix('#')} weights)</strong>" for mark in marks)
 
 
 def _printed_cells(beside: Beside) -> list[str]:

@@ -13,7 +13,6 @@ from kidsnanny.errors import ComponentError
 from kidsnanny.evaluation.records import About
 from kidsnanny.evaluation.systems.shieldgemma2 import from_folder
 from kidsnanny.evaluation.systems.system import HALF, Answer, Baseline, Options, Shown, weights_of
-from kidsnanny.stage1 import RANDOM
 from kidsnanny.taxonomy import CATEGORIES, DEFINITIONS, Category
 
 ARCHITECTURES = ("llava", "llava_next", "llava_onevision")
@@ -62,7 +61,6 @@ def llavaguard(options: Options) -> Baseline:
         threshold=given[0],
         origin=given[1],
         models=models,
-        random=any(name.endswith(RANDOM) for name in models.values()),
     )
     return Baseline(about, look, batch=1)
 

@@ -18,7 +18,6 @@ from kidsnanny.evaluation.systems.system import Options, mapped, predicted, unma
 from kidsnanny.pipeline import Pipeline
 from kidsnanny.policy import Decision, Policy, decide
 from kidsnanny.records import CategoryScore, Channel, NotInspected, Reason, Verdict
-from kidsnanny.stage1 import RANDOM
 from kidsnanny.stage2 import Stage2
 from kidsnanny.stage2.judge import Judge
 from kidsnanny.stage2.untrusted import suspicion
@@ -239,7 +238,6 @@ def _about(
         origin=origin,
         models=models,
         policy=policy.version,
-        random=RANDOM in models["stage1"],
     )
 
 

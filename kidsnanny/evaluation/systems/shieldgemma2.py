@@ -11,7 +11,6 @@ from typing import Any
 from kidsnanny.errors import ComponentError
 from kidsnanny.evaluation.records import About
 from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Answer, Baseline, Options, Shown, weights_of
-from kidsnanny.stage1 import RANDOM
 from kidsnanny.taxonomy import Category
 
 POLICIES: dict[str, tuple[Category, ...]] = {
@@ -59,7 +58,6 @@ def shieldgemma2(options: Options) -> Baseline:
         threshold=threshold,
         origin=origin,
         models=models,
-        random=any(name.endswith(RANDOM) for name in models.values()),
     )
     return Baseline(about, look)
 

@@ -9,7 +9,7 @@ from kidsnanny.evaluation.records import About
 from kidsnanny.evaluation.systems.ours import Composed, licences
 from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Options
 from kidsnanny.pipeline import Pipeline
-from kidsnanny.stage1 import RANDOM, Screener
+from kidsnanny.stage1 import Screener
 from kidsnanny.stage1.classifier import Classifier
 from kidsnanny.stage1.detector import Yolo
 
@@ -46,6 +46,5 @@ def _alone(name: str, eye: Screener, rule: str, options: Options) -> Composed:
         origin=origin,
         models={"stage1": "+".join(eye.models)},
         policy=options.policy.version,
-        random=any(model.endswith(RANDOM) for model in eye.models),
     )
     return Composed(Pipeline(stage1=eye, stage2=None, policy=options.policy), (about,))
