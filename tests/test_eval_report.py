@@ -276,6 +276,8 @@ def test_what_must_be_known_first_comes_first(tmp_path: Path) -> None:
         predictions={"s": (line(1, "s", True, 0.9),)},
     )
     text = parsed(tmp_path, warned).text
+    assert "| s (random weights) |" in markdown(warned)
+    assert "s (random weights)" in text
     said = (
         "Read this first. The threshold of s was chosen on these pictures.",
         "The pictures are drawn and the labels are stand-ins: no figure here says anything about a system",

@@ -94,6 +94,11 @@ class About(Record):
         """The marks of CAVEATS that its models bear: what it says means nothing."""
         return tuple(mark for mark in CAVEATS if any(mark in model for model in self.models.values()))
 
+    @property
+    def caveat(self) -> str:
+        """The same in words, to stand behind its name; empty if there is none."""
+        return "".join(f" ({mark.removeprefix('#')} weights)" for mark in self.caveats)
+
 
 class Contents(Record):
     """What is in a data set, as far as it was chosen."""

@@ -165,8 +165,7 @@ def _by_table(found: Summary) -> dict[str, list[Beside]]:
 
 
 def _named(name: str, about: About | None) -> str:
-    marks = about.caveats if about else ()
-    return untrusted(name) + "".join(f" <strong>({mark.removeprefix('#')} weights)</strong>" for mark in marks)
+    return untrusted(name) + (f"<strong>{about.caveat}</strong>" if about and about.caveat else "")
 
 
 def _printed_cells(beside: Beside) -> list[str]:

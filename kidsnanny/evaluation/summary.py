@@ -192,7 +192,8 @@ def markdown(run: Run) -> str:
         shares = [_cell(part.value, part.wilson) for part in (scores.accuracy, scores.precision, scores.recall)]
         area = "–" if auroc is None else f"{auroc:.3f}"
         counted = (str(found.all.pictures), str(found.all.unscored))
-        rows.append((name, *counted, *shares, _cell(scores.f1.value, scores.f1.bootstrap), area))
+        caveat = run.abouts[name].caveat if name in run.abouts else ""
+        rows.append((name + caveat, *counted, *shares, _cell(scores.f1.value, scores.f1.bootstrap), area))
     for beside in run.measured.published:
         row = beside.row
         cells = [f"{cell.printed} ({cell.mark})" if cell else "–" for cell in _printed(row)]
