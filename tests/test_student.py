@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,6 +181,18 @@ def test_saving_leaves_the_student_as_it_is(student: Callable, tmp_path: Path) -
 
 def test_nothing_is_asked_of_no_frames(student: Callable) -> None:
     assert student()([]) == []
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({}, "beams=3"),
+        ({"beams": 1, "constrained": False}, "beams=1,unconstrained"),
+        ({"precision": "bfloat16"}, "beams=3,bfloat16"),
+    ],
+)
+def test_its_name_says_how_it_decodes(how: dict[str, Any], says: str, student: Callable) -> None:
+    assert re.fullmatch(rf"\w+@[0-9a-f]{{12}},{says}#random", student(**how).name)
 
 
 def test_random_weights_say_so_and_never_call_a_picture_safe(student: Callable) -> None:

@@ -135,7 +135,9 @@ class Student:
             model.model.vision_tower = torch.compile(model.model.vision_tower, mode="reduce-overhead")
         path = folder / WEIGHTS
         mark = RANDOM if is_random(path) else DEMO if model.settings.demo else ""
-        name = f"{'_'.join(folder.resolve().name.split())}@{digest(path)[:12]}{mark}"
+        how = [f"beams={beams or model.settings.beams}"] + ["unconstrained"] * (not constrained)
+        how += [str(dtype).removeprefix("torch.")] * (dtype != torch.float32)
+        name = f"{'_'.join(folder.resolve().name.split())}@{digest(path)[:12]},{','.join(how)}{mark}"
         return cls(model, tokenizer, vocabulary, name, beams=beams, constrained=constrained)
 
     def save(self, folder: Path, *, random: bool = False) -> None:
