@@ -35,7 +35,7 @@ from kidsnanny.evaluation.tables import (
 from kidsnanny.markup import checksum, escape, fold, plural, untrusted
 from kidsnanny.stage1 import CAVEATS
 
-_CAVEATS = (
+_HOW_TO_READ = (
     "Unsafe is positive. A picture is called unsafe when its score reaches the system's threshold. What is undefined "
     "is a dash.",
     "Intervals are 95 %: Wilson's for accuracy, precision and recall (Clopper and Pearson's exact ones are in the fold "
@@ -78,7 +78,7 @@ def render(run: Run, thumbnails: Sequence[tuple[str, str]] = (), *, counterfactu
         style_sum=checksum(style),
         head=_head(run, found),
         headline=_headline(run, found),
-        caveats=items(map(escape, _CAVEATS)),
+        caveats=items(map(escape, _HOW_TO_READ)),
         pairs=_pairs(found),
         counterfactual=counterfactual,
         undecided=_undecided(found),
