@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -139,18 +138,18 @@ def test_ctrl_c_ends_with_130(tmp_path: Path) -> None:
     album.mkdir()
     for n in range(200):
         (album / f"{n}.png").write_bytes(encoded(gradient(800, 600, n)))
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # background jobs may be deaf to it
     process = subprocess.Popen(
-        [sys.executable, "-c", "from kidsnanny.cli import main; main()", "check", "--jsonl", str(album)],
+        [sys.executable, "-c", f"{heard}; from kidsnanny.cli import main; main()", "check", "--jsonl", str(album)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
     process.stdout.readline()  # it is at work
     process.send_signal(signal.SIGINT)
-    started = time.monotonic()
-    _, errors = process.communicate(timeout=30)
+    rest, errors = process.communicate()
     assert process.returncode == 130
     assert b"Traceback" not in errors
-    assert time.monotonic() - started < 30
+    assert rest.count(b"\n") < 199, "it does not go on to the end"
 
 
 def test_doctor_proves_every_component_and_says_what_is_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
