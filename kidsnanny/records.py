@@ -55,6 +55,8 @@ class SceneObject(Record):
     box: Box
     attributes: tuple[str, ...] = ()
     score: float = Field(default=1.0, ge=0, le=1)
+    attributes_score: float = Field(default=1.0, ge=0, le=1)
+    """Of all of them: a student writes them in another task than the objects."""
 
 
 class Relation(Record):

@@ -138,7 +138,7 @@ def test_ctrl_c_ends_with_130(tmp_path: Path) -> None:
     album.mkdir()
     for n in range(200):
         (album / f"{n}.png").write_bytes(encoded(gradient(800, 600, n)))
-    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # background jobs may be deaf to it
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a background job is deaf
     process = subprocess.Popen(
         [sys.executable, "-c", f"{heard}; from kidsnanny.cli import main; main()", "check", "--jsonl", str(album)],
         stdout=subprocess.PIPE,

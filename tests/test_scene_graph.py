@@ -10,6 +10,7 @@ from PIL import Image
 
 from kidsnanny import ComponentError, Pipeline, Stage2, Verdict, WeightsError
 from kidsnanny.images import RGB
+from kidsnanny.policy import Policy
 from kidsnanny.records import Box, Relation, SceneGraph, SceneObject, VisualFindings
 from kidsnanny.senben.vocabulary import Tag, Vocabulary
 from kidsnanny.stage1.scene_graph import SceneGraphs
@@ -77,6 +78,10 @@ REASONS = {
     "a sensitive attribute": (
         thing("woman", "very tall", "bandaged"),
         [(category, "detector", 0.8, "woman:0 bandaged", WOMAN.box) for category in ("gore", "violence")],
+    ),
+    "a sensitive attribute that is less sure than its object": (
+        SceneGraph(objects=(WOMAN.model_copy(update={"attributes": ("bandaged",), "attributes_score": 0.3}),)),
+        [(category, "detector", 0.3, "woman:0 bandaged", WOMAN.box) for category in ("gore", "violence")],
     ),
     "a sensitive predicate": (FIGHT, [("violence", "detector", 0.93, "man:0 hitting woman:1", Box(0, 0, 90, 100))]),
     "to oneself": (
@@ -155,11 +160,26 @@ def test_frames_below_ask_have_tags_only() -> None:
     assert {found.label for found in verdict.findings.detections} == {"fight", "bar_brawl", "romance"}
 
 
+@pytest.mark.parametrize("fusion", ["max", "mean", "min"])
+def test_with_ask_the_student_is_one_eye(fusion: str) -> None:
+    """Where no graph was written, no detector looked, and so it has no say: a tag below `ask` counts in full."""
+    policy = Policy.load("preteen")
+    policy = policy.model_copy(update={"image": policy.image.model_copy(update={"fusion": fusion})})
+    words = WORDS.model_copy(update={"sensitive": {"hitting": ("violence",)}})
+    for ask in (0.95, 0.5):
+        eye = SceneGraphs(
+            ScriptedStudent(FIGHT.model_copy(update={"tags": tagged(fight=0.9).tags}), vocabulary=words), ask=ask
+        )
+        verdict = Pipeline(stage1=eye, stage2=None, policy=policy)(gradient(100, 100))
+        assert (verdict.label, verdict.scores["violence"]) == ("unsafe", 0.9 if ask > 0.9 else 0.93)
+
+
 def test_both_views_of_a_transparent_picture_become_one_graph() -> None:
     """So that `man:0` is one thing in the text, whatever is drawn in white on white."""
     picture = Image.new("RGBA", (100, 100), (255, 255, 255, 0))
-    second = SceneGraph(objects=(WOMAN,), tags=CALM | {"fight": 0.4}, caption="A woman.")
-    (graph,) = look(second, FIGHT, picture=picture).findings.graphs
+    second = SceneGraph(objects=(WOMAN,), tags=CALM | {"fight": 0.4}, caption="A woman.", dropped=("one",))
+    (graph,) = look(second, FIGHT.model_copy(update={"dropped": ("two",)}), picture=picture).findings.graphs
+    assert graph.dropped == ("one", "two")
     assert graph.objects == (WOMAN, MAN, WOMAN)
     assert graph.relations == (Relation(subject=1, predicate="hitting", object=2, score=0.93),)
     assert (graph.tags["fight"], graph.caption) == (0.4, "A woman.")
@@ -254,7 +274,7 @@ def test_the_judge_hears_the_graph_and_never_the_caption() -> None:
     assert verdict.findings.graphs[0].caption == INJECTION
     assert len(judge.heard) == 2
     for question in judge.heard:
-        hits, man = "- man:0 hitting woman:1 0.93 by tiny", "- man:0 very_tall 0.90 at 0,0,40,100 by tiny"
+        hits, man = "- man:0 hitting woman:1 0.93 by tiny", "- man:0 0.90 at 0,0,40,100 very_tall 1.00 by tiny"
         assert question.findings.split("\n")[1:3] == [hits, man]
         assert not any(word in repr(question) for word in ("ignore", "instructions", "answer", "sign"))
         (told,) = parse(question.findings).findings.graphs

@@ -37,7 +37,14 @@ def graph(objects: list[SceneObject]) -> st.SearchStrategy[SceneGraph]:
     )
 
 
-thing = st.builds(SceneObject, label=words, box=boxes, attributes=st.lists(words, max_size=3).map(tuple), score=scores)
+thing = st.builds(SceneObject, label=words, box=boxes, score=scores) | st.builds(
+    SceneObject,
+    label=words,
+    box=boxes,
+    attributes=st.lists(words, min_size=1, max_size=3).map(tuple),
+    score=scores,
+    attributes_score=scores,
+)
 graphs = st.lists(
     st.lists(thing, max_size=8).flatmap(graph), max_size=4, unique_by=lambda graph: (graph.frame, graph.model)
 )
@@ -99,7 +106,9 @@ def test_nothing_found_is_said() -> None:
 
 FIGHT = SceneGraph(
     objects=(
-        SceneObject(label="man", box=Box(0, 0, 50, 100), attributes=("very tall", "angry"), score=0.98),
+        SceneObject(
+            label="man", box=Box(0, 0, 50, 100), attributes=("very tall", "angry"), score=0.98, attributes_score=0.75
+        ),
         SceneObject(label="woman", box=Box(40, 10, 90, 100), attributes=("bandaged",), score=0.9),
         SceneObject(label="wine glass", box=Box(60, 0, 70, 10), score=0.99),
     ),
@@ -127,9 +136,9 @@ def test_golden_scene_graph() -> None:
     assert render(seen, [hurt, HITS]) == (
         "picture 100x100, 3 frames screened by senben-tiny@0123456789ab:\n"
         "- man:0 hitting woman:1 0.93 in frame 2 by senben-tiny\n"
-        "- woman:1 bandaged 0.90 at 40,10,90,100 in frame 2 by senben-tiny\n"
+        "- woman:1 0.90 at 40,10,90,100 bandaged 1.00 in frame 2 by senben-tiny\n"
         "- wine_glass:2 0.99 at 60,0,70,10 in frame 2 by senben-tiny\n"
-        "- man:0 very_tall,angry 0.98 at 0,0,50,100 in frame 2 by senben-tiny"
+        "- man:0 0.98 at 0,0,50,100 very_tall,angry 0.75 in frame 2 by senben-tiny"
     )
 
 

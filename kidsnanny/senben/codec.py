@@ -103,7 +103,8 @@ class Codec:
         Args:
             texts: task -> what the student wrote.
             width, height: of the picture, in pixels.
-            scores: task -> how sure the decoder was of its text, 0..1: the score of each of the objects and relations.
+            scores: task -> how sure the decoder was of its text, 0..1: the score of each object, of its attributes, and
+                of each relation.
         """
         return _Reader(self, width, height, scores or {}).read(texts)
 
@@ -251,11 +252,13 @@ class _Reader:
         relations = self._read_relations(_bare(texts.get("relations", "")))
         caption = self._read_caption(_bare(texts.get("caption", "")))
         tags = self._read_tags(_bare(texts.get("tags", "")))
-        score = self._scores.get("objects", 1.0)
+        score, how = (self._scores.get(task, 1.0) for task in ("objects", "attributes"))
         more = [f"and {self._more} more"] if self._more else []
         return SceneGraph(
             objects=tuple(
-                SceneObject(label=label, box=box, attributes=tuple(words), score=score)
+                SceneObject(
+                    label=label, box=box, attributes=tuple(words), score=score, attributes_score=how if words else 1.0
+                )
                 for (label, box), (_, words) in zip(self._things, self._kept, strict=True)
             ),
             relations=relations,

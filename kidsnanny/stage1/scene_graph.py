@@ -32,7 +32,8 @@ class Writer(Protocol):
 
 
 class SceneGraphs:
-    """A student as both kinds of eye: its tags are a classifier's word, its objects and relations a detector's.
+    """A student as both kinds of eye: its tags are a classifier's word, its objects and relations a detector's. If the
+    tags say where there shall be a graph at all, it is one eye, a classifier: no second one looked everywhere.
 
     Args:
         student: who writes the graphs.
@@ -62,7 +63,9 @@ class SceneGraphs:
                 f"{student.name}: nothing in its vocabulary {words.name} means one of our categories, so nobody would "
                 "look for anything; say there what its tags mean."
             )
-        kinds: dict[EyeKind, frozenset[Category]] = {"classifier": tagged, "detector": sensitive}
+        self._graphs: EyeKind = "classifier" if ask else "detector"
+        kinds: dict[EyeKind, frozenset[Category]] = {"classifier": tagged}
+        kinds |= {} if ask else {"detector": sensitive}
         self.eyes: Mapping[EyeKind, frozenset[Category]] = {kind: found for kind, found in kinds.items() if found}
         self.models: tuple[str, ...] = (student.name,)
         self._student, self._ask = student, ask
@@ -91,7 +94,8 @@ class SceneGraphs:
 
     def weigh(self, findings: VisualFindings) -> list[Reason]:
         """What the vocabulary says that a tag means, with its probability; and of each sensitive object, attribute of
-        an object, and predicate of a relation, with the score of that object or relation."""
+        an object (as sure as both the object and its attributes are), and predicate of a relation, with the score of
+        that object or relation."""
         reasons = [
             Reason(category=c, channel="image", source="classifier", score=tag.score, what=tag.label, frame=tag.frame)
             for tag in findings.detections
@@ -102,7 +106,7 @@ class SceneGraphs:
             Reason(
                 category=category,
                 channel="image",
-                source="detector",
+                source=self._graphs,
                 score=element.score,
                 what=element.what,
                 frame=graph.frame,
@@ -131,7 +135,7 @@ def elements(graph: SceneGraph) -> Iterator[Element]:
         name = named(graph, place)
         yield Element(thing.label, name, thing.score, thing.box)
         for attribute in thing.attributes:
-            yield Element(attribute, f"{name} {attribute}", thing.score, thing.box)
+            yield Element(attribute, f"{name} {attribute}", min(thing.score, thing.attributes_score), thing.box)
     for relation in graph.relations:
         yield Element(relation.predicate, sentence(graph, relation), relation.score, around(graph, relation))
 

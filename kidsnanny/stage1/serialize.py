@@ -5,7 +5,7 @@ Grammar (one row a line, at most 1,200 characters in all):
     findings  = picture { LF ( detection | object | relation ) } [ LF cut ]
     picture   = "picture " WIDTH "x" HEIGHT ", " FRAMES " frame" [ "s" ] " screened by " MODELS ":" [ " nothing found" ]
     detection = "- " LABEL " " SCORE ( " at " box | " overall" ) by
-    object    = "- " thing [ " " WORD { "," WORD } ] " " SCORE " at " box by
+    object    = "- " thing " " SCORE " at " box [ " " WORD { "," WORD } " " SCORE ] by
     relation  = "- " thing " " WORD " " thing " " SCORE by
     thing     = WORD ":" NUMBER
     box       = X0 "," Y0 "," X1 "," Y1
@@ -37,7 +37,7 @@ _BOX = r"(-?\d+,-?\d+,-?\d+,-?\d+)"
 _BY = r"(?: in frame (\d+))?(?: by (\S+))?"
 _PICTURE = re.compile(r"picture (\d+)x(\d+), (\d+) frames? screened by (\S+):( nothing found)?")
 _DETECTION = re.compile(rf"- (\S+) {_SCORE} (?:at {_BOX}|overall){_BY}")
-_OBJECT = re.compile(rf"- {_THING}(?: (\S+))? {_SCORE} at {_BOX}{_BY}")
+_OBJECT = re.compile(rf"- {_THING} {_SCORE} at {_BOX}(?: (\S+) {_SCORE})?{_BY}")
 _RELATION = re.compile(rf"- {_THING} (\S+) {_THING} {_SCORE}{_BY}")
 _CUT = re.compile(r"- (\d+) more not listed")
 
@@ -115,8 +115,8 @@ def _rows(findings: VisualFindings) -> Iterator[_Row]:
     for graph in findings.graphs:
         for place, thing in enumerate(graph.objects):
             name = named(graph, place)
-            how = " ".join(filter(None, (_word(name), ",".join(map(_word, thing.attributes)))))
-            text = f"- {how} {thing.score:.2f} at {','.join(map(str, thing.box))}{_by(graph)}"
+            how = f" {','.join(map(_word, thing.attributes))} {thing.attributes_score:.2f}" if thing.attributes else ""
+            text = f"- {_word(name)} {thing.score:.2f} at {','.join(map(str, thing.box))}{how}{_by(graph)}"
             says = name, *(f"{name} {attribute}" for attribute in thing.attributes)
             yield _Row(text, thing.score, graph.frame, thing.box, says)
         for relation in graph.relations:
@@ -152,9 +152,14 @@ def parse(text: str) -> Parsed:
     omitted = 0
     for row in rows:
         if found := _OBJECT.fullmatch(row):
-            label, place, words, score, box, *by = found.groups()
-            how = tuple(_spaced(words).split(",")) if words else ()
-            thing = SceneObject(label=_spaced(label), box=_box(box), attributes=how, score=float(score))
+            label, place, score, box, words, sure, *by = found.groups()
+            thing = SceneObject(
+                label=_spaced(label),
+                box=_box(box),
+                attributes=tuple(_spaced(words).split(",")) if words else (),
+                score=float(score),
+                attributes_score=float(sure or 1),
+            )
             objects[_seen(*by)][int(place)] = thing
         elif found := _RELATION.fullmatch(row):
             label, first, word, other, second, score, *by = found.groups()
