@@ -186,7 +186,7 @@ def train_text(
 def train_student(
     out: Annotated[Path, typer.Option(help="Folder to write the student to.")],
     steps: Annotated[int, typer.Option(min=1, help="Batches of 32 drawn scenes.")] = 5_000,
-    seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the weights.")] = 0,
 ) -> None:
     r"""Train a tiny SenBen student on drawn scenes; on two cores it takes half an hour.
 

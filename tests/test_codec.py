@@ -77,8 +77,8 @@ def test_several_relations_and_no_graph_at_all() -> None:
 
 
 def test_how_sure_the_decoder_was() -> None:
-    graph = Codec(PUBLIC).decode(TEXTS, 1000, 1000, {"objects": 0.75, "relations": 0.5})
-    assert [thing.score for thing in graph.objects] == [0.75, 0.75]
+    graph = Codec(PUBLIC).decode(TEXTS, 1000, 1000, {"objects": 0.75, "attributes": 0.25, "relations": 0.5})
+    assert [(thing.score, thing.attributes_score) for thing in graph.objects] == [(0.75, 0.25), (0.75, 0.25)]
     assert graph.relations[0].score == 0.5
 
 

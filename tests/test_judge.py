@@ -80,7 +80,7 @@ def test_one_call_gives_a_probability_for_every_category() -> None:
     assert body["structured_outputs"] == {"regex": "( [YN]){2}"}
     assert (body["logprobs"], body["temperature"], body["model"]) == (True, 0, "tiny")
     assert not any(key.startswith("guided_") for key in body), "silently ignored by today's servers"
-    assert ours.name == "tiny (kidsnanny judge prompt, version 2; letters with probabilities)"
+    assert ours.name == "tiny (kidsnanny judge prompt, version 3; letters with probabilities)"
 
 
 READINGS = {

@@ -1,6 +1,7 @@
 """Scene graphs in parquet: ours, and what SenBen's may look like under a column map."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -158,11 +159,43 @@ def test_a_broken_row_is_reported_and_not_lost(tmp_path: Path, changes: dict[str
     assert len(problems) == 1
 
 
-@pytest.mark.parametrize(("field", "name"), [("caption", "tags"), ("tags", "n"), ("box", "n"), ("attributes", "n")])
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("caption", "tags"),
+        ("tags", "n"),
+        ("tags", "flags"),
+        ("box", "n"),
+        ("attributes", "n"),
+        ("label", "caption"),
+        ("label", "nested.label"),
+    ],
+)
 def test_a_column_of_another_kind_is_named(tmp_path: Path, field: str, name: str) -> None:
-    path = table(tmp_path / "a.parquet", ours(n=5))
+    more = {"n": 5, "flags": {"gore": False, "fight": True}, "nested": [[{"label": "man"}]]}
+    path = table(tmp_path / "a.parquet", ours(**more))
     with pytest.raises(DataError, match=r"a.parquet: row 0: a column of the map holds .*; correct the column map\.$"):
         next(read(path, OURS.model_copy(update={field: name})))
+
+
+def test_a_columns_own_name_may_have_a_dot(tmp_path: Path) -> None:
+    flat = {"objects.label": ["man"], "objects.box": [[0, 0, 500, 500]]}
+    path = table(tmp_path / "a.parquet", {"image": PICTURE, "movie": "x", **flat})
+    columns = ColumnMap(image="image", movie="movie", label="objects.label", box="objects.box")
+    (item,) = read(path, columns)
+    assert [thing.label for thing in item.graph.objects] == ["man"]
+
+
+@pytest.mark.parametrize("fails", [KeyboardInterrupt, DataError])
+def test_what_is_interrupted_does_not_read_as_whole(tmp_path: Path, fails: type[BaseException]) -> None:
+    def breaks_off() -> Iterator[Item]:
+        yield from drawn(range(2), "train", 96)
+        raise fails
+
+    write(tmp_path / "a.parquet", drawn(range(5), "train", 96))
+    with pytest.raises(fails):
+        write(tmp_path / "a.parquet", breaks_off())
+    assert len(list(read(tmp_path))) == 5
 
 
 def test_struct_of_lists_must_be_of_one_length(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from conftest import gradient
 
 from kidsnanny import ComponentError, Pipeline, WeightsError
+from kidsnanny.errors import DataError
 from kidsnanny.senben.codec import Codec
 from kidsnanny.senben.scenes import VOCABULARY, scene
 from kidsnanny.stage1.scene_graph import SceneGraphs
@@ -115,9 +116,11 @@ def test_only_frames_whose_tags_ask_for_it_are_described(student: Callable) -> N
     tags = mine(FRAMES, 2.0)
     highest = [max(graph.tags.values()) for graph in tags]
     asked = sorted(highest)[1]  # two of three
+    rows: list[int] = []
+    mine.model.model.language_model.encoder.register_forward_hook(lambda *seen: rows.append(len(seen[2][0])))
     described = [bool(graph.objects or graph.caption or graph.dropped) for graph in mine(FRAMES, asked)]
     assert all(not said for said, high in zip(described, highest, strict=True) if high < asked)
-    assert any(described)
+    assert rows == [4 * 2], "the tag that is as high as asked is asked for"
 
 
 def test_held_to_the_grammar_only_numbers_and_repetitions_can_be_wrong(student: Callable) -> None:
@@ -192,7 +195,16 @@ def test_nothing_is_asked_of_no_frames(student: Callable) -> None:
     ],
 )
 def test_its_name_says_how_it_decodes(how: dict[str, Any], says: str, student: Callable) -> None:
-    assert re.fullmatch(rf"\w+@[0-9a-f]{{12}},{says}#random", student(**how).name)
+    assert re.fullmatch(rf"\w+@[0-9a-f]{{12}},files=[0-9a-f]{{8}},{says}#random", student(**how).name)
+
+
+def test_its_name_changes_with_what_its_words_mean(student: Callable, folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "a+b @c"  # signs that divide names in the findings text
+    shutil.copytree(folder, other)
+    VOCABULARY.model_copy(update={"sensitive": {}}).save(other / "vocabulary.toml")
+    name = named_student(str(other)).name
+    assert name.startswith("a_b_c@")
+    assert name.partition("@")[2] != student().name.partition("@")[2]
 
 
 def test_random_weights_say_so_and_never_call_a_picture_safe(student: Callable) -> None:
@@ -246,6 +258,22 @@ def _fewer_tags(folder: Path) -> None:
         "no configuration": (lambda f: (f / "config.json").unlink(), "and it lacks config.json"),
         "no vocabulary": (lambda f: (f / "vocabulary.toml").unlink(), "and it lacks vocabulary.toml"),
         "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "and it lacks tokenizer.json"),
+        "no tokenizer's configuration": (
+            lambda f: (f / "tokenizer_config.json").unlink(),
+            "and it lacks tokenizer_config.json",
+        ),
+        "a tokenizer without an end": (
+            lambda f: (f / "tokenizer_config.json").write_text("{}"),
+            "names no token that begins, ends or pads a text; give it the tokenizer_config.json",
+        ),
+        "a side of nothing": (
+            lambda f: _config(f, lambda c: c["senben"].update(input=0)),
+            r"senben\.input in config\.json: Input should be greater",
+        ),
+        "a side that is too large": (
+            lambda f: _config(f, lambda c: c["senben"].update(input=1024)),
+            r"cannot look at 1024 x 1024 pixels \(.*\); correct senben\.input",
+        ),
         "no weights": (lambda f: (f / "model.safetensors").unlink(), "and it lacks model.safetensors"),
         "no block of ours": (lambda f: _config(f, lambda c: c.pop("senben")), "config.json has no block `senben`"),
         "an odd block": (
@@ -280,6 +308,26 @@ def test_a_folder_that_is_not_whole(
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_students_own_ways_of_decoding_do_not_hold(folder: Path, student: Callable, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "own")
+    settings = tmp_path / "own" / "generation_config.json"
+    ways = {"num_return_sequences": 2, "stop_strings": ["a"], "num_beams": 2}
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | ways))
+    assert named_student(str(tmp_path / "own"))(FRAMES) == student()(FRAMES)
+
+
+def test_a_compiled_student_is_saved_as_it_was(student: Callable, tmp_path: Path) -> None:
+    mine = student(compiled=True)
+    mine.save(tmp_path / "again")
+    assert named_student(str(tmp_path / "again"))(FRAMES) == student()(FRAMES)
+
+
+def test_a_student_that_cannot_be_written(student: Callable, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=f"^{tmp_path}/file: the student cannot be written .*; name another folder"):
+        student().save(tmp_path / "file")
+
+
 def test_exported_tags_are_torchs_and_need_no_torch(folder: Path, student: Callable, tmp_path: Path) -> None:
     from kidsnanny.senben.tagger import export_tags
 
@@ -293,11 +341,55 @@ def test_exported_tags_are_torchs_and_need_no_torch(folder: Path, student: Calla
     assert set(stage1.eyes) == {"classifier"}  # nobody writes a graph, so nobody claims to look for things
 
 
-def test_an_onnx_file_of_something_else() -> None:
+def test_an_exported_demonstration_says_so_and_never_calls_a_picture_safe(tmp_path: Path) -> None:
+    from kidsnanny.senben.tagger import export_tags
     from kidsnanny.weights import cards
 
-    with pytest.raises(WeightsError, match="it holds no student's tags"):
-        named_student(str(cards()["nudenet-320n"].locate()))
+    export_tags(cards()["senben-tiny"].locate().parent, tmp_path / "tags.onnx")
+    tagger = named_student(str(tmp_path / "tags.onnx"))
+    assert tagger.name.endswith("#demo")
+    assert Pipeline(stage1=SceneGraphs(tagger), stage2=None)(gradient(128, 128)).label != "safe"
+
+
+def _says(**facts: str) -> Callable[[Any], None]:
+    def change(model: Any) -> None:
+        for one in model.metadata_props:
+            one.value = facts.get(one.key, one.value)
+
+    return change
+
+
+def _no_numbers(model: Any) -> None:
+    import onnx
+
+    (bias,) = (one for one in model.graph.initializer if one.name.endswith("tag_head.bias"))
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.full(bias.dims, np.nan, np.float32), bias.name))
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    {
+        "another network": (lambda m: m.ClearField("metadata_props"), "'settings'"),
+        "no vocabulary": (_says(vocabulary="{}"), "2 validation errors for Vocabulary"),
+        "another vocabulary": (_says(vocabulary=VOCABULARY.model_copy(update={"tags": {}}).model_dump_json()), "zip"),
+        "another side": (_says(settings='{"tags": 12, "input": 64}'), "Got invalid dimensions for input: pixels"),
+        "no numbers": (_no_numbers, "it gives numbers that are none"),
+    }.values(),
+)
+def test_an_onnx_file_that_gives_no_tags(harm: Callable, says: str, folder: Path, tmp_path: Path) -> None:
+    import onnx
+
+    from kidsnanny.senben.tagger import export_tags
+
+    path = tmp_path / "tags.onnx"
+    export_tags(folder, path)
+    model = onnx.load(path)
+    harm(model)
+    onnx.save(model, path)
+    with pytest.raises(
+        WeightsError, match=rf"^{path}: it holds no student's tags \(.*{says}[^\n]*\); name a student's"
+    ):
+        named_student(str(path))
 
 
 def test_training_writes_a_student_and_its_curve(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def answered(verdict: Verdict) -> bool:
 
 def test_the_first_answer_finds_the_form_that_costs_least(judge: Judge) -> None:
     scores = judge.ask(question()).scores
-    assert judge.name == "tiny (kidsnanny judge prompt, version 2; letters with probabilities)"
+    assert judge.name == "tiny (kidsnanny judge prompt, version 3; letters with probabilities)"
     assert tuple(scores) == CATEGORIES
     assert all(0 < score < 1 for score in scores.values())
     assert len(set(scores.values())) == len(CATEGORIES)

@@ -53,6 +53,7 @@ REFUSED = {
     "no TOML": ("objects = [", "cannot be read"),
     "unknown key": ('name = "x"\nobjects = []\nverbs = []', "verbs: Extra inputs"),
     "twice": ('name = "x"\nobjects = ["dog", "dog"]', "objects repeats a word"),
+    "twice in the findings text": ('name = "x"\nobjects = ["hot dog", "hot_dog"]', "objects repeats a word"),
     "empty": ('name = "x"\nobjects = [""]', "objects has ''"),
     "delimiter": ('name = "x"\nobjects = []\npredicates = ["a,b"]', "predicates has 'a,b'"),
     "spaces around": ('name = "x"\nobjects = []\nattributes = [" wet"]', "attributes has ' wet'"),

@@ -72,7 +72,7 @@ class Codec:
         """The texts of a graph of a picture of `width` by `height` pixels; boxes are clipped to it.
 
         Tags are those with a probability of one half or more. What `decode` makes of the texts is the graph again, but
-        for places inside a bin and for what a person gave twice.
+        for places inside a bin, for what a person gave twice, and for what is said of a thousandth object.
 
         Raises:
             DataError: the graph has a word that the vocabulary lacks.

@@ -15,6 +15,7 @@ The box is SenBen's (section 2.1). Whoever has its files writes a column map, on
 """
 
 import io
+import os
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -193,7 +194,7 @@ def drawn(seeds: Iterable[int], split: str, side: int = 192) -> Iterator[Item]:
 
 
 def write(path: str | Path, items: Iterable[Item]) -> int:
-    """Write a parquet file with the columns above, a batch at a time.
+    """Write a parquet file with the columns above, a batch at a time; until it is whole it is called `PATH.part`.
 
     Returns:
         How many there were.
@@ -221,11 +222,13 @@ def write(path: str | Path, items: Iterable[Item]) -> int:
         }
     )
     rows, waiting = 0, iter(items)
+    part = Path(f"{path}.part")
     try:
-        with parquet.ParquetWriter(path, schema) as writer:
+        with parquet.ParquetWriter(part, schema) as writer:
             while batch := list(islice(waiting, BATCH)):
                 writer.write_table(pyarrow.Table.from_pylist([_row(item) for item in batch], schema))
                 rows += len(batch)
+        os.replace(part, path)
     except OSError as error:
         raise DataError(f"{path}: it cannot be written ({error}); choose another place.") from error
     return rows
@@ -263,9 +266,10 @@ def _all_rows(path: Path, columns: ColumnMap, wanted: Sequence[str]) -> Iterator
             if name not in names:
                 have = ", ".join(sorted(names))
                 raise DataError(f"{file}: it has no column {name!r} for {field!r}, but {have}; correct the column map.")
-    roots = sorted({name.split(".")[0] for name in wanted})
     for file in files:
-        for number, row in enumerate(table_rows(file, open_table(file)[1](roots))):
+        schema, batches = open_table(file)
+        roots = sorted({name if name in schema.names else name.split(".")[0] for name in wanted})
+        for number, row in enumerate(table_rows(file, batches(roots))):
             yield file, number, row
 
 
@@ -284,7 +288,7 @@ def _names(fields: Iterable[Any], before: str = "") -> Iterator[str]:
 
 def _at(row: dict[str, Any], name: str | None) -> Any:
     value: Any = row
-    for key in name.split(".") if name else ():
+    for key in [name] if name in row else name.split(".") if name else ():
         value = [part and part.get(key) for part in value] if isinstance(value, list) else value and value.get(key)
     return value if name else None
 
@@ -319,13 +323,13 @@ def _item(
         raise DataError(f"its picture cannot be read ({error}); put it there.") from error
     try:
         graph = _graph(row, columns, *_size(data))
-    except (TypeError, ValidationError) as error:
+    except (AttributeError, TypeError, ValidationError) as error:
         raise DataError("a column of the map holds something else than its field; correct the column map.") from error
     return Item(name, _text(row, columns.movie, "movie"), split, data, graph)
 
 
 def _graph(row: dict[str, Any], columns: ColumnMap, width: int, height: int) -> SceneGraph:
-    labels = [_word(label) for label in _at(row, columns.label) or ()]
+    labels = [_word(label) for label in _listed(_at(row, columns.label))]
     boxes = _at(row, columns.box) or ()
     attributes = (_at(row, columns.attributes) if columns.attributes else None) or [()] * len(labels)
     subjects, predicates, objects = (_at(row, c) or () for c in (columns.subject, columns.predicate, columns.object))
@@ -359,7 +363,18 @@ def _word(value: object) -> str:
 def _words(value: str | Sequence[object] | None) -> tuple[str, ...]:
     if isinstance(value, str):
         value = value.split(",") if value.strip() else ()
-    return tuple(map(_word, value or ()))
+    return tuple(map(_word, _listed(value)))
+
+
+def _listed(value: object) -> Sequence[object]:
+    """Neither a text nor a struct, both of which can be walked through, too.
+
+    Raises:
+        TypeError: it is no list.
+    """
+    if not isinstance(value, list | tuple | None):
+        raise TypeError
+    return value or ()
 
 
 def _place(value: object, labels: Sequence[str]) -> int:

@@ -1,11 +1,13 @@
 """What a student's configuration has beyond Florence-2's."""
 
+import re
 from typing import Literal
 
 from pydantic import Field
 
 from kidsnanny.records import Record
 from kidsnanny.senben.codec import LocOrder
+from kidsnanny.stage1 import DEMO, RANDOM
 from kidsnanny.weights import Three
 
 
@@ -17,7 +19,7 @@ class Settings(Record):
     heads: int = 12
     feed_forward: int = 3072
     loc_order: LocOrder = "yxyx"
-    input: int = 768
+    input: int = Field(default=768, ge=1)
     """Side of the square that a picture is squashed to, in pixels; Florence-2's."""
     mean: Three = (0.485, 0.456, 0.406)
     std: Three = (0.229, 0.224, 0.225)
@@ -31,3 +33,8 @@ class Settings(Record):
     """What a reader must know before believing a word of it."""
     demo: bool = False
     """It knows drawings alone: no picture is `safe` on its word."""
+
+    def named(self, stem: str, revision: str, *, random: bool) -> str:
+        """A student's name for provenance: one word of the findings text, marked if what it says means nothing."""
+        mark = RANDOM if random else DEMO if self.demo else ""
+        return re.sub(r"[\s+@]+", "_", stem) + f"@{revision}{mark}"

@@ -1,6 +1,7 @@
 """A trained student: pictures in, scene graphs out, in one pass of the image encoder and one batch of decoding."""
 
 import copy
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -8,18 +9,17 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from kidsnanny.errors import ComponentError, WeightsError
+from kidsnanny.errors import ComponentError, DataError, WeightsError
 from kidsnanny.images import RGB
 from kidsnanny.records import SceneGraph
 from kidsnanny.senben.codec import BINS, PROMPTS, Codec, Task
 from kidsnanny.senben.vocabulary import Vocabulary
-from kidsnanny.stage1 import DEMO, RANDOM
 from kidsnanny.stage1.classifier import pixels
 from kidsnanny.stage1.network import Device, Precision, chosen
 from kidsnanny.weights import digest, is_random
 
 WEIGHTS = "model.safetensors"
-FILES = ("config.json", WEIGHTS, "tokenizer.json", "vocabulary.toml")
+FILES = ("config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json", "vocabulary.toml")
 TASKS: tuple[Task, ...] = tuple(PROMPTS)
 KEPT = 2**28
 """Numbers of a decoder's scores that are kept at once, a gigabyte: how many frames are described together."""
@@ -37,7 +37,7 @@ class Written(NamedTuple):
 
 
 class Student:
-    """A checkpoint folder, opened: `config.json`, `model.safetensors`, `tokenizer.json` and `vocabulary.toml`.
+    """A checkpoint folder, opened: see FILES.
 
     Args:
         model: a `SenBen`, where and as precise as it shall run.
@@ -70,6 +70,9 @@ class Student:
                 f"{name}: its head knows {self.settings.tags} tags and the vocabulary {vocabulary.name} has "
                 f"{len(vocabulary.tags)}; give it the vocabulary that it was trained on."
             )
+        if None in (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id):
+            mend = "give it the tokenizer_config.json it was trained with"
+            raise ComponentError(f"{name}: its tokenizer names no token that begins, ends or pads a text; {mend}.")
         if tokenizer.convert_tokens_to_ids("<loc_999>") in (None, tokenizer.unk_token_id):
             raise ComponentError(f"{name}: its tokenizer has no <loc_999>; give it the tokenizer it was trained with.")
         places = tokenizer.convert_tokens_to_ids([f"<loc_{number}>" for number in range(BINS)])
@@ -131,13 +134,25 @@ class Student:
             why = str(error).partition("\n")[0]
             raise ComponentError(f"{folder}: its tokenizer.json does not open ({why}); get it again.") from error
         model = model.to(where, dtype)
+        side = model.settings.input
+        try:
+            with torch.inference_mode():
+                model.tag_head(model.features(torch.zeros(1, 3, side, side, device=where, dtype=dtype)))
+        except Exception as error:
+            why = str(error).partition("\n")[0]
+            raise WeightsError(
+                f"{folder}: its network cannot look at {side} x {side} pixels ({why}); correct senben.input, heads or "
+                "vision_config in config.json."
+            ) from error
         if compiled:
             model.model.vision_tower = torch.compile(model.model.vision_tower, mode="reduce-overhead")
         path = folder / WEIGHTS
-        mark = RANDOM if is_random(path) else DEMO if model.settings.demo else ""
-        how = [f"beams={beams or model.settings.beams}"] + ["unconstrained"] * (not constrained)
+        others = "".join(digest(folder / file) for file in FILES if file != WEIGHTS)
+        how = [f"files={hashlib.sha256(others.encode()).hexdigest()[:8]}"]
+        how += [f"beams={beams or model.settings.beams}"] + ["unconstrained"] * (not constrained)
         how += [str(dtype).removeprefix("torch.")] * (dtype != torch.float32)
-        name = f"{'_'.join(folder.resolve().name.split())}@{digest(path)[:12]},{','.join(how)}{mark}"
+        revision = ",".join([digest(path)[:12], *how])
+        name = model.settings.named(folder.resolve().name, revision, random=is_random(path))
         return cls(model, tokenizer, vocabulary, name, beams=beams, constrained=constrained)
 
     def save(self, folder: Path, *, random: bool = False) -> None:
@@ -146,17 +161,26 @@ class Student:
         Args:
             folder: made if need be.
             random: the weights are, and the file shall say so.
+
+        Raises:
+            DataError: it cannot be written.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import save_model
 
-        folder.mkdir(parents=True, exist_ok=True)
         model = copy.deepcopy(self.model).half()
-        model.config.save_pretrained(folder)
-        model.generation_config.save_pretrained(folder)
-        save_model(model, str(folder / WEIGHTS), {"format": "pt"} | ({"kidsnanny": "random"} if random else {}))
-        (folder / WEIGHTS).chmod(0o644)  # as the others
-        self.tokenizer.save_pretrained(folder)
-        self.vocabulary.save(folder / "vocabulary.toml")
+        tower = model.model.vision_tower
+        model.model.vision_tower = getattr(tower, "_orig_mod", tower)  # what was compiled
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            model.config.save_pretrained(folder)
+            model.generation_config.save_pretrained(folder)
+            save_model(model, str(folder / WEIGHTS), {"format": "pt"} | ({"kidsnanny": "random"} if random else {}))
+            (folder / WEIGHTS).chmod(0o644)  # as the others
+            self.tokenizer.save_pretrained(folder)
+            self.vocabulary.save(folder / "vocabulary.toml")
+        except (OSError, SafetensorError) as error:
+            raise DataError(f"{folder}: the student cannot be written ({error}); name another folder.") from error
 
     def __call__(self, frames: Sequence[RGB], ask: float = 0.0) -> list[SceneGraph]:
         """The scene graph of each (H, W, 3) uint8 RGB frame.
@@ -239,6 +263,8 @@ class Student:
             num_beams=self._beams,
             do_sample=False,
             max_new_tokens=self.settings.max_new_tokens,
+            num_return_sequences=1,
+            stop_strings=None,
             no_repeat_ngram_size=0,  # Florence-2's own 3 forbids `male:0` a second deed
             logits_processor=LogitsProcessorList(self._constraint(TASKS * len(features))),
             return_dict_in_generate=True,

@@ -11,7 +11,7 @@ from kidsnanny.images import RGB
 from kidsnanny.records import SceneGraph
 from kidsnanny.senben.settings import Settings
 from kidsnanny.senben.vocabulary import Vocabulary
-from kidsnanny.stage1 import DEMO, RANDOM, onnx_session
+from kidsnanny.stage1 import RANDOM, onnx_session
 from kidsnanny.stage1.classifier import pixels
 from kidsnanny.weights import digest
 
@@ -35,18 +35,25 @@ class Tagger:
         try:
             self._settings = Settings.model_validate_json(facts["settings"])
             known = Vocabulary.model_validate_json(facts["vocabulary"])
-        except (KeyError, ValueError) as error:
+            self.vocabulary = Vocabulary(name=known.name, partial=known.partial, objects=(), tags=known.tags)
+            self.name = self._settings.named(path.stem, digest(path)[:12], random=facts.get("kidsnanny") == "random")
+            self([np.zeros((1, 1, 3), np.uint8)])
+        except Exception as error:  # whatever a file of another kind makes ONNX Runtime raise
+            why = str(error).partition("\n")[0]
             mend = "name a student's file that `kidsnanny export` wrote"
-            raise WeightsError(f"{path}: it holds no student's tags ({error}); {mend}.") from error
-        self.vocabulary = Vocabulary(name=known.name, partial=known.partial, objects=(), tags=known.tags)
-        mark = RANDOM if facts.get("kidsnanny") == "random" else DEMO if self._settings.demo else ""
-        self.name = f"{'_'.join(path.stem.split())}@{digest(path)[:12]}{mark}"
+            raise WeightsError(f"{path}: it holds no student's tags ({why}); {mend}.") from error
 
     def __call__(self, frames: Sequence[RGB], ask: float = 0.0) -> list[SceneGraph]:  # noqa: ARG002
-        """The tags of each (H, W, 3) uint8 RGB frame. Nothing is decoded, whatever `ask` says."""
+        """The tags of each (H, W, 3) uint8 RGB frame. Nothing is decoded, whatever `ask` says.
+
+        Raises:
+            ComponentError: the network gives no numbers.
+        """
         given = (pixels(frame, self._settings)[None] for frame in frames)  # a batch is no faster on a CPU
-        rows = (self._session.run(None, {"pixels": one})[0][0].tolist() for one in given)
-        return [SceneGraph(tags=dict(zip(self.vocabulary.tags, row, strict=True))) for row in rows]
+        rows = [self._session.run(None, {"pixels": one})[0][0] for one in given]
+        if not all(np.isfinite(row).all() for row in rows):
+            raise ComponentError(f"{self.name}: it gives numbers that are none; export the student again.")
+        return [SceneGraph(tags=dict(zip(self.vocabulary.tags, row.tolist(), strict=True))) for row in rows]
 
 
 def export_tags(folder: Path, out: Path) -> None:

@@ -52,7 +52,8 @@ ORDINARY = "<s>", "<pad>", "</s>", "<unk>"
 
 
 def train(out: Path, *, steps: int = STEPS, seed: int = 0) -> None:
-    """Train on `steps` batches of scenes that are drawn on the way, and write a student's folder and its `curve.json`.
+    """Train on `steps` batches of scenes that are drawn on the way, and write a student's folder and its `curve.json`,
+    anew at each point of the curve: what ends the training early leaves the student of the last one.
 
     Args:
         out: the folder.
@@ -96,8 +97,8 @@ def train(out: Path, *, steps: int = STEPS, seed: int = 0) -> None:
                 point = {"step": step, "scenes": step * BATCH, **spent, "loss": loss.item(), **_point(student, unseen)}
                 curve.append({key: None if value is None else round(value, 4) for key, value in point.items()})
                 print(json.dumps(curve[-1]), file=sys.stderr, flush=True)
-    student.save(out)
-    (out / "curve.json").write_text(json.dumps(curve, indent=1) + "\n")
+                student.save(out)
+                (out / "curve.json").write_text(json.dumps(curve, indent=1) + "\n")
 
 
 def tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from kidsnanny.errors import ComponentError, WeightsError
 from kidsnanny.stage1 import RANDOM, onnx_session
@@ -233,7 +234,8 @@ _ultralytics_home: tempfile.TemporaryDirectory[str] | None = None
 
 def quiet_ultralytics() -> Any:
     """The ultralytics package, with its settings in a folder that goes when we do: it writes none to the home
-    directory, installs nothing and asks no network. What a program set in the environment itself stands.
+    directory, installs nothing, asks no network and leaves Pillow alone. What a program set in the environment itself
+    stands.
 
     Raises:
         ImportError: it is not installed.
@@ -246,9 +248,11 @@ def quiet_ultralytics() -> Any:
         os.environ["YOLO_CONFIG_DIR"] = _ultralytics_home.name
     for name, value in {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}.items():
         os.environ.setdefault(name, value)
+    opened = Image.open
     import ultralytics
     import ultralytics.nn.tasks
 
+    Image.open = opened  # theirs looks for another package wherever a file is no picture
     return ultralytics
 
 

@@ -151,8 +151,9 @@ def student(name: str | None) -> Writer:
         ComponentError: a package is missing, or the folder is not whole.
     """
     mend = (
-        "set KIDSNANNY_STUDENT to a student's folder (config.json, model.safetensors, tokenizer.json, vocabulary.toml),"
-        " to an ONNX file of its tags, or, to see how it works, to senben-tiny, which knows drawn scenes only"
+        "set KIDSNANNY_STUDENT to a student's folder (config.json, model.safetensors, tokenizer.json, "
+        "tokenizer_config.json, vocabulary.toml), to an ONNX file of its tags, or, to see how it works, to "
+        "senben-tiny, which knows drawn scenes only"
     )
     if not name:
         raise WeightsError(f"No student is named, and none ships that knows photographs; {mend}.")
