@@ -111,10 +111,13 @@ def overhead(data: Path, pictures: int, repeats: int) -> dict[str, Any]:
 
 def main() -> None:
     """Run, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, nargs="?", help="UnsafeBench")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("data", type=Path, nargs="?", help="UnsafeBench; further options are those of `kidsnanny eval`")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--systems", default=f"standard,embedded,{BASELINES}")
+    parser.add_argument("--folder", action="append", default=[], metavar="NAME=DIR", help="as of `kidsnanny eval`")
     parser.add_argument("--rehearse", action="store_true")
     parser.add_argument("--overhead-pictures", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=5)
@@ -124,6 +127,7 @@ def main() -> None:
         if not options.data:
             parser.error("name the folder of UnsafeBench, or --rehearse")
         paper = ["--expect", str(PICTURES), "--repeat", "--latency", "100", "--systems", options.systems, *more]
+        paper += [word for folder in options.folder for word in ("--folder", folder)]
         run = command(options.data, options.out, *paper)
         os.execv(run[0], run)
     result = {"hardware": hardware(), "rehearsal": rehearse(options.out)}

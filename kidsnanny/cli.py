@@ -20,7 +20,7 @@ from kidsnanny.cli_llm import llm_app
 from kidsnanny.cli_subset import subset_app
 from kidsnanny.cli_weights import weights_app
 from kidsnanny.errors import ComponentError, KidsnannyError, PolicyError
-from kidsnanny.images import DEFAULT_LIMITS, Source, is_picture
+from kidsnanny.images import DEFAULT_LIMITS, Source, is_picture, walk
 from kidsnanny.pipeline import Pipeline
 from kidsnanny.policy import BUILT_IN
 from kidsnanny.profiles import DEFAULT, PROFILES
@@ -226,7 +226,7 @@ def _collect(paths: Sequence[str]) -> list[Source]:
         if path == "-":
             sources.append(sys.stdin.buffer.read(DEFAULT_LIMITS.bytes + 1))
         elif os.path.isdir(path):
-            found, unwalked = _walk(path)
+            found, unwalked = walk(path)
             pictures = [file for file in found if is_picture(file)]
             if not pictures and not unwalked:
                 _fail(Exit.USAGE, f"There are no pictures in {path}; name a picture or a folder with pictures.")
@@ -239,20 +239,6 @@ def _collect(paths: Sequence[str]) -> list[Source]:
         names = ", ".join(skipped[:5]) + (", …" if len(skipped) > 5 else "")
         stderr.print(f"Skipped {files}: {_printable(names)}", markup=False, soft_wrap=True)
     return sources
-
-
-def _walk(folder: str) -> tuple[list[Path], list[Path]]:
-    """All files below a folder in name order, and the folders that were not walked: closed ones, and links.
-
-    The latter go through the pipeline like pictures and so get a verdict that says what they are.
-    """
-    closed: list[OSError] = []
-    files: list[Path] = []
-    links: list[Path] = []
-    for root, folders, names in os.walk(folder, onerror=closed.append):
-        files += [Path(root, name) for name in names]
-        links += [Path(root, name) for name in folders if os.path.islink(os.path.join(root, name))]
-    return sorted(files), [*links, *(Path(error.filename) for error in closed)]
 
 
 def _written(path: Path, originals: bool, sources: Sequence[Source], verdicts: Iterable[Verdict]) -> Iterator[Verdict]:

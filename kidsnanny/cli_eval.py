@@ -124,7 +124,7 @@ def evaluate(
     from kidsnanny.evaluation.subset import read_subset, restrict
 
     try:
-        from kidsnanny.evaluation.counterfactual import measure  # before anything is looked at
+        from kidsnanny.evaluation.counterfactual import measure, with_text  # before anything is looked at
     except ImportError as error:
         _fail(Exit.COMPONENT, f"An evaluation needs {error.name}; run `pip install 'kidsnanny[eval]'`.")
     try:
@@ -148,6 +148,8 @@ def evaluate(
         dataset = open_dataset(data, splits=comma_separated(split or ""), categories=categories, limit=limit)
         if labelled:
             dataset = restrict(dataset, labelled)
+            if counterfactual:
+                with_text(dataset, labelled)
         elif counterfactual:
             raise DataError("--counterfactual needs to know where text is; name a subset with --subset FILE.")
         contents = count(dataset, expect)
@@ -155,7 +157,7 @@ def evaluate(
         stamps = tuple(filter(None, (taken_as, labelled.stamp if labelled else "")))
         if choose_on:
             rest = [name for name in names if name not in options.thresholds]
-            chosen, flattered = _best(read(choose_on), rest, options.regimes, dataset, force)
+            chosen, flattered = _best(read(choose_on), rest, options, dataset, force)
             options, stamps = options._replace(thresholds={**chosen, **options.thresholds}), stamps + flattered
         command = shlex.join(["kidsnanny", *sys.argv[1:]])
         meta = run_all(
@@ -244,15 +246,15 @@ def _thresholds(given: Iterable[str], systems: Sequence[str]) -> dict[str, tuple
 
 
 def _best(
-    run: "Run", systems: Sequence[str], regimes: Sequence[Regime], dataset: "Dataset", force: bool
+    run: "Run", systems: Sequence[str], options: Options, dataset: "Dataset", force: bool
 ) -> tuple[dict[str, tuple[float, str]], tuple[str, ...]]:
     """The threshold of each of these systems' rows with the best F1 in another run, and the stamps that follow from it.
 
     A row that has nothing to choose on there is left out, and a stamp says so.
 
     Raises:
-        DataError: that run shares pictures with the data set and nobody forces it, or lacks a system or regime, whose
-            threshold would then be another kind of threshold.
+        DataError: that run shares pictures with the data set and nobody forces it, or lacks a system, regime or
+            authority, whose threshold would then be another kind of threshold.
     """
     from kidsnanny.evaluation.datasets import sha256_of
     from kidsnanny.evaluation.metrics import best_threshold
@@ -261,13 +263,18 @@ def _best(
     found, stamps = {}, []
     for system in systems:
         rows = {name: lines for name, lines in run.systems.items() if name.partition(":")[0] == system}
-        rows = {name: lines for name, lines in rows.items() if name == system or name.split(":")[1] in regimes}
-        if {name.partition(":")[2].partition(":")[0] for name in rows} not in ({""}, set(regimes)):
-            raise DataError(
-                f"{system}: the run to choose its threshold on lacks it, or one of the regimes {', '.join(regimes)}; "
-                f"evaluate the same there, or give --threshold {system}=…"
+        wanted = {f"{system}:{regime}" for regime in options.regimes}
+        if any(name.count(":") == 2 for name in rows):  # it has a judge
+            wanted = {f"{row}:{by}" for row in wanted for by in options.authorities if row.endswith("multimodal")} | (
+                wanted - {f"{system}:multimodal"}
             )
-        for name, lines in rows.items():
+        if rows.keys() != {system} and (lacks := sorted(wanted - rows.keys())):
+            raise DataError(
+                f"{system}: the run to choose its threshold on lacks {', '.join(lacks)}; evaluate the same there, or "
+                f"give --threshold {system}=…"
+            )
+        for name in sorted(rows.keys() & {system, *wanted}):
+            lines = rows[name]
             if not any(line.score and line.unsafe for line in lines):
                 stamps.append(
                     f"{name} keeps its own threshold: it scored no unsafe picture above 0 in the run to choose it on."

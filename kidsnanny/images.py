@@ -12,6 +12,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -174,6 +175,17 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:
         raise _corrupt(name, error) from error
     _check_size(name, image.size, limits)
     return Picture(name, digest, image, limits, data=data)
+
+
+def walk(folder: str | os.PathLike[str]) -> tuple[list[Path], list[Path]]:
+    """All files below a folder in name order, and the folders that were not walked: closed ones, and links."""
+    closed: list[OSError] = []
+    files: list[Path] = []
+    links: list[Path] = []
+    for root, folders, names in os.walk(folder, onerror=closed.append):
+        files += [Path(root, name) for name in names]
+        links += [Path(root, name) for name in folders if os.path.islink(os.path.join(root, name))]
+    return sorted(files), [*links, *(Path(error.filename) for error in closed)]
 
 
 def is_picture(path: str | os.PathLike[str]) -> bool:

@@ -3,13 +3,20 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import encoded, gradient, page
 from typer.testing import CliRunner, Result
 
 from kidsnanny.cli import app
+from kidsnanny.cli_eval import _best
+from kidsnanny.errors import DataError
 from kidsnanny.evaluation import generated
+from kidsnanny.evaluation.datasets import Dataset
+from kidsnanny.evaluation.records import Contents, Meta, Prediction
+from kidsnanny.evaluation.summary import Run
+from kidsnanny.evaluation.systems.system import Options
 from kidsnanny.taxonomy import CATEGORIES
 
 
@@ -71,7 +78,7 @@ def test_thresholds_of_the_users_own(data: Path, tmp_path: Path) -> None:
     assert "the best F1" in row["origin"]
     lacking = run("--data", data, "--out", tmp_path / "e", "--choose-on", tmp_path / "b")
     assert lacking.exit_code == 2
-    assert "lacks it, or one of the regimes vision-only, multimodal" in flat(lacking.output)
+    assert "the run to choose its threshold on lacks embedded:vision-only; evaluate" in flat(lacking.output)
     refused = run(*asked, "--out", tmp_path / "d", "--choose-on", tmp_path / "b")
     assert refused.exit_code == 2
     assert "which flatters the system" in flat(refused.output)
@@ -128,6 +135,43 @@ def test_nothing_scored_is_told_with_its_reason(tmp_path: Path) -> None:
     assert done.exit_code == 11
     assert "nudenet: not one picture was scored; mostly, " in flat(done.output)
     assert "it cannot be read (No such file" in flat(done.output)
+
+
+ROWS = ("vision-only", "multimodal:asymmetric", "multimodal:judge")
+
+
+@pytest.mark.parametrize(
+    ("there", "regimes", "authorities", "chosen"),
+    [
+        (ROWS, ("vision-only", "multimodal"), ("asymmetric", "judge"), ROWS),
+        (ROWS, ("vision-only", "multimodal"), ("judge",), ("vision-only", "multimodal:judge")),
+        (ROWS, ("multimodal",), ("asymmetric",), ("multimodal:asymmetric",)),
+        (ROWS[:2], ("vision-only", "multimodal"), ("asymmetric", "judge"), "multimodal:judge"),
+        (ROWS[1:], ("vision-only", "multimodal"), ("asymmetric", "judge"), "vision-only"),
+    ],
+)
+def test_thresholds_are_chosen_for_the_rows_that_are_evaluated(
+    there: tuple[str, ...], regimes: Any, authorities: Any, chosen: tuple[str, ...] | str
+) -> None:
+    """All or none: the policy's own threshold beside one that was chosen would be another kind of threshold."""
+    lines = {
+        f"standard:{row}": tuple(
+            Prediction(
+                id=str(n), system=f"standard:{row}", unsafe=n > 2, category="", source="", threshold=0.5, score=n / 9
+            )
+            for n in range(5)
+        )
+        for row in there
+    }
+    contents = Contents(pictures=5, unsafe=2, by={}, digest="")
+    of = Meta(data="other", contents=contents, generated=False, contamination=(), versions={}, hardware="", command="")
+    options = Options(regimes=regimes, authorities=authorities)
+    asked = (Run(meta=of, predictions=lines), ["standard"], options, Dataset("this", lambda: iter(())), False)
+    if isinstance(chosen, str):
+        with pytest.raises(DataError, match=f"lacks standard:{chosen}; evaluate the same there"):
+            _best(*asked)
+    else:
+        assert set(_best(*asked)[0]) == {f"standard:{row}" for row in chosen}
 
 
 def test_a_row_with_nothing_to_choose_on_keeps_its_own_threshold(data: Path, tmp_path: Path) -> None:

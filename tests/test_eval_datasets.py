@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,7 +72,7 @@ def folders(folder: Path) -> Path:
 def jsonl(folder: Path) -> Path:
     rows = [
         {"path": "a.png", "unsafe": True, "category": "Sexual", "source": "ours", "split": "test"},
-        {"path": "b.png", "unsafe": 0, "id": 7},
+        {"path": "b.png", "unsafe": 0, "id": 7, "category": "Sexual"},
     ]
     (folder / "list.jsonl").write_text("\n\n".join(map(json.dumps, rows)))
     return folder / "list.jsonl"
@@ -79,6 +80,12 @@ def jsonl(folder: Path) -> Path:
 
 def csv(folder: Path) -> Path:
     (folder / "list.csv").write_text("﻿path,label,split\na.png,Unsafe,test\nsub/b.png,safe,\n")
+    return folder / "list.csv"
+
+
+def semicolons(folder: Path) -> Path:
+    """As a spreadsheet writes it where a comma is the decimal point."""
+    (folder / "list.csv").write_text("path;label;split\na.png;Unsafe;test\nsub/b.png;safe;\n")
     return folder / "list.csv"
 
 
@@ -117,6 +124,7 @@ def csv(folder: Path) -> Path:
         (folders, ["safe/b.png safe Sexual  ", "safe/c.heic safe Sexual  ", "unsafe/deep/a.png unsafe Sexual  "]),
         (jsonl, ["a.png unsafe Sexual ours test", "7 safe Sexual  "]),
         (csv, ["a.png unsafe Sexual  test", "sub/b.png safe Sexual  "]),
+        (semicolons, ["a.png unsafe Sexual  test", "sub/b.png safe Sexual  "]),
     ],
 )
 def test_every_form_is_read_as_the_same_examples(
@@ -264,19 +272,63 @@ def test_what_is_wrong_is_said_in_a_sentence(
         ("nothing", None, "there is nothing there; name a"),
         ("a.txt", b"", "it is no data set"),
         ("a.parquet", b"PAR1", "cannot be read"),
-        ("a.csv", b"picture\nx.png\n", "row 0 has no path or no label"),
-        ("a.csv", b"path,label\nx.png\n", "row 0 has no path or no label"),
+        ("n" * 300, None, "it cannot be opened (File name too long); name another"),
+        ("a.csv", b"picture\nx.png\n", "row 2 has no path or no label"),
+        ("a.csv", b"path,label\nx.png\n", "row 2 has no path or no label"),
+        ("a.csv", b"path,label,category\na,1,Sexual\nb,1,\n", "row 3 names no category, unlike those before it"),
+        ("a.jsonl", b'{"path": "a", "label": 1}\n{"path": "b", "label": 1, "category": "x"}', "row 2 names a category"),
+        ("a.jsonl", b"[" * 100_000, "it is no manifest (maximum recursion depth"),
         ("a.jsonl", b"{", "it is no manifest"),
         ("a.jsonl", b"[1]", "it is no manifest"),
-        ("a.jsonl", b'{"path": 5, "label": "safe"}', "row 0 has no path or no label"),
-        ("a.csv", b"path,label\n\xff,1\n", "it is no manifest"),
+        ("a.jsonl", b'{"path": 5, "label": "safe"}', "row 1 has no path or no label"),
+        ("a.csv", b"path,label\n\xff,1\n", "it cannot be read as a CSV file in UTF-8"),
     ],
 )
 def test_what_is_no_data_set_is_refused(name: str, content: bytes | None, says: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match=says):
+    with pytest.raises(DataError, match=re.escape(says)):
         list(open_dataset(tmp_path / name))
+
+
+@pytest.mark.parametrize("what", ["it is a link to a folder", "it cannot be opened"])
+def test_no_folder_is_left_out_in_silence(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders(tmp_path)
+    if "link" in what:
+        (tmp_path / "safe" / "sub").symlink_to(tmp_path / "unsafe")
+    else:  # root may open any
+        closed = OSError(13, "Permission denied", str(tmp_path / "safe" / "sub"))
+        monkeypatch.setattr(os, "walk", lambda _, onerror: onerror(closed) or [])
+    with pytest.raises(DataError, match=f"safe/sub: {what}, so its pictures would be left out"):
+        count(open_dataset(tmp_path))
+
+
+def test_what_has_no_end_or_no_target_is_a_broken_picture(tmp_path: Path) -> None:
+    folders(tmp_path)
+    os.mkfifo(tmp_path / "safe" / "pipe.png")
+    (tmp_path / "safe" / "link.png").symlink_to(tmp_path / "nowhere.png")
+    assert count(open_dataset(tmp_path)).pictures == 5
+
+
+def test_numbers_of_a_class_label_are_the_words_they_stand_for(tmp_path: Path) -> None:
+    """As the `datasets` library writes it; 0 is not safe because it is 0."""
+    names = {"safety_label": ["Unsafe", "Safe"], "category": ["Hate", "Sexual"]}
+    features = {column: {"names": words, "_type": "ClassLabel"} for column, words in names.items()}
+    rows = [{"image": PICTURE, "safety_label": n, "category": 1 - n} for n in (0, 1)]
+    given = pa.Table.from_pylist(rows).replace_schema_metadata(
+        {"huggingface": json.dumps({"info": {"features": features | {"image": {"_type": "Image"}}}})}
+    )
+    parquet.write_table(given, tmp_path / "test.parquet")
+    found = [(example.unsafe, example.category) for example in open_dataset(tmp_path / "test.parquet")]
+    assert found == [(True, "Sexual"), (False, "Hate")]
+
+
+def test_text_that_is_no_text_is_damage(tmp_path: Path) -> None:
+    words = pa.array([b"\xff\xfe"]).view(pa.string())
+    given = pa.table({"image": [PICTURE], "safety_label": ["Safe"], "source": words})
+    parquet.write_table(given, tmp_path / "test.parquet")
+    with pytest.raises(DataError, match=r"test\.parquet: it is damaged .*; get it again"):
+        list(open_dataset(tmp_path / "test.parquet"))
 
 
 def test_a_damaged_row_group_is_an_error_and_not_the_end_of_the_data(tmp_path: Path) -> None:

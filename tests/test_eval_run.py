@@ -302,6 +302,23 @@ def test_nothing_that_decodes_has_no_latency(tmp_path: Path) -> None:
     assert read(tmp_path / "out").measured.latency == {}
 
 
+def test_predictions_that_say_on_what_no_more_are_not_taken_over(data: Path, whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path / "run")
+    (tmp_path / "run" / "meta.json").unlink()
+    with pytest.raises(DataError, match=r"there are predictions and no meta\.json that says on what"):
+        go_on(data, tmp_path / "run")
+
+
+def test_figures_of_an_earlier_go_are_told_as_such(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(_: Options) -> None:
+        raise ComponentError("nudenet: it is away; fetch it.")
+
+    go_on(data, tmp_path, names=("nudenet",))
+    monkeypatch.setitem(run.SYSTEMS, "nudenet", absent)
+    told = go_on(data, tmp_path, names=("nudenet",)).not_evaluated
+    assert told == {"nudenet": "nudenet, whose figures are of an earlier go: it is away; fetch it."}
+
+
 def test_a_folder_that_cannot_be_written_is_said(data: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="the run cannot be written"):

@@ -26,7 +26,7 @@ from test_report import ATTACKS, LOADING, Parsed, opened, requests
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.candidates import COLUMNS, Manifest, draw, read_manifest
 from kidsnanny.evaluation.counterfactual import Counterfactual, Followed, follow, markdown, section, version
-from kidsnanny.evaluation.datasets import Dataset, count
+from kidsnanny.evaluation.datasets import Dataset, count, read_csv
 from kidsnanny.evaluation.painting import paint_out, text_alone
 from kidsnanny.evaluation.records import Example, Prediction
 from kidsnanny.evaluation.sheet import write_sheet
@@ -640,6 +640,27 @@ def test_a_person_labels_in_a_browser(browser: Any, tmp_path: Path) -> None:
     browser.find_element("css selector", "#resume input").send_keys(str(labels))
     wait_for(lambda: browser.find_element("id", "done").text == "3 of 3 labelled")
     assert len(browser.find_elements("css selector", "input:checked")) == 8
+
+    columns, rows = read_csv(labels)
+    moved = [columns[2], "notes", columns[0], columns[3], columns[1]]
+    for between in ",;":  # as a spreadsheet may write them back
+        with (tmp_path / "moved.csv").open("w", encoding="utf-8-sig", newline="") as file:
+            written = csv.DictWriter(file, moved, restval="x", delimiter=between)
+            written.writeheader()
+            written.writerows(rows)
+        opened(browser, path)
+        browser.find_element("css selector", "#resume input").send_keys(str(tmp_path / "moved.csv"))
+        wait_for(lambda: browser.find_element("id", "done").text == "3 of 3 labelled")
+        chosen = browser.find_elements("css selector", "input:checked")
+        assert sorted((c.get_attribute("name"), c.get_attribute("value")) for c in chosen) == sorted(
+            (f"{column}-{number}", word)
+            for number, id in enumerate(by_hash(strange), 1)
+            for column, word in zip(COLUMNS, wanted[id], strict=True)
+            if word
+        )
+    (tmp_path / "short.csv").write_text("id,label_picture\n")
+    browser.find_element("css selector", "#resume input").send_keys(str(tmp_path / "short.csv"))
+    wait_for(lambda: "no column label_text_painted_out and no" in browser.find_element("id", "done").text)
     for width in (1280, 400):
         opened(browser, path, width)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width

@@ -141,6 +141,7 @@ def test_what_is_wrong_is_said_in_a_sentence(data: Path, drawn: tuple[Path, str]
     for arguments, says in (
         (("subset", "draw", tmp_path / "nowhere", "--out", tmp_path), "nowhere: there is nothing there; name a"),
         (("subset", "make", tmp_path, "--sheet", sheet, "--labelled-by", "me"), "no candidates were drawn there"),
+        (("subset", "make", drawn[0], "--sheet", sheet, "--labelled-by", " "), "--labelled-by is empty; say who"),
         (
             ("subset", "make", drawn[0], "--sheet", sheet, "--labelled-by", "me"),
             "row 7 (safe/plain.png): label_picture is 'fine' where safe, unsafe or unsure is meant; correct it.",

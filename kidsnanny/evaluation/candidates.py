@@ -25,7 +25,7 @@ from rich.progress import track
 
 from kidsnanny import __version__
 from kidsnanny.errors import DataError, InputError
-from kidsnanny.evaluation.datasets import Dataset
+from kidsnanny.evaluation.datasets import Dataset, read_csv
 from kidsnanny.evaluation.files import alone_in, replace
 from kidsnanny.evaluation.painting import paint_out, text_alone
 from kidsnanny.evaluation.records import Contents, Example
@@ -293,20 +293,4 @@ def _blank(sheet: Path, ids: Sequence[str]) -> None:
 
 
 def _ids(sheet: Path) -> Iterator[str]:
-    return (row.get("id") or "" for row in read_rows(sheet)[1])
-
-
-def read_rows(sheet: Path) -> tuple[list[str], list[dict[str, str | None]]]:
-    """The columns and rows of a CSV file, with commas or, as some spreadsheets write it, semicolons.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        text = sheet.read_text("utf-8-sig")
-        head = text.partition("\n")[0]
-        found = csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if ";" in head else ",", strict=True)
-        return list(found.fieldnames or ()), list(found)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise DataError(f"{sheet}: it cannot be read as a CSV file in UTF-8 ({why}); save it as one.") from error
+    return (row.get("id") or "" for row in read_csv(sheet)[1])

@@ -1,7 +1,7 @@
 """How often a system's verdict follows the text in a picture: each is shown as it is, with its text painted out, and as
 its text alone.
 
-The boxes are those of the candidates' OCR, which no system under test has a say in. A system that cannot read flips,
+The boxes are those of the candidates' OCR, whatever a system under test reads with. A system that cannot read flips,
 too, where painting changed what it sees: its row says how much of the others' flips may be that.
 """
 
@@ -107,9 +107,7 @@ def measure(
     Raises:
         DataError: no picture has text to paint out, or a run cannot be written or gone on with.
     """
-    shown = {one.id: one for one in subset.pictures if one.boxes and not one.partly}
-    if not shown:
-        raise DataError(f"The subset {subset.name} has no picture with text to paint out; leave out --counterfactual.")
+    shown = with_text(dataset, subset)
     for folder in VERSIONS:
         changed = version(dataset, shown, folder)
         contents = count(changed)
@@ -127,6 +125,22 @@ def measure(
     except OSError as error:
         raise DataError(f"{out}: it cannot be written ({error.strerror}); choose another --out.") from error
     return found
+
+
+def with_text(dataset: Dataset, subset: Subset) -> dict[str, Chosen]:
+    """Id -> what the person said of it, for the pictures whose text can be painted out.
+
+    Raises:
+        DataError: there is none.
+    """
+    here = {example.id for example in dataset}
+    shown = {one.id: one for one in subset.pictures if one.id in here and one.boxes and not one.partly}
+    if not shown:
+        raise DataError(
+            f"{dataset.name}: no picture of the subset {subset.name} has text to paint out; leave out --counterfactual "
+            "or --limit."
+        )
+    return shown
 
 
 def version(dataset: Dataset, shown: Mapping[str, Chosen], folder: str) -> Dataset:

@@ -7,7 +7,9 @@ Everything is read as a stream, as often as it is asked for; nothing is download
 
 import csv
 import hashlib
+import io
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,7 +21,8 @@ from typing import Any, Literal
 
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.records import Contents, Example
-from kidsnanny.images import is_picture
+from kidsnanny.images import is_picture, walk
+from kidsnanny.weights import digest
 
 GENERATED = {b"kidsnanny": b"generated"}
 """The schema metadata of a data set that `generated.write` drew."""
@@ -81,7 +84,10 @@ def open_dataset(
         DataError: nothing there is a data set of a form that we know.
     """
     default = categories[0] if len(categories) == 1 else ANY
-    read, generated = _reader(Path(path), default)
+    try:
+        read, generated = _reader(Path(path), default)
+    except OSError as error:  # of the path itself
+        raise DataError(f"{text_of(path)}: it cannot be opened ({error.strerror}); name another.") from error
     return Dataset(text_of(path), read, generated, frozenset(splits), categories, limit)
 
 
@@ -117,7 +123,7 @@ def count(dataset: Dataset, expect: int | None = None) -> Contents:
     """
     by: dict[Literal["split", "category", "source"], dict[str, tuple[int, int]]]
     by = {"split": {}, "category": {}, "source": {}}
-    digest, ids = hashlib.sha256(), set()
+    rows, ids = hashlib.sha256(), set()
     unsafe = 0
     for example in dataset:
         if example.id in ids:
@@ -128,7 +134,7 @@ def count(dataset: Dataset, expect: int | None = None) -> Contents:
             safe_unsafe = values.get(value := getattr(example, column), (0, 0))
             values[value] = (safe_unsafe[0] + (not example.unsafe), safe_unsafe[1] + example.unsafe)
         row = [example.id, example.unsafe, example.category, example.source, example.split, sha256_of(example.image)]
-        digest.update(json.dumps(row).encode() + b"\n")
+        rows.update(json.dumps(row).encode() + b"\n")
     if not ids:
         wanted = sorted({*dataset.splits, *dataset.categories})
         chosen = f" of {' and '.join(wanted)}" if wanted else ""
@@ -140,7 +146,7 @@ def count(dataset: Dataset, expect: int | None = None) -> Contents:
             f"{dataset.name}: it holds {pictures(len(ids))} of what was asked for{told} where {expect:,} are "
             "expected; name the splits with --split, or leave out --expect."
         )
-    return Contents(pictures=len(ids), unsafe=unsafe, by=by, digest=digest.hexdigest())
+    return Contents(pictures=len(ids), unsafe=unsafe, by=by, digest=rows.hexdigest())
 
 
 def contamination(contents: Contents) -> tuple[str, ...]:
@@ -162,9 +168,11 @@ def pictures(count: int) -> str:
 
 def sha256_of(image: bytes | Path) -> str | None:
     """Of the content; None of a file that cannot be read: a broken picture is an example like any other."""
+    if isinstance(image, bytes):
+        return hashlib.sha256(image).hexdigest()
     try:
-        return hashlib.sha256(image if isinstance(image, bytes) else image.read_bytes()).hexdigest()
-    except (OSError, ValueError):
+        return digest(image) if os.path.isfile(image) else None  # nothing that could be read without an end
+    except OSError:
         return None
 
 
@@ -198,7 +206,7 @@ def _saved(folder: Path) -> list[Path]:
         return [
             state.parent / file["filename"] for state in states for file in json.loads(state.read_text())["_data_files"]
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{folder}: its state.json cannot be read ({error}); save the data set again.") from error
 
 
@@ -232,7 +240,10 @@ def _tables(root: Path, files: list[Path], default: str) -> Iterator[Example]:
             raise DataError(f"{file}: it has no column {' and no '.join(missing)} but {have}; rename its columns.")
         split = split_of(file, root)
         columns = [c for c in ("image", "safety_label", "category", "source", "id") if c in schema.names]
+        words = _class_names(schema)
         for row in table_rows(file, batches(columns)):
+            for column in words.keys() & row.keys():
+                row[column] = words[column].get(row[column], row[column])
             number = rows[split]
             rows[split] += 1
             own = row.get("id")
@@ -246,6 +257,16 @@ def _tables(root: Path, files: list[Path], default: str) -> Iterator[Example]:
             )
 
 
+def _class_names(schema: Any) -> dict[str, dict[object, str]]:
+    """Column -> number -> the word that it stands for, where the `datasets` library wrote a ClassLabel."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        labels = {column: of["names"] for column, of in features.items() if of.get("_type") == "ClassLabel"}
+    except (ValueError, KeyError, TypeError, AttributeError):  # not its files
+        return {}
+    return {column: dict(enumerate(map(str, names))) for column, names in labels.items()}
+
+
 def table_rows(file: Path, batches: Iterator[Any]) -> Iterator[dict[str, Any]]:
     """Row by row; a damaged file is a DataError."""
     import pyarrow
@@ -253,11 +274,12 @@ def table_rows(file: Path, batches: Iterator[Any]) -> Iterator[dict[str, Any]]:
     while True:
         try:
             batch = next(batches, None)
-        except (OSError, pyarrow.ArrowException) as error:
+            rows = batch.to_pylist() if batch else None
+        except (OSError, ValueError, pyarrow.ArrowException) as error:
             raise DataError(f"{file}: it is damaged ({error}); get it again.") from error
-        if batch is None:
+        if rows is None:
             return
-        yield from batch.to_pylist()
+        yield from rows
 
 
 def split_of(file: Path, root: Path) -> str:
@@ -289,33 +311,70 @@ def _unsafe(file: Path, row: int, label: object) -> bool:
 
 
 def _folders(root: Path, default: str) -> Iterator[Example]:
-    """Every picture in `safe` and `unsafe`, in name order. What is no picture by content or name is passed over."""
+    """Every picture in `safe` and `unsafe`, in name order. What is no picture by content or name is passed over.
+
+    Raises:
+        DataError: a folder cannot be walked.
+    """
     named = _SPLIT.fullmatch(root.name)
     for folder in ("safe", "unsafe"):
-        for file in sorted((root / folder).rglob("*")):
-            if file.is_file() and is_picture(file):
-                name = text_of(file.relative_to(root).as_posix())
-                yield Example(name, file, folder == "unsafe", default, "", named[1].lower() if named else "")
+        files, unwalked = walk(root / folder)
+        if unwalked:
+            why = "it is a link to a folder" if unwalked[0].is_symlink() else "it cannot be opened"
+            raise DataError(f"{unwalked[0]}: {why}, so its pictures would be left out; put a folder there that can.")
+        for file in filter(is_picture, files):
+            name = text_of(file.relative_to(root).as_posix())
+            yield Example(name, file, folder == "unsafe", default, "", named[1].lower() if named else "")
 
 
 def _manifest(file: Path, default: str) -> Iterator[Example]:
     """Rows with `path` (counted from the manifest's folder) and `unsafe` or `label`; `category`, `source`, `split`
-    and `id` if there are."""
+    and `id` if there are. A CSV file's rows are counted as a spreadsheet counts them."""
+    categorised = None
+    for number, row in enumerate(*((_jsonl(file), 1) if file.suffix == ".jsonl" else (read_csv(file)[1], 2))):
+        label = row.get("unsafe", row.get("label", row.get("safety_label")))
+        path = row.get("path")
+        if not isinstance(path, str) or not path or label is None:
+            raise DataError(f"{file}: row {number} has no path or no label; give columns `path` and `label`.")
+        category = row.get("category") or None
+        if categorised not in (None, bool(category)):
+            raise DataError(
+                f"{file}: row {number} names {'a' if category else 'no'} category, unlike those before it; name one in "
+                "every row or in none."
+            )
+        categorised = bool(category)
+        yield Example(
+            id=text_of(row.get("id") or path),
+            image=file.parent / path,
+            unsafe=_unsafe(file, number, label),
+            category=text_of(category or default),
+            source=text_of(row.get("source")),
+            split=text_of(row.get("split")),
+        )
+
+
+def _jsonl(file: Path) -> Iterator[dict[str, Any]]:
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            rows = map(json.loads, filter(str.strip, lines)) if file.suffix == ".jsonl" else csv.DictReader(lines)
-            for number, row in enumerate(rows):
-                label = row.get("unsafe", row.get("label", row.get("safety_label")))
-                path = row.get("path")
-                if not isinstance(path, str) or not path or label is None:
-                    raise DataError(f"{file}: row {number} has no path or no label; give columns `path` and `label`.")
-                yield Example(
-                    id=text_of(row.get("id") or path),
-                    image=file.parent / path,
-                    unsafe=_unsafe(file, number, label),
-                    category=text_of(row.get("category", default)),
-                    source=text_of(row.get("source")),
-                    split=text_of(row.get("split")),
-                )
-    except (OSError, ValueError, AttributeError, csv.Error) as error:
+        with file.open(encoding="utf-8-sig") as lines:
+            for row in map(json.loads, filter(str.strip, lines)):
+                if not isinstance(row, dict):
+                    raise ValueError(f"{row!r:.40} is no object")
+                yield row
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file}: it is no manifest ({error}); write a row with path and label a picture.") from error
+
+
+def read_csv(file: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """The columns and rows of a CSV file, with commas or, as some spreadsheets write it, semicolons.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        text = file.read_text("utf-8-sig")
+        head = text.partition("\n")[0]
+        found = csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if ";" in head else ",", strict=True)
+        return list(found.fieldnames or ()), list(found)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise DataError(f"{file}: it cannot be read as a CSV file in UTF-8 ({why}); save it as one.") from error

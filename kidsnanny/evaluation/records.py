@@ -140,5 +140,8 @@ class Meta(Record):
 
     @property
     def not_evaluated(self) -> dict[str, str]:
-        """The same as sentences that begin with the name, once."""
-        return {name: f"{name}: {why.removeprefix(f'{name}: ')}" for name, why in self.absent.items()}
+        """The same as sentences that begin with the name, once; figures of such a system are of an earlier go."""
+        earlier = dict.fromkeys(self.systems, ", whose figures are of an earlier go")
+        return {
+            name: f"{name}{earlier.get(name, '')}: {why.removeprefix(f'{name}: ')}" for name, why in self.absent.items()
+        }

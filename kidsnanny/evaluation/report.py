@@ -188,7 +188,7 @@ def _printed(cell: Printed | None, interval: Interval | None) -> str:
 
 def _not_the_same_pictures(run: Run) -> str:
     contents = run.meta.contents
-    tables = [table for table, _ in published().beside(run.subset, contents.by.get("category", ()))]
+    tables = [table for table, rows in published().beside(run.subset, contents.by.get("category", ())) if rows]
     if "Sexual" not in contents.by.get("category", ()):
         return "<p class=\"quiet\">The paper's figures are of UnsafeBench's Sexual, which this run is not of.</p>"
     if not tables:
@@ -198,8 +198,8 @@ def _not_the_same_pictures(run: Run) -> str:
         same = "as many as here; whether they are the same ones cannot be told from that"
     else:
         same = f"<strong>not the {contents.pictures:,} ({contents.unsafe:,} unsafe) of this run</strong>"
-    unsafe = "how many unsafe is not public" if wanted.unsafe is None else f"{wanted.unsafe} unsafe"
-    return f'<p class="quiet">The published rows are of {wanted.pictures:,} pictures ({unsafe}): {same}.</p>'
+    of = f"{wanted.pictures:,} pictures ({wanted.unsafe} unsafe)"
+    return f'<p class="quiet">The published rows are of {of}: {same}.</p>'
 
 
 def _forest(found: Summary) -> str:

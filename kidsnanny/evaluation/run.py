@@ -109,7 +109,7 @@ def evaluate(
                 try:
                     system = SYSTEMS[name](options)
                 except ComponentError as error:
-                    meta = _noted(out, meta, absent={name: str(error)})
+                    meta = _noted(out, meta, absent={name: text_of(error)})
                     continue
                 _known(name, system.rows, options)
                 meta = _noted(out, meta, systems={name: system.rows})
@@ -192,6 +192,8 @@ def _meta(out: Path) -> Meta | None:
         return Meta.model_validate_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise DataError(f"{text_of(path)}: it cannot be read ({error.strerror}); choose another folder.") from error
     except ValidationError as error:
         raise DataError(
             f"{path}: it is not that of a run ({error.errors()[0]['msg']}); choose another --out."
@@ -201,6 +203,8 @@ def _meta(out: Path) -> Meta | None:
 def _begun(out: Path, meta: Meta) -> Meta:
     """The meta of the run in the folder, not written yet: a new one, or that of the run that goes on."""
     if (before := _meta(out)) is None:
+        if any((out / "predictions").glob("*.jsonl")):
+            raise DataError(f"{out}: there are predictions and no meta.json that says on what; give another --out.")
         return meta
     versions = {package: number for package, number in meta.versions.items() if package in before.versions}
     now = meta.model_copy(update={"versions": before.versions | versions})  # a package may be added, for a new system

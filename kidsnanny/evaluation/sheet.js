@@ -33,19 +33,25 @@ function written() {
 }
 
 function read(text) {
-  const rows = new Map();
-  let row = [];
-  for (const [, quoted, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^,;\r\n]*))([,;]|\r?\n|$)/g)) {
-    row.push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
-    if (end === "," || end === ";") continue;
-    rows.set(row[0], row.slice(1));
-    row = [];
+  const between = text.split("\n", 1)[0].includes(";") ? ";" : ","; // some spreadsheets write semicolons
+  const cell = new RegExp(`(?:"((?:[^"]|"")*)"|([^${between}\r\n]*))(${between}|\r?\n|$)`, "g");
+  const rows = [[]];
+  for (const [, quoted, plain, end] of text.replace(/^\uFEFF/, "").matchAll(cell)) {
+    rows.at(-1).push(quoted === undefined ? plain : quoted.replaceAll('""', '"'));
+    if (end !== between) rows.push([]);
   }
+  const head = rows.shift();
+  const missing = ["id", ...columns].filter((column) => !head.includes(column));
+  if (missing.length) return `It has no column ${missing.join(" and no ")}: nothing was read.`;
+  const given = new Map(rows.map((row) => [row[head.indexOf("id")], row]));
   for (const one of cards) {
-    for (const [place, word] of (rows.get(one.id) ?? []).entries()) {
-      for (const input of one.choices[place] ?? []) input.checked = input.value === said(word);
+    const row = given.get(one.id);
+    for (const [place, column] of row ? columns.entries() : []) {
+      const word = said(row[head.indexOf(column)] ?? "");
+      for (const input of one.choices[place]) input.checked = input.value === word;
     }
   }
+  return "";
 }
 
 document.getElementById("candidates").addEventListener("change", () => {
@@ -61,8 +67,9 @@ save.addEventListener("click", () => {
   unsaved = false;
 });
 resume.querySelector("input").addEventListener("change", async (event) => {
-  read(await event.target.files[0].text());
+  const fault = read(await event.target.files[0].text());
   count();
+  if (fault) done.textContent = fault;
 });
 window.addEventListener("beforeunload", (event) => {
   if (unsaved) event.preventDefault();

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from os.path import isdir
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -45,7 +46,7 @@ class Options(NamedTuple):
             ComponentError: the user did not say, or it is no folder.
         """
         found = self.folders.get(name)
-        if found is None or not found.is_dir():
+        if found is None or not isdir(found):
             why = "nothing says where its model is" if found is None else f"{found} is no folder"
             raise ComponentError(f"{name}: {why}; {mend}, and give --folder {name}=FOLDER.")
         return found
