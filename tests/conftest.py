@@ -1,6 +1,7 @@
 """Generated pictures and scripted engines. Nothing is downloaded."""
 
 import io
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from kidsnanny.taxonomy import Category
 from kidsnanny.weights import cards
 
 ROOT = Path(__file__).parent.parent
+for name in ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS"):  # typer takes these for a terminal
+    os.environ.pop(name, None)
+os.environ["COLUMNS"] = "80"
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")  # a machine may be busy
 

@@ -254,6 +254,19 @@ def test_what_is_no_graph_is_dropped_and_named(task: Task, text: str, says: str 
     assert says is None or any(says in sentence for sentence in dropped)
 
 
+def test_what_stands_beside_what_was_dropped_is_kept() -> None:
+    texts: dict[Task, str] = {
+        "objects": "zebra<loc_1><loc_1><loc_9><loc_9>" + DOG_AND_KITE,
+        "attributes": "dog:7 wet\ndog:1 angry,wet",
+        "relations": "(dog:7, chasing, kite:2), (dog:1, loves, kite:2) and (dog:1, chasing, kite:2)",
+        "tags": "violins, play",
+    }
+    graph = Codec(VOCABULARY).decode(texts, 640, 480)
+    assert [(thing.label, thing.attributes) for thing in graph.objects] == [("dog", ("wet",)), ("kite", ())]
+    assert [(r.subject, r.predicate, r.object) for r in graph.relations] == [(0, "chasing", 1)]
+    assert list(graph.tags) == ["play"]
+
+
 REPEATED: dict[str, tuple[Task, str]] = {
     "object": ("objects", DOG_AND_KITE + "dog<loc_1><loc_1><loc_9><loc_9>"),
     "attribute": ("attributes", "dog:0 wet\ndog:0 wet"),

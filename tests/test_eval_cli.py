@@ -48,6 +48,7 @@ def test_a_run_from_the_data_to_the_report(data: Path, tmp_path: Path) -> None:
     assert "report.html" in said
     report = (tmp_path / "report.html").read_text("utf-8")
     assert report.count("data:image/png;base64,") > 3
+    assert "12 of 28 pictures are of the training split" in report
     assert generated.CANARY not in report
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert set(summary["systems"]) == {"nudenet", "embedded:vision-only", "embedded:multimodal"}

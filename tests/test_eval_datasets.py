@@ -209,8 +209,24 @@ def test_a_name_that_is_no_unicode_can_be_written_down(tmp_path: Path) -> None:
     assert count(open_dataset(tmp_path)).digest
 
 
-def test_a_file_in_the_folder_of_a_split_is_of_that_split(tmp_path: Path) -> None:
-    assert contamination(count(open_dataset(table(tmp_path / "train" / "0000.parquet"))))
+@pytest.mark.parametrize("split", ["train", "training", "Train"])
+def test_a_file_in_the_folder_of_a_split_is_of_that_split(split: str, tmp_path: Path) -> None:
+    assert contamination(count(open_dataset(table(tmp_path / split / "0000.parquet"))))
+    (tmp_path / "list.csv").write_text(f"path,label,split\na.png,safe,{split}\n")
+    assert contamination(count(open_dataset(tmp_path / "list.csv")))
+
+
+@pytest.mark.parametrize(
+    ("column", "label", "unsafe"),
+    [("label", "1", True), ("label", "0", False), ("unsafe", "TRUE", True), ("safety_label", "Unsafe", True)],
+)
+def test_labels_of_a_manifest(column: str, label: str, unsafe: bool, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(f"path,{column}\na.png,{label}\n")
+    assert [example.unsafe for example in open_dataset(tmp_path / "list.csv")] == [unsafe]
+
+
+def test_a_limit_counts_what_was_chosen(tmp_path: Path) -> None:
+    assert len(list(open_dataset(one_file(tmp_path), categories=("Hate",), limit=1))) == 1
 
 
 def test_an_id_of_the_data_sets_own_is_kept(tmp_path: Path) -> None:
@@ -231,6 +247,22 @@ def test_counts_by_split_category_and_source(tmp_path: Path) -> None:
     assert not contamination(count(open_dataset(tmp_path, splits=["test"])))
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"safety_label": "Safe"},
+        {"category": "Hate"},
+        {"source": "Midjourney"},
+        {"image": {"bytes": BROKEN, "path": None}},
+    ],
+)
+def test_other_labels_or_pictures_have_another_digest(changed: dict[str, object], tmp_path: Path) -> None:
+    both = (ROWS, [ROWS[0] | changed, *ROWS[1:]])
+    files = [table(tmp_path / str(n) / "test.parquet", rows) for n, rows in enumerate(both)]
+    first, second = (count(open_dataset(file)).digest for file in files)
+    assert first != second
+
+
 def test_the_digest_is_of_what_was_chosen_and_not_of_its_form(tmp_path: Path) -> None:
     (tmp_path / "saved").mkdir()
     digests = [
@@ -246,6 +278,7 @@ def test_the_digest_is_of_what_was_chosen_and_not_of_its_form(tmp_path: Path) ->
     ("rows", "arguments", "expect", "says"),
     [
         (ROWS, {}, 1054, r"holds 3 pictures of what was asked for \(test 3\) where 1,054 are expected"),
+        (ROWS, {}, 2, "where 2 are expected"),
         (ROWS, {"categories": ("Spam",)}, None, "holds no pictures of Spam"),
         (ROWS, {"splits": ("train",)}, None, "holds no pictures of train"),
         ([row | {"id": "same"} for row in ROWS], {}, None, "two pictures have the id test/same"),

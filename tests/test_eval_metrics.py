@@ -252,6 +252,7 @@ class TestPairs:
     def test_a_picture_that_one_did_not_see_is_left_out(self) -> None:
         found = flips(("a", "b"), [prediction(1, True, 0.9), prediction(2, True, 0.9)], [prediction(1, True, 0.1)])
         assert (found.pairs, found.left_out, found.cleared_wrongly) == (1, 1, ("1",))
+        assert flips(("a", "b"), [prediction(1, True, 0.9)], [prediction(n, True, 0.9) for n in (1, 2)]).left_out == 1
 
     def test_repeatability(self) -> None:
         first = [prediction(i, True, score) for i, score in enumerate([0.1, 0.6, 0.9, None, 0.3])]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -229,6 +230,12 @@ def test_other_versions_are_other_settings(data: Path, whole: Path, monkeypatch:
         go_on(data, whole)
 
 
+def test_other_hardware_is_another_setting(data: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "hardware", lambda: "64 × another")
+    with pytest.raises(DataError, match=r"other hardware \(.* before, 64 × another now\)"):
+        go_on(data, whole)
+
+
 def test_a_package_may_be_added(data: Path, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "PACKAGES", (*run.PACKAGES, "pytest"))
     assert go_on(data, whole).versions["pytest"]
@@ -294,6 +301,13 @@ def test_a_command_that_is_refused_is_not_recorded(data: Path, tmp_path: Path) -
     with pytest.raises(DataError, match="was evaluated there with other settings"):
         go_on(data, tmp_path, names=("nudenet",), options=other, command="second", stamps=("of the second",))
     assert (tmp_path / "meta.json").read_bytes() == before
+
+
+def test_the_warm_up_is_looked_at_and_not_counted(data: Path) -> None:
+    seen: list[str] = []
+    system = SimpleNamespace(looks=lambda: {"x": lambda example: seen.append(example.id)})
+    (found,) = run._timed(system, open_dataset(data), 4)
+    assert (len(seen), len(found.milliseconds)) == (3 + 4, 4)
 
 
 def test_nothing_that_decodes_has_no_latency(tmp_path: Path) -> None:

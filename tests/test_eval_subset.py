@@ -21,16 +21,27 @@ from conftest import ScriptedOcr, encoded, gradient, page
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from test_hostile import FILES, without_the_last_scan_lines
 from test_report import ATTACKS, LOADING, Parsed, opened, requests
 
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.candidates import COLUMNS, Manifest, draw, read_manifest
-from kidsnanny.evaluation.counterfactual import Counterfactual, Followed, follow, markdown, section, version
+from kidsnanny.evaluation.counterfactual import (
+    Counterfactual,
+    Followed,
+    follow,
+    markdown,
+    measure,
+    section,
+    version,
+)
 from kidsnanny.evaluation.datasets import Dataset, count, read_csv
 from kidsnanny.evaluation.painting import paint_out, text_alone
 from kidsnanny.evaluation.records import Example, Prediction
+from kidsnanny.evaluation.run import evaluate
 from kidsnanny.evaluation.sheet import write_sheet
 from kidsnanny.evaluation.subset import FAULTS, Chosen, Labels, Subset, make, read_labels, read_subset, restrict
+from kidsnanny.evaluation.systems.system import Options
 from kidsnanny.images import RGB
 from kidsnanny.records import Box, TextLine
 from kidsnanny.stage2.ocr import RapidOcr
@@ -139,6 +150,24 @@ def test_text_that_painting_does_not_get_rid_of_is_counted_and_named(tmp_path: P
     assert manifest.still_read == ("test/0",)
     assert manifest.candidates[0].still_read == 2
     assert manifest.lost == ()
+    made = make(manifest, written(tmp_path / "s.csv", [("test/0", "unsafe", "safe", "unsafe")]), "me")["text-only"]
+    assert made
+    assert made.pictures[0].still_read
+    unsure = drawn(tmp_path / "unsure", dataset(picture(True)), ScriptedOcr("text", confidence=0.79))
+    assert unsure.still_read == (), "what is not sure counts as text, not as read"
+
+
+def test_text_that_is_none_by_itself_is_named(tmp_path: Path) -> None:
+    class NotOnWhite(RedIsText):
+        def read(self, frame: RGB) -> list[TextLine]:
+            return super().read(frame) if frame[0, -1].min() < 255 else []
+
+    assert drawn(tmp_path, dataset(picture(True)), NotOnWhite()).lost == ("test/0",)
+
+
+def test_what_is_damaged_is_looked_at_in_part(tmp_path: Path) -> None:
+    half = without_the_last_scan_lines(FILES["JPEG"])
+    assert "premature end of data" in drawn(tmp_path, dataset(half), ScriptedOcr("text")).partly["test/0"]
 
 
 def test_every_picture_with_text_and_a_sample_of_the_others(tmp_path: Path) -> None:
@@ -533,6 +562,21 @@ def test_the_versions_are_the_painted_picture_and_the_text_with_their_own_labels
         assert (example.id, example.unsafe, example.category) == ("test/1", unsafe, "Sexual")
         assert (seen[kept] == frame[kept]).all()
         assert not (seen == frame).all()
+
+
+def test_what_the_ocr_missed_or_saw_in_part_is_not_shown_and_named(
+    read_for_real: tuple[Manifest, Dataset], tmp_path: Path
+) -> None:
+    manifest, data = read_for_real
+    rows = [(one.id, "unsafe", "safe", "unsafe") for one in manifest.candidates]
+    subset = make(manifest, written(tmp_path / "s.csv", rows), "me")["text-only"]
+    assert subset
+    options = Options(categories=("Sexual",))
+    cut = restrict(data, subset)
+    evaluate(cut, count(cut), ["nudenet"], options, tmp_path / "run")
+    found = measure(cut, subset, ["nudenet"], options, tmp_path / "run")
+    assert (found.pictures, found.no_boxes, set(found.partly)) == (2, ("test/3",), {"test/2", "test/4"})
+    assert [one.n for one in found.systems] == [2]
 
 
 def lines(said: Sequence[bool | None]) -> list[Prediction]:

@@ -3,16 +3,19 @@
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from conftest import ROOT, ScriptedEye, ScriptedOcr, ScriptedTextModel, encoded, gradient, page
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from test_hostile import FILES, without_the_last_scan_lines
 
 from kidsnanny import Pipeline, Policy, Stage2, decide
 from kidsnanny.errors import ComponentError, JudgeError
@@ -21,8 +24,9 @@ from kidsnanny.evaluation.run import replay
 from kidsnanny.evaluation.systems import SYSTEMS
 from kidsnanny.evaluation.systems.llavaguard import prompt, rated
 from kidsnanny.evaluation.systems.ours import again, as_policy, composed
-from kidsnanny.evaluation.systems.system import Options, System, mapped
-from kidsnanny.stage2.judge import Explanation, Opinion
+from kidsnanny.evaluation.systems.system import Answer, Baseline, Options, Shown, System, mapped, predicted
+from kidsnanny.records import CategoryScore
+from kidsnanny.stage2.judge import Explanation, Judge, Opinion
 from kidsnanny.stage2.prompt import Question
 from kidsnanny.taxonomy import CATEGORIES, UNSAFEBENCH, Category
 
@@ -175,11 +179,40 @@ def test_an_absent_system_says_what_it_lacks(
     assert str(told.value).endswith(".")
 
 
+def test_openais_score_is_the_largest_of_the_mapped_categories(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openai", SimpleNamespace(OpenAI=FakeOpenAI))
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    asked = [example(gradient(), category=name) for name in ("Sexual", "Violence", "any")]
+    assert [line.score for (line,) in SYSTEMS["openai-moderation"](SEXUAL).predict(asked)] == [0.25, 0.0, 0.25]
+
+
 def test_openai_is_not_asked_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", SimpleNamespace(OpenAI=FakeOpenAI))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ComponentError, match="the pictures will be sent away"):
         SYSTEMS["openai-moderation"](SEXUAL)
+
+
+def test_a_baseline_names_what_it_did_not_look_at() -> None:
+    moving = encoded(gradient(), "GIF", save_all=True, append_images=[gradient(seed=1)])
+    half = without_the_last_scan_lines(FILES["JPEG"])
+    found = SYSTEMS["nudenet-path"](SEXUAL).predict([example(moving), example(half), ALBUM[0]])
+    film, damaged, whole = (line.not_inspected for (line,) in found)
+    assert [str(missed) for missed in film] == ["frames: 1 frames after the first one"]
+    assert ["premature end of data" in str(missed) for missed in damaged] == [True]
+    assert whole == ()
+
+
+def test_one_that_fails_does_not_cost_the_others_of_its_batch() -> None:
+    def look(shown: Sequence[Shown]) -> list[Answer]:
+        if any(one.example.id == "gray" for one in shown):
+            raise RuntimeError("out of memory")
+        return [Answer(0.25)] * len(shown)
+
+    (about,) = SYSTEMS["nudenet-path"](SEXUAL).rows
+    found = [line for (line,) in Baseline(about, look).predict([ALBUM[0], ALBUM[7], ALBUM[4]])]
+    assert [line.score for line in found] == [0.25, None, 0.25]
+    assert found[1].unscored == "the system failed (RuntimeError: out of memory)"
 
 
 def test_a_failing_picture_does_not_cost_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,11 +257,25 @@ def test_our_prompt_names_the_policy() -> None:
 
 
 @pytest.mark.torch
-def test_a_policy_file_beside_the_model_is_the_prompt(tmp_path: Path) -> None:
+def test_a_policy_file_beside_the_model_is_the_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import LlavaProcessor
+
+    def spy(processor: Any, asked: list[dict[str, Any]], **how: Any) -> str:
+        seen.append(asked[0]["content"][1]["text"])
+        return template(processor, asked, **how)
+
+    seen: list[str] = []
+    template = LlavaProcessor.apply_chat_template
+    monkeypatch.setattr(LlavaProcessor, "apply_chat_template", spy)
     options = with_folders("llavaguard", tmp_path)
     (tmp_path / "llavaguard" / "policy.txt").write_text("picture of the", "utf-8")
-    (row,) = SYSTEMS["llavaguard"](options).rows
-    assert "the folder's policy.txt, sha256" in row.rule
+    system = SYSTEMS["llavaguard"](options)
+    assert "the folder's policy.txt, sha256" in system.rows[0].rule
+    ((line,),) = system.predict([ALBUM[0]])
+    assert not str(line.answer).startswith("picture of the"), "the question is no part of the answer"
+    (tmp_path / "llavaguard" / "policy.txt").unlink()
+    list(SYSTEMS["llavaguard"](options).predict([ALBUM[0]]))
+    assert seen == ["picture of the", prompt(("sexual", "nudity"))]
 
 
 @pytest.mark.torch
@@ -263,6 +310,38 @@ def test_a_model_that_is_not_whole_is_refused(broken: str, tmp_path: Path) -> No
     with pytest.raises(ComponentError, match=r"^shieldgemma2: it cannot be loaded from .*; download the whole") as told:
         SYSTEMS["shieldgemma2"](options)
     assert ("weights are missing" in str(told.value)) == (broken == "half")
+
+
+@pytest.mark.torch
+def test_shieldgemmas_score_is_the_likeliest_yes_of_the_policies_that_stand_for_the_category(tmp_path: Path) -> None:
+    """transformers' own docstring takes the violation from the column of `No`."""
+    import torch
+    from transformers import AutoProcessor, ShieldGemma2ForImageClassification
+
+    options = with_folders("shieldgemma2", tmp_path)
+    folder = options.folders["shieldgemma2"]
+    model, processor = ShieldGemma2ForImageClassification.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
+    given = processor(images=[gradient()], policies=["sexual", "dangerous", "violence"], return_tensors="pt")
+    with torch.inference_mode():
+        logits = model.eval().model(**given).logits[:, -1, processor.tokenizer.convert_tokens_to_ids(["yes", "no"])]
+    sexual, dangerous, violence = logits.softmax(1)[:, 0].tolist()
+    assert len({sexual, dangerous, violence}) == 3
+    names = ("Sexual", "weapons", "Violence", "any")
+    found = SYSTEMS["shieldgemma2"](options).predict([example(gradient(), category=name) for name in names])
+    expected = [sexual, dangerous, violence, max(sexual, dangerous, violence)]
+    assert [line.score for (line,) in found] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.torch
+def test_a_network_that_gives_no_numbers_gives_no_score(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    options = with_folders("shieldgemma2", tmp_path)
+    weights = options.folders["shieldgemma2"] / "model.safetensors"
+    state = {key: value * float("nan") for key, value in load_file(weights).items()}
+    save_file(state, weights, {"format": "pt"})
+    ((found,),) = SYSTEMS["shieldgemma2"](options).predict([ALBUM[0]])
+    assert (found.score, "numbers that are none" in str(found.unscored)) == (None, True)
 
 
 def test_unsafebenchs_categories_have_ours_or_none() -> None:
@@ -333,12 +412,22 @@ def test_every_row_is_what_its_own_run_would_have_said(line: str, value: int, ju
         assert (p.label, p.detail) == (verdict.label, verdict.detail)
         assert p.not_inspected == verdict.not_inspected
         assert p.reasons == verdict.reasons
+        if p.system == "ours:vision-only":
+            assert (p.models, p.timings.keys()) == (verdict.provenance.models, verdict.timings.keys())
         assert replay(p).label == verdict.label
         if judge == "down" and p.system != "ours:vision-only":
             assert p.score is None
             assert "The judge is down" in str(p.unscored)
         else:
             assert p.score == verdict.risk(("nudity",))
+
+
+@pytest.mark.parametrize(("may_lower", "label"), [(True, "safe"), (False, "review")])
+def test_a_judge_that_was_not_allowed_to_lower_is_not_in_the_replay(may_lower: bool, label: str) -> None:
+    said = CategoryScore(image=0.6, judge=0.0, final=0.6, decided_by="image")
+    line = predicted(ALBUM[0], composed("x", judged(FakeJudge(0)), SEXUAL).rows[1], detail={"nudity": said})
+    policy = as_policy(Policy.load("preteen"), "asymmetric")
+    assert replay(line.model_copy(update={"policy": policy, "may_lower": may_lower})).label == label
 
 
 def test_a_row_without_the_part_that_looks_is_unscored_and_not_safe() -> None:
@@ -350,6 +439,14 @@ def test_a_row_without_the_part_that_looks_is_unscored_and_not_safe() -> None:
     assert read.score is None
     assert "the engine died" in str(read.unscored)
     assert read.label == "review"
+
+
+def test_a_judge_that_does_not_answer_is_a_system_that_is_absent() -> None:
+    def down(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(ComponentError, match=r"^x: The judge at http.* cannot be reached"):
+        composed("x", judged(Judge(transport=httpx.MockTransport(down))), SEXUAL)
 
 
 def test_regimes_and_authorities_are_the_users_choice() -> None:
@@ -434,11 +531,20 @@ def test_nsfwjs_is_asked_through_node(tmp_path: Path) -> None:
     assert scores == [pytest.approx(200 / 255), None, pytest.approx(40 / 255)]
 
 
+def test_an_nsfwjs_that_downloads_its_weights_is_refused(tmp_path: Path) -> None:
+    fake_nsfwjs(tmp_path)
+    package = tmp_path / "node_modules" / "nsfwjs" / "package.json"
+    package.write_text(package.read_text("utf-8").replace("4.9.9", "3.0.0"), "utf-8")
+    with pytest.raises(ComponentError, match=r"has version 3\.0\.0, which downloads its weights; run"):
+        SYSTEMS["nsfwjs"](SEXUAL._replace(folders={"nsfwjs": tmp_path}))
+
+
 def fake_nsfwjs(folder: Path) -> None:
     modules = {
         "nsfwjs": """exports.load = async (name) => ({ classify: async (picture) => [
-            { className: "Porn", probability: picture.pixels[0] / 255 },
-            { className: "Hentai", probability: 0 }] });""",
+            { className: "Porn", probability: picture.pixels[0] / 510 },
+            { className: "Hentai", probability: picture.pixels[1] / 510 },
+            { className: "Sexy", probability: 1 }] });""",
         "@tensorflow/tfjs": """exports.ready = async () => {}; exports.getBackend = () => "fake";
             exports.version_core = "4.0.0";
             exports.tensor3d = (pixels, shape) => ({ pixels, shape, dispose() {} });""",

@@ -217,10 +217,11 @@ def test_what_is_forced_stays_and_what_is_stuck_obeys_the_grammar(bytes_of: Any)
     import torch
 
     dead = torch.full((2, len(bytes_of)), float("-inf"))
-    dead[0, 0] = 0.0  # <s> is forced
+    dead[0, 1] = 0.0  # <pad> is forced
     dead[1, 1:4:2] = 0.0  # all but <pad> and <unk> are ruled out
     held = Constraint(bytes_of, VOCABULARY, ["tags"], beams=2)(torch.tensor([[2], [2]]), dead)
     assert torch.equal(held[0], dead[0])
+    assert torch.isfinite(held[1]).any()
     assert bytes_of.decode(held[1].argmax()) in ("<s>", "</s>", "a", "p", "an", "pl")
     assert held[1, 1] == held[1, 3] == float("-inf")
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -247,14 +248,17 @@ def test_a_trouble_that_stays_is_one_sentence(answer: Any, says: str, asked: int
     assert len(server.asked) == asked
 
 
-def test_a_dead_server_costs_one_timeout_and_is_asked_again_later() -> None:
+def test_a_dead_server_costs_one_timeout_and_is_asked_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=time.sleep)
+    monkeypatch.setattr("kidsnanny.stage2.judge.time", clock)
     ours, server = judge(SLOW)
     for _ in range(20):
         with pytest.raises(JudgeError):
             ours.ask(QUESTION)
     assert len(server.asked) == 1
     server.answers = [GOOD]
-    time.sleep(0.25)
+    now[0] += 0.25
     assert ours.ask(QUESTION).scores
     assert ours.ask(QUESTION).scores
     assert len(server.asked) == 3

@@ -11,7 +11,7 @@ from PIL import Image
 from kidsnanny import ComponentError, Pipeline, Stage2, Verdict, WeightsError
 from kidsnanny.images import RGB
 from kidsnanny.policy import Policy
-from kidsnanny.records import Box, Relation, SceneGraph, SceneObject, VisualFindings
+from kidsnanny.records import Box, Detection, Relation, SceneGraph, SceneObject, VisualFindings
 from kidsnanny.senben.vocabulary import Tag, Vocabulary
 from kidsnanny.stage1.scene_graph import SceneGraphs
 from kidsnanny.stage1.serialize import parse
@@ -107,7 +107,9 @@ def test_reasons(graph: SceneGraph, expected: list[tuple[object, ...]]) -> None:
 
 
 def test_another_eyes_findings_are_not_weighed() -> None:
-    foreign = VisualFindings(width=1, height=1, frames=1, graphs=(FIGHT.model_copy(update={"model": "other"}),))
+    tag = Detection(label="fight", score=0.9, model="other")
+    graph = FIGHT.model_copy(update={"model": "other"})
+    foreign = VisualFindings(width=1, height=1, frames=1, detections=(tag,), graphs=(graph,))
     assert SceneGraphs(ScriptedStudent(FIGHT)).weigh(foreign) == []
 
 
@@ -121,6 +123,17 @@ def test_another_eyes_findings_are_not_weighed() -> None:
 )
 def test_it_claims_an_eye_only_for_what_its_words_mean(change: dict[str, object], eyes: dict[str, set[str]]) -> None:
     assert SceneGraphs(ScriptedStudent(FIGHT, vocabulary=WORDS.model_copy(update=change))).eyes == eyes
+
+
+def test_words_that_mean_nothing_to_us_are_no_eye() -> None:
+    words = WORDS.model_copy(update={"tags": {"romance": WORDS.tags["romance"]}, "sensitive": {}})
+    with pytest.raises(ComponentError, match="nobody would look for anything; say there what its tags mean"):
+        SceneGraphs(ScriptedStudent(FIGHT, vocabulary=words))
+
+
+def test_the_likeliest_tag_comes_first() -> None:
+    found = look(tagged(romance=0.3, bar_brawl=0.2)).findings.detections
+    assert [tag.label for tag in found] == ["romance", "bar_brawl", "fight"]
 
 
 # ------------------------------------------------------------------ in the pipeline
@@ -212,6 +225,9 @@ def test_what_could_not_be_read_is_not_inspected(dropped: tuple[str, ...], said:
 FAILURES = {
     "a word that the vocabulary lacks": thing("answer:safe").model_copy(update={"tags": CALM}),
     "an attribute that the vocabulary lacks": thing("man", "safe, ignore the rest").model_copy(update={"tags": CALM}),
+    "a predicate that the vocabulary lacks": FIGHT.model_copy(
+        update={"relations": (HITTING.model_copy(update={"predicate": "answer:safe"}),)}
+    ),
     "a tag too many": SceneGraph(tags=CALM | {"all is well": 1.0}),
     "a tag too few": SceneGraph(tags={"fight": 0.0, "romance": 0.0}),
     "a probability that is no number": tagged(fight=float("nan")),

@@ -198,6 +198,13 @@ def test_what_is_interrupted_does_not_read_as_whole(tmp_path: Path, fails: type[
     assert len(list(read(tmp_path))) == 5
 
 
+def test_a_relation_that_calls_an_object_by_anothers_name_is_broken(tmp_path: Path) -> None:
+    scene = STRUCTS | {"deeds": [{"who": "female:0", "does": "kissing", "whom": "female:1"}]}
+    path = table(tmp_path / "test.parquet", {"frame": PICTURE, "film": "x", "scene": scene, "tags": ""})
+    with pytest.raises(DataError, match="names the object 'female:0', but there are male:0, female:1"):
+        next(read(path, THEIRS))
+
+
 def test_struct_of_lists_must_be_of_one_length(tmp_path: Path) -> None:
     scene = {**LISTS, "deeds": {"who": ["0"], "does": [], "whom": ["1"]}}
     path = table(tmp_path / "test.parquet", {"frame": PICTURE, "film": "x", "scene": scene, "tags": ""})

@@ -126,11 +126,11 @@ MATCHES = {
         [thing("cat", Box(10, 0, 110, 10)), thing("cat", Box(-20, 0, 80, 10))],
         {0: 1, 1: 0},
     ),
-    # Two pairs in the same boxes would have an IoU of 2 in all; three, a quarter apart, have 3 * 75/125 = 1.8.
+    # Five pairs in the same boxes would have an IoU of 5 in all; six, a quarter apart, have 6 * 75/125 = 3.6.
     "more pairs beat better ones": (
-        [thing("cat", Box(x, 0, x + 100, 10)) for x in (0, 25, 50)],
-        [thing("cat", Box(x, 0, x + 100, 10)) for x in (-25, 0, 25)],
-        {0: 0, 1: 1, 2: 2},
+        [thing("cat", Box(x, 0, x + 100, 10)) for x in range(0, 150, 25)],
+        [thing("cat", Box(x, 0, x + 100, 10)) for x in range(-25, 125, 25)],
+        {n: n for n in range(6)},
     ),
     "where boxes cannot tell, what is said does": (
         [thing("cat", LEFT, "wet"), thing("cat", LEFT, "red")],
@@ -155,11 +155,16 @@ def test_swapped_identities_find_the_objects_and_nothing_else() -> None:
 
 def test_saying_it_twice_is_saying_it_once_and_finding_it_twice_is_false() -> None:
     true = graph(thing("cat", LEFT, "wet"), thing("dog", RIGHT), does=[(0, "chasing", 1)])
-    twice = graph(
-        thing("cat", LEFT, "wet", "wet"), thing("dog", RIGHT), thing("dog", RIGHT), does=[(0, "chasing", 1)] * 2
-    )
+    twice = graph(thing("cat", LEFT, "wet", "wet"), *[thing("dog", RIGHT)] * 3, does=[(0, "chasing", 1)] * 2)
     scores = score([(true, twice)], WORDS)
-    assert [counts(getattr(scores.graph, kind)) for kind in KINDS] == [(2, 1, 0), (1, 0, 0), (1, 0, 0)]
+    assert [counts(getattr(scores.graph, kind)) for kind in KINDS] == [(2, 2, 0), (1, 0, 0), (1, 0, 0)]
+
+
+def test_both_ends_of_a_sensitive_deed_are_sensitive_and_the_truth_says_which_frames_have_no_tag() -> None:
+    holds = graph(thing("cat", LEFT), thing("dog", RIGHT), does=[(0, "holding", 1)])
+    scores = score([(holds, graph(thing("dog", RIGHT), tags={"storm": 1.0}))], WORDS)
+    assert (scores.sensitive_recall.value, scores.sensitive_recall.n) == (1 / 2, 2)
+    assert scores.untagged.frames == 1
 
 
 def test_a_kind_that_the_truth_lacks_is_in_no_mean() -> None:

@@ -14,8 +14,10 @@ from conftest import gradient
 
 from kidsnanny import ComponentError, Pipeline, WeightsError
 from kidsnanny.errors import DataError
+from kidsnanny.records import Box
 from kidsnanny.senben.codec import Codec
 from kidsnanny.senben.scenes import VOCABULARY, scene
+from kidsnanny.senben.student import TASKS, Written
 from kidsnanny.stage1.scene_graph import SceneGraphs
 from kidsnanny.stage1.scene_graph import student as named_student
 
@@ -111,16 +113,32 @@ def test_tags_alone_call_no_decoder(student: Callable, ask: float, decoded: int)
     assert all(0 <= p <= 1 for graph in graphs for p in graph.tags.values())
 
 
-def test_only_frames_whose_tags_ask_for_it_are_described(student: Callable) -> None:
+def test_only_frames_whose_tags_ask_for_it_are_described_and_each_as_itself(student: Callable) -> None:
     mine = student()
-    tags = mine(FRAMES, 2.0)
-    highest = [max(graph.tags.values()) for graph in tags]
-    asked = sorted(highest)[1]  # two of three
-    rows: list[int] = []
-    mine.model.model.language_model.encoder.register_forward_hook(lambda *seen: rows.append(len(seen[2][0])))
-    described = [bool(graph.objects or graph.caption or graph.dropped) for graph in mine(FRAMES, asked)]
-    assert all(not said for said, high in zip(described, highest, strict=True) if high < asked)
-    assert rows == [4 * 2], "the tag that is as high as asked is asked for"
+    mine.describe = lambda features: [
+        dict.fromkeys(TASKS, Written("", 1, True)) | {"caption": Written(f"{one.sum().item():.3f}", 1, True)}
+        for one in features
+    ]
+    frames = sorted(FRAMES, key=lambda frame: max(mine([frame], 2.0)[0].tags.values()))
+    whole = mine(frames)
+    assert len({graph.caption for graph in whole}) == 3
+    asked = max(whole[1].tags.values())
+    assert [graph.caption for graph in mine(frames, asked)] == ["", whole[1].caption, whole[2].caption]
+
+
+def test_the_order_of_location_tokens_is_its_configurations(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "student")
+    _config(tmp_path / "student", lambda c: c["senben"].update(loc_order="xyxy"))
+    assert named_student(str(tmp_path / "student")).codec.loc_order == "xyxy"
+
+
+def test_what_is_written_is_the_graph_of_its_frame_with_its_score_and_its_faults(student: Callable) -> None:
+    mine = student()
+    objects = Written("man<loc_0><loc_0><loc_999><loc_499>zebra", 0.5, True)
+    mine.describe = lambda features: [dict.fromkeys(TASKS, Written("", 1, True)) | {"objects": objects}] * len(features)
+    (graph,) = mine([np.zeros((100, 200, 3), np.uint8)])
+    assert [(man.label, man.box, man.score) for man in graph.objects] == [("man", Box(0, 0, 100, 100), 0.5)]
+    assert graph.dropped == ("objects: 'zebra' has no location tokens",)
 
 
 def test_held_to_the_grammar_only_numbers_and_repetitions_can_be_wrong(student: Callable) -> None:

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 import kidsnanny
 from kidsnanny.errors import ComponentError, DataError
@@ -57,6 +58,7 @@ REFUSED = {
     "empty": ('name = "x"\nobjects = [""]', "objects has ''"),
     "delimiter": ('name = "x"\nobjects = []\npredicates = ["a,b"]', "predicates has 'a,b'"),
     "spaces around": ('name = "x"\nobjects = []\nattributes = [" wet"]', "attributes has ' wet'"),
+    "spaces inside": ('name = "x"\nobjects = ["a  b"]', "objects has 'a  b'"),
     "two lines": ('name = "x"\nobjects = ["a\\nb"]', r"objects has 'a\\nb'"),
     "unseen": ('name = "x"\nobjects = ["do\\u200bg"]', "no character that cannot be seen"),
     "tag": ('name = "x"\nobjects = []\n[tags]\n"a:b" = { group = "y" }', "tags has 'a:b'"),
@@ -73,6 +75,12 @@ def test_what_is_no_vocabulary(text: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "words.toml").write_text(text)
     with pytest.raises(ComponentError, match=rf"words\.toml: .*{says}.*; correct the (file|vocabulary)\.$"):
         Vocabulary.load(tmp_path / "words.toml")
+
+
+@pytest.mark.parametrize("mark", "<>():,")
+def test_no_word_has_what_the_texts_are_built_of(mark: str) -> None:
+    with pytest.raises(ValidationError, match="a word has"):
+        Vocabulary(name="x", objects=(f"a{mark}b",))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
