@@ -176,7 +176,7 @@ def test_no_server_is_one_finding(address: str) -> None:
     code, found = check(address)
     assert (code, list(found)) == (3, ["server"])
     assert "cannot be reached" in found["server"]["detail"]
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < 30
 
 
 def test_a_model_that_is_not_served_is_one_finding(url: str) -> None:

@@ -1,15 +1,11 @@
 """The student that ships: what it was trained for, on scenes that it has never seen."""
 
-from pathlib import Path
-
 import pytest
 
 from kidsnanny import Pipeline
 from kidsnanny.senben.metrics import score
 from kidsnanny.senben.scenes import VOCABULARY, scene
 from kidsnanny.senben.student import Student
-from kidsnanny.senben.tagger import export_tags
-from kidsnanny.stage1 import DEMO
 from kidsnanny.stage1.scene_graph import SceneGraphs
 from kidsnanny.stage1.scene_graph import student as named_student
 from kidsnanny.weights import cards
@@ -44,12 +40,6 @@ def test_the_verdict_follows_the_planted_relation(tiny: Student) -> None:
         assert not any("hitting" in reason.what for reason in hug.reasons)
         assert hug.label != "safe"  # it knows drawings alone, and says so
         assert "know scenes that kidsnanny drew and nothing else" in str(hug)
-
-
-@pytest.mark.filterwarnings("ignore:.*(onnx|trac|Trac|dynamo).*")  # of the exporter
-def test_its_exported_tags_know_drawings_alone_too(tmp_path: Path) -> None:
-    export_tags(cards()["senben-tiny"].locate().parent, tmp_path / "tiny.onnx")
-    assert named_student(str(tmp_path / "tiny.onnx")).name.endswith(DEMO)
 
 
 def test_it_says_what_it_was_trained_on(tiny: Student) -> None:

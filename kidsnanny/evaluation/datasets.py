@@ -204,7 +204,9 @@ def _saved(folder: Path) -> list[Path]:
     states = sorted(folder.rglob("state.json"))
     try:
         return [
-            state.parent / file["filename"] for state in states for file in json.loads(state.read_text())["_data_files"]
+            state.parent / file["filename"]
+            for state in states
+            for file in json.loads(state.read_text("utf-8"))["_data_files"]
         ]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{folder}: its state.json cannot be read ({error}); save the data set again.") from error
