@@ -136,8 +136,8 @@ def test_the_readers_pipeline_is_what_the_command_line_uses() -> None:
 def test_ctrl_c_ends_with_130(tmp_path: Path) -> None:
     album = tmp_path / "album"
     album.mkdir()
-    for n in range(200):
-        (album / f"{n}.png").write_bytes(encoded(gradient(800, 600, n)))
+    for n in range(80):
+        (album / f"{n}.png").write_bytes(encoded(gradient(400, 300, n)))
     heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a background job is deaf
     process = subprocess.Popen(
         [sys.executable, "-c", f"{heard}; from kidsnanny.cli import main; main()", "check", "--jsonl", str(album)],
@@ -149,7 +149,7 @@ def test_ctrl_c_ends_with_130(tmp_path: Path) -> None:
     rest, errors = process.communicate()
     assert process.returncode == 130
     assert b"Traceback" not in errors
-    assert rest.count(b"\n") < 199, "it does not go on to the end"
+    assert rest.count(b"\n") < 79, "it does not go on to the end"
 
 
 def test_doctor_proves_every_component_and_says_what_is_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
