@@ -263,11 +263,12 @@ def _best(
     found, stamps = {}, []
     for system in systems:
         rows = {name: lines for name, lines in run.systems.items() if name.partition(":")[0] == system}
-        wanted = {f"{system}:{regime}" for regime in options.regimes}
-        if any(name.count(":") == 2 for name in rows):  # it has a judge
-            wanted = {f"{row}:{by}" for row in wanted for by in options.authorities if row.endswith("multimodal")} | (
-                wanted - {f"{system}:multimodal"}
-            )
+        judged = any(name.count(":") == 2 for name in rows)
+        wanted = {
+            f"{system}:{regime}{authority}"
+            for regime in options.regimes
+            for authority in ([f":{a}" for a in options.authorities] if judged and regime == "multimodal" else [""])
+        }
         if rows.keys() != {system} and (lacks := sorted(wanted - rows.keys())):
             raise DataError(
                 f"{system}: the run to choose its threshold on lacks {', '.join(lacks)}; evaluate the same there, or "

@@ -356,6 +356,20 @@ def test_numbers_of_a_class_label_are_the_words_they_stand_for(tmp_path: Path) -
     assert found == [(True, "Sexual"), (False, "Hate")]
 
 
+def test_an_empty_row_group_is_not_the_end(tmp_path: Path) -> None:
+    given = pa.Table.from_pylist(ROWS)
+    with parquet.ParquetWriter(tmp_path / "test.parquet", given.schema) as writer:
+        for part in (given[:1], given[:0], given[1:]):
+            writer.write_table(part)
+    assert count(open_dataset(tmp_path)).pictures == 3
+    with ipc.new_stream(tmp_path / "data.arrow", given.schema) as stream:
+        for part in (given[:1], given[:0], given[1:]):
+            stream.write_table(part)
+    (tmp_path / "test.parquet").unlink()
+    (tmp_path / "state.json").write_text(json.dumps({"_data_files": [{"filename": "data.arrow"}]}))
+    assert count(open_dataset(tmp_path)).pictures == 3
+
+
 def test_text_that_is_no_text_is_damage(tmp_path: Path) -> None:
     words = pa.array([b"\xff\xfe"]).view(pa.string())
     given = pa.table({"image": [PICTURE], "safety_label": ["Safe"], "source": words})

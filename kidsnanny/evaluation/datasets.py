@@ -276,7 +276,7 @@ def table_rows(file: Path, batches: Iterator[Any]) -> Iterator[dict[str, Any]]:
     while True:
         try:
             batch = next(batches, None)
-            rows = batch.to_pylist() if batch else None
+            rows = None if batch is None else batch.to_pylist()
         except (OSError, ValueError, pyarrow.ArrowException) as error:
             raise DataError(f"{file}: it is damaged ({error}); get it again.") from error
         if rows is None:
