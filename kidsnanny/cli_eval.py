@@ -51,7 +51,7 @@ def evaluate(
         ),
     ] = None,
     split: Annotated[str | None, typer.Option(metavar="NAME,…", help="Splits that are wanted; by default all.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many pictures.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many pictures: the first ones.")] = None,
     expect: Annotated[int | None, typer.Option(min=1, help="Stop unless there are exactly so many pictures.")] = None,
     systems: Annotated[
         str, typer.Option(metavar="NAME,…", help=f"What to evaluate, of {', '.join(SYSTEMS)}.")
