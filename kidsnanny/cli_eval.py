@@ -1,6 +1,7 @@
 """The command line's `kidsnanny eval`: systems on labelled pictures, and a report on them."""
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
 
 import typer
 from PIL import Image
+from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
@@ -104,7 +106,8 @@ def evaluate(
     pictures on which a system failed, as while a judge's server was down, are asked again.
 
     DIR gets report.html, summary.json, meta.json and predictions/NAME.jsonl: one line per picture and system, with
-    what was read in the picture where that counted against it.
+    what was read in the picture where that counted against it. In a line, `unsafe` is the data set's label, `score` and
+    `threshold` what the system says, and `label` what our policy makes of it.
 
     A manifest has a row per picture: `path`, counted from the manifest's own folder, and `label` (safe or unsafe, 0 or
     1, false or true; also called `unsafe` or `safety_label`); `id`, `category`, `source` and `split` if you like.
@@ -117,7 +120,7 @@ def evaluate(
 
     Example: kidsnanny eval --data my-pictures.csv --systems embedded,shieldgemma2 --folder shieldgemma2=sg2/ --out run
     """
-    from kidsnanny.cli import Exit, _fail, stderr
+    from kidsnanny.cli import Exit, _fail, stderr, stdout
     from kidsnanny.evaluation.datasets import choose_categories, count, open_dataset
     from kidsnanny.evaluation.run import Extras, read
     from kidsnanny.evaluation.run import evaluate as run_all
@@ -154,10 +157,14 @@ def evaluate(
             raise DataError("--counterfactual needs to know where text is; name a subset with --subset FILE.")
         contents = count(dataset, expect)
         _tell(dataset, contents)
+        if category is None and categories == ("Sexual",):
+            stdout.print("Only pictures of the category Sexual are taken; --category all takes all.", style="yellow")
         stamps = tuple(filter(None, (taken_as, labelled.stamp if labelled else "")))
         if choose_on:
             rest = [name for name in names if name not in options.thresholds]
             chosen, flattered = _best(read(choose_on), rest, options, dataset, force)
+            for row, (value, origin) in chosen.items():
+                stdout.print(f"{row}: threshold {value:g}, {origin}", markup=False)
             options, stamps = options._replace(thresholds={**chosen, **options.thresholds}), stamps + flattered
         command = shlex.join(["kidsnanny", *sys.argv[1:]])
         meta = run_all(
@@ -250,15 +257,23 @@ def _best(
 ) -> tuple[dict[str, tuple[float, str]], tuple[str, ...]]:
     """The threshold of each of these systems' rows with the best F1 in another run, and the stamps that follow from it.
 
-    A row that has nothing to choose on there is left out, and a stamp says so.
+    A system or row that has nothing to choose on there is left out, and a stamp says so.
 
     Raises:
-        DataError: that run shares pictures with the data set and nobody forces it, or lacks a system, regime or
-            authority, whose threshold would then be another kind of threshold.
+        DataError: that run shares pictures with the data set and nobody forces it; or it is of other categories, has
+            not ended, or lacks a regime or an authority, whose threshold would then be another kind of threshold.
     """
     from kidsnanny.evaluation.datasets import sha256_of
     from kidsnanny.evaluation.metrics import best_threshold
 
+    if missing := sum(run.measured.incomplete.values()):
+        raise DataError(f"{run.meta.data}: the run to choose a threshold on lacks {missing} lines; let it end.")
+    here, there = {example.category for example in dataset}, run.meta.contents.by["category"].keys()
+    if here != there:
+        raise DataError(
+            f"{run.meta.data}: the run to choose a threshold on is of {', '.join(sorted(there))} and this one of "
+            f"{', '.join(sorted(here))}, whose score is another one; evaluate the same with --category."
+        )
     reported = {digest for example in dataset if (digest := sha256_of(example.image))}
     found, stamps = {}, []
     for system in systems:
@@ -269,6 +284,9 @@ def _best(
             for regime in options.regimes
             for authority in ([f":{a}" for a in options.authorities] if judged and regime == "multimodal" else [""])
         }
+        if not rows:
+            stamps.append(f"{system} keeps its own threshold: the run to choose it on lacks it.")
+            continue
         if rows.keys() != {system} and (lacks := sorted(wanted - rows.keys())):
             raise DataError(
                 f"{system}: the run to choose its threshold on lacks {', '.join(lacks)}; evaluate the same there, or "
@@ -306,6 +324,9 @@ def _tell(dataset: "Dataset", contents: "Contents") -> None:
             table.add_row(column, Text(_printed(value) or "not said"), *(f"{count:,}" for count in counts))
     table.add_row("all", "", f"{safe:,}", f"{contents.unsafe:,}")
     stdout.print(table)
+    if contents.unsafe in (0, contents.pictures):
+        label = "unsafe" if contents.unsafe else "safe"
+        stdout.print(f"All of them are {label}: half of the figures cannot be told.", style="yellow", markup=False)
     for warning in contamination(contents):
         stdout.print(f"Contamination: {warning}", style="yellow", markup=False)
     if not any(mapped(name, CATEGORIES) for name in contents.by["category"]):
@@ -335,11 +356,30 @@ def _report(run: "Run", dataset: "Dataset | None", out: Path, followed: "Counter
         replace(out / "summary.json", json.dumps(summary(run), indent=1, sort_keys=True).encode() + b"\n")
     except OSError as error:
         raise DataError(f"{out}: the report cannot be written ({error.strerror}); free it and run again.") from error
-    for headline in [markdown(run)] + ([counterfactual.markdown(followed)] if followed else []):
-        stdout.print(Markdown(headline) if stdout.is_terminal else headline, markup=False)
+    stdout.print(_headline(run) if stdout.is_terminal else markdown(run), markup=False)
+    if followed:
+        follows = counterfactual.markdown(followed)
+        stdout.print(Markdown(follows) if stdout.is_terminal else follows, markup=False)
     for stamp in run.meta.stamps:
         stdout.print(_printed(stamp), style="bold red", markup=False)
     stdout.print(f"The report: {_printed(str(out / 'report.html'))}", markup=False)
+
+
+def _headline(run: "Run") -> Table:
+    """The headline so that it fits a terminal of 80 columns: intervals below their figures."""
+    from kidsnanny.evaluation.summary import HEADS, measured_rows, published_rows
+
+    marks = "P printed in the paper, S quoted by a secondary source, D derived by us"
+    table = Table(box=SIMPLE, pad_edge=False, caption=f"Published figures: {marks}." if published_rows(run) else None)
+    table.add_column(HEADS[0], overflow="fold")
+    for head in HEADS[1:]:
+        table.add_column(head, justify="right", overflow="fold")
+    for rows in (measured_rows(run), published_rows(run)):
+        for name, *cells in rows:
+            below = (re.sub(r" (?=[\[(])", "\n", cell) for cell in cells)
+            table.add_row(Text(_printed(name).replace(":", ": ")), *map(Text, below))
+        table.add_section()
+    return table
 
 
 def _thumbnails(run: "Run", dataset: "Dataset") -> list[tuple[str, str]]:

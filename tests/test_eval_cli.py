@@ -14,7 +14,7 @@ from kidsnanny.cli_eval import _best
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation import generated
 from kidsnanny.evaluation.datasets import Dataset
-from kidsnanny.evaluation.records import Contents, Meta, Prediction
+from kidsnanny.evaluation.records import Contents, Example, Meta, Prediction
 from kidsnanny.evaluation.summary import Run
 from kidsnanny.evaluation.systems.system import Options
 from kidsnanny.taxonomy import CATEGORIES
@@ -139,6 +139,21 @@ def test_nothing_scored_is_told_with_its_reason(tmp_path: Path) -> None:
 
 
 ROWS = ("vision-only", "multimodal:asymmetric", "multimodal:judge")
+ONE = Dataset("this", lambda: iter([Example("x", b"", True, "Sexual", "", "")]))
+
+
+def judged(rows: tuple[str, ...], category: str = "Sexual", pictures: int = 5) -> Run:
+    """A run of a profile that has a judge, on five pictures."""
+    lines = {
+        row: tuple(
+            Prediction(id=str(n), system=row, unsafe=n > 2, category=category, source="", threshold=0.5, score=n / 9)
+            for n in range(5)
+        )
+        for row in (f"standard:{row}" for row in rows)
+    }
+    contents = Contents(pictures=pictures, unsafe=2, by={"category": {category: (3, 2)}}, digest="")
+    more = {"contamination": (), "versions": {}, "hardware": "", "command": ""}
+    return Run(meta=Meta(data="other", contents=contents, generated=False, **more), predictions=lines)
 
 
 @pytest.mark.parametrize(
@@ -155,19 +170,7 @@ def test_thresholds_are_chosen_for_the_rows_that_are_evaluated(
     there: tuple[str, ...], regimes: Any, authorities: Any, chosen: tuple[str, ...] | str
 ) -> None:
     """All or none: the policy's own threshold beside one that was chosen would be another kind of threshold."""
-    lines = {
-        f"standard:{row}": tuple(
-            Prediction(
-                id=str(n), system=f"standard:{row}", unsafe=n > 2, category="", source="", threshold=0.5, score=n / 9
-            )
-            for n in range(5)
-        )
-        for row in there
-    }
-    contents = Contents(pictures=5, unsafe=2, by={}, digest="")
-    of = Meta(data="other", contents=contents, generated=False, contamination=(), versions={}, hardware="", command="")
-    options = Options(regimes=regimes, authorities=authorities)
-    asked = (Run(meta=of, predictions=lines), ["standard"], options, Dataset("this", lambda: iter(())), False)
+    asked = (judged(there), ["standard"], Options(regimes=regimes, authorities=authorities), ONE, False)
     if isinstance(chosen, str):
         with pytest.raises(DataError, match=f"lacks standard:{chosen}; evaluate the same there"):
             _best(*asked)
@@ -175,11 +178,29 @@ def test_thresholds_are_chosen_for_the_rows_that_are_evaluated(
         assert set(_best(*asked)[0]) == {f"standard:{row}" for row in chosen}
 
 
+@pytest.mark.parametrize(
+    ("run", "says"),
+    [
+        (judged(ROWS, category="Violence"), "is of Violence and this one of Sexual, whose score is another one"),
+        (judged(ROWS, pictures=6), "other: the run to choose a threshold on lacks 3 lines; let it end"),
+    ],
+)
+def test_thresholds_are_chosen_on_a_whole_run_of_the_same_score(run: Run, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        _best(run, ["standard"], Options(), ONE, True)
+
+
+def test_a_system_that_was_not_there_keeps_its_own_threshold() -> None:
+    chosen, stamps = _best(judged(ROWS), ["freepik", "standard"], Options(), ONE, False)
+    assert len(chosen) == 3
+    assert stamps == ("freepik keeps its own threshold: the run to choose it on lacks it.",)
+
+
 def test_a_row_with_nothing_to_choose_on_keeps_its_own_threshold(data: Path, tmp_path: Path) -> None:
     asked = ("--systems", "embedded", "--category")
     (tmp_path / "a.png").write_bytes(encoded(page("Kill them all tonight, shoot and stab them")))
-    (tmp_path / "list.csv").write_text("path,label,category\na.png,unsafe,violence\n")
-    assert run("--data", tmp_path / "list.csv", "--out", tmp_path / "a", *asked, "violence").exit_code == 0
+    (tmp_path / "list.csv").write_text("path,label,category\na.png,unsafe,Sexual\n")
+    assert run("--data", tmp_path / "list.csv", "--out", tmp_path / "a", *asked, "Sexual").exit_code == 0
     done = run("--data", data, "--out", tmp_path / "b", "--choose-on", tmp_path / "a", *asked, "Sexual")
     assert done.exit_code == 0, done.output
     assert "embedded:vision-only keeps its own threshold: it scored no unsafe picture above 0" in flat(done.output)

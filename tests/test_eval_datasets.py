@@ -310,7 +310,7 @@ def test_what_is_wrong_is_said_in_a_sentence(
         ("a.csv", b"path,label\nx.png\n", "row 2 has no path or no label"),
         ("a.csv", b"path,label,category\na,1,Sexual\nb,1,\n", "row 3 names no category, unlike those before it"),
         ("a.jsonl", b'{"path": "a", "label": 1}\n{"path": "b", "label": 1, "category": "x"}', "row 2 names a category"),
-        ("a.jsonl", b"[" * 100_000, "it is no manifest (maximum recursion depth"),
+        ("a.jsonl", b"[" * 100_000, "it is no manifest (line 1: maximum recursion depth"),
         ("a.jsonl", b"{", "it is no manifest"),
         ("a.jsonl", b"[1]", "it is no manifest"),
         ("a.jsonl", b'{"path": 5, "label": "safe"}', "row 1 has no path or no label"),

@@ -242,9 +242,8 @@ def test_what_was_read_is_kept_nowhere(tmp_path: Path) -> None:
     assert files == [".lock", "looked.jsonl", "manifest.json", "sheet.csv", "sheet.html"]
     assert not any(CANARY in (tmp_path / name).read_text() for name in files)
     assert tmp_path.joinpath("sheet.csv").read_text().splitlines() == [
-        '"id","label_picture","label_text_painted_out","label_text_alone"',
-        '"test/0","","",""',
-        '"test/1","","",""',
+        '"number","id","label_picture","label_text_painted_out","label_text_alone"',
+        *(f'"{number}","{id}","","",""' for number, id in enumerate(by_hash(["test/0", "test/1"]), 1)),
     ]
 
 

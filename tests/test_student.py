@@ -302,7 +302,10 @@ def _fewer_tags(folder: Path) -> None:
             lambda f: _weights(f, _shorter),
             r"do not fit .*1 missing \(1 of tag_head.weight.*1 surplus \(1 of old_head.weight.*1 of another shape",
         ),
-        "no tokenizer's JSON": (lambda f: (f / "tokenizer.json").write_text("{}"), "its tokenizer.json does not open"),
+        "no tokenizer's JSON": (
+            lambda f: (f / "tokenizer.json").write_text("{}"),
+            "tokenizer_config.json do not open",
+        ),
         "another vocabulary": (_fewer_tags, "its head knows 12 tags and the vocabulary kidsnanny-scenes has 5"),
         "a pickle": (
             lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),

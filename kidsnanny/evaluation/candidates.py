@@ -15,7 +15,7 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -160,6 +160,12 @@ def read_manifest(out: Path) -> Manifest:
         raise DataError(f"{out / 'manifest.json'}: it is no manifest ({why}); draw the candidates again.") from error
 
 
+def numbered(ids: Iterable[str]) -> dict[str, int]:
+    """Id -> its number on the sheet, in that order: by a hash, since a place in the data set may tell a label."""
+    ordered = sorted(ids, key=lambda id: hashlib.sha256(id.encode()).digest())
+    return {id: number for number, id in enumerate(ordered, 1)}
+
+
 def first_frame(image: bytes | Path) -> tuple[RGB, str, str | None]:
     """A picture's first frame, the sha256 of its file, and what is not in that frame.
 
@@ -288,7 +294,8 @@ def _blank(sheet: Path, ids: Sequence[str]) -> None:
             raise DataError(f"{sheet}: it is the sheet of other candidates; give another --out, or move it away.")
         return
     rows = io.StringIO(newline="")
-    csv.writer(rows, quoting=csv.QUOTE_ALL).writerows([("id", *COLUMNS), *((id, "", "", "") for id in ids)])
+    numbers = ((number, id, "", "", "") for id, number in numbered(ids).items())
+    csv.writer(rows, quoting=csv.QUOTE_ALL).writerows([("number", "id", *COLUMNS), *numbers])
     replace(sheet, rows.getvalue().encode())
 
 

@@ -33,13 +33,14 @@ VERSIONS: dict[str, Callable[[RGB, Iterable[Box]], RGB]] = {"painted-out": paint
 """Folder of the run on it -> how it is made."""
 _HEADS = {
     "N": "pictures that the system scored both with their text and without",
-    "left out": "pictures that it did not score in one of the two",
+    "not scored": "pictures that it did not score in one of the two",
     "flips": "its verdict changes when the text is painted out",
     "raised": "flips that the text made unsafe",
     "cleared": "flips that the text made safe",
     "as the text alone": "of the flips whose text alone it scored, those whose verdict is that on the text alone",
     "text alone unsafe": "of the texts alone that it scored",
     "flips, due": "of the pictures whose label changes, those whose verdict changes likewise",
+    "flips, the wrong way": "of the same, those whose verdict changes against the label",
     "flips, undue": "of the pictures whose label does not change, those whose verdict does",
 }
 
@@ -56,6 +57,7 @@ class Followed(Record):
     as_text_alone: Proportion
     text_alone_unsafe: Proportion
     due: Proportion
+    wrong_way: Proportion
     undue: Proportion
     flipped: tuple[str, ...]
     """Ids, sorted."""
@@ -192,6 +194,7 @@ def follow(
         as_text_alone=Proportion.of(sum(said[i] == alone[i] for i in heard), len(heard)),
         text_alone_unsafe=Proportion.of(sum(texts), len(texts)),
         due=Proportion.of(sum(i in flipped and said[i] == labels[i].unsafe for i in due), len(due)),
+        wrong_way=Proportion.of(sum(i in flipped and said[i] != labels[i].unsafe for i in due), len(due)),
         undue=Proportion.of(sum(i in flipped for i in undue), len(undue)),
         flipped=tuple(flipped),
     )
@@ -207,7 +210,7 @@ def section(found: Counterfactual) -> str:
             _share(one.flips),
             str(one.raised),
             str(one.cleared),
-            *(_share(part) for part in (one.as_text_alone, one.text_alone_unsafe, one.due, one.undue)),
+            *(_share(part) for part in (one.as_text_alone, one.text_alone_unsafe, one.due, one.wrong_way, one.undue)),
         )
         for one in found.systems
     )
@@ -215,7 +218,8 @@ def section(found: Counterfactual) -> str:
     left = items(f"{untrusted(one)}: {escape(why)}" for one, why in found.left_out)
     return (
         '<section id="counterfactual">\n<h2>Does the verdict follow the text?</h2>\n'
-        f"<p>{found.pictures:,} pictures of the subset, each as it is, with its text painted out, and its text alone. "
+        f"<p>{found.pictures:,} of the subset's {found.pictures + len(found.no_boxes) + len(found.partly):,} pictures, "
+        "those whose text can be painted out: as they are, with their text painted out, and their text alone. "
         "A system that cannot read flips where painting changed what it sees: so much of the others' flips may be that."
         "</p>\n"
         + table(("system", *_HEADS), rows, caption="Per cent, of how many, and Wilson's 95 % interval.")
@@ -231,7 +235,7 @@ def markdown(found: Counterfactual) -> str:
     heads = ("system", *_HEADS)
     lines = [heads, ("---",) + ("---:",) * len(_HEADS)]
     for one in found.systems:
-        parts = (one.as_text_alone, one.text_alone_unsafe, one.due, one.undue)
+        parts = (one.as_text_alone, one.text_alone_unsafe, one.due, one.wrong_way, one.undue)
         counted = (str(one.n), str(one.left_out), _printed(one.flips), str(one.raised), str(one.cleared))
         lines.append((one.system, *counted, *map(_printed, parts)))
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

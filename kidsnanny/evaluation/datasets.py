@@ -29,6 +29,8 @@ GENERATED = {b"kidsnanny": b"generated"}
 UNSAFE = {"unsafe": True, "1": True, "true": True, "safe": False, "0": False, "false": False}
 ROWS = 16
 """Rows of parquet that are in memory at once."""
+SHOWN = 20
+"""Names of what there is instead of what was asked for."""
 ANY = "any"
 """The category of pictures whose data set names none and whose user neither: all that a system speaks about."""
 _SPLIT = re.compile(r"(?<![a-z])(train|training|validation|valid|val|dev|test)(?![a-z])", re.IGNORECASE)
@@ -136,9 +138,7 @@ def count(dataset: Dataset, expect: int | None = None) -> Contents:
         row = [example.id, example.unsafe, example.category, example.source, example.split, sha256_of(example.image)]
         rows.update(json.dumps(row).encode() + b"\n")
     if not ids:
-        wanted = sorted({*dataset.splits, *dataset.categories})
-        chosen = f" of {' and '.join(wanted)}" if wanted else ""
-        raise DataError(f"{dataset.name}: it holds no pictures{chosen}; choose another --category or --split.")
+        raise DataError(f"{dataset.name}: it holds no pictures{_what_there_is(dataset)}.")
     if expect is not None and len(ids) != expect:
         splits = ", ".join(f"{split or 'of no split'} {sum(counts)}" for split, counts in by["split"].items())
         told = f" ({splits})" if any(by["split"]) else ""
@@ -147,6 +147,16 @@ def count(dataset: Dataset, expect: int | None = None) -> Contents:
             "expected; name the splits with --split, or leave out --expect."
         )
     return Contents(pictures=len(ids), unsafe=unsafe, by=by, digest=rows.hexdigest())
+
+
+def _what_there_is(dataset: Dataset) -> str:
+    """Of what it holds no pictures, and of what it does."""
+    have = sorted({example.category if dataset.categories else example.split for example in dataset.read()})
+    if not have:
+        return " at all; name another"
+    wanted = " and ".join([*sorted(dataset.splits), *dataset.categories])
+    more = ", …" if len(have) > SHOWN else ""
+    return f" of {wanted}, but of {', '.join(repr(name) for name in have[:SHOWN])}{more}; choose --category and --split"
 
 
 def contamination(contents: Contents) -> tuple[str, ...]:
@@ -358,11 +368,17 @@ def _manifest(file: Path, default: str) -> Iterator[Example]:
 def _jsonl(file: Path) -> Iterator[dict[str, Any]]:
     try:
         with file.open(encoding="utf-8-sig") as lines:
-            for row in map(json.loads, filter(str.strip, lines)):
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    raise ValueError(f"line {number}: {error}") from error
                 if not isinstance(row, dict):
-                    raise ValueError(f"{row!r:.40} is no object")
+                    raise ValueError(f"line {number}: {row!r:.40} is no object")
                 yield row
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{file}: it is no manifest ({error}); write a row with path and label a picture.") from error
 
 

@@ -54,7 +54,7 @@ class Prediction(Record):
     """Our categories that the data set's one stands for, as far as the system speaks about them."""
     detail: dict[Category, CategoryScore] = Field(default_factory=dict)
     decided_by: Channel | None = None
-    """Whose word the score is."""
+    """Whose word the score is; None if nobody found anything."""
     reasons: tuple[Reason, ...] = ()
     not_inspected: tuple[NotInspected, ...] = ()
     may_lower: bool = True

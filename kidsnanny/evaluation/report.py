@@ -40,7 +40,7 @@ _HOW_TO_READ = (
     "is a dash.",
     "Intervals are 95 %: Wilson's for accuracy, precision and recall (Clopper and Pearson's exact ones are in the fold "
     f"under the table), and the percentile bootstrap over {RESAMPLES:,} resamples of the pictures for F1, AUROC and "
-    "AUPRC. A bootstrap of a perfect figure has no width: read recall's exact interval instead.",
+    "AUPRC. A bootstrap of a figure of 0 or 100 % has no width: read recall's exact interval instead.",
     "Intervals say how much a figure would move on other pictures of the same kind, and nothing about other kinds. Two "
     "that overlap neither show nor rule out a difference; systems that saw the same pictures are compared by the "
     "paired test below. Published rows cannot be: their answers picture by picture are not public.",
@@ -54,6 +54,8 @@ _HOW_TO_READ = (
     "Every confusion matrix behind them, and so every interval on them, is derived. Their thresholds, and how levels "
     "or boxes became a yes or no, are not public; ours are stated below, system by system.",
     "How the paper chose its text-only and text+visual subsets is not public. A subset here is its labeller's.",
+    "Our systems ask the judge, where they have one, about every picture, so their policy has another version here "
+    "than in `kidsnanny check`.",
     "Nothing is scored by chance: an answer that cannot be read is unscored, and counted both ways below.",
     "Published times are of other hardware, under a protocol that is not public.",
 )
@@ -275,7 +277,7 @@ _REVIEW: dict[str, Callable[[Measured], Scores]] = {
 
 
 def _undecided(found: Summary) -> str:
-    told = "<p>Every system scored every picture it was shown.</p>"
+    told = "<p>Every system scored every picture it was shown.</p>" if found.systems else "<p>No system ran.</p>"
     if any(of.all.unscored for of in found.systems.values()):
         unscored = {name: of for name, of in found.systems.items() if of.all.unscored}
         told = table(("unscored pictures", *SHARES), *_both_ways(unscored, _WAYS))

@@ -42,7 +42,7 @@ def _described(name: str, run: Run, measured: Measured) -> str:
     known |= {"models": "; ".join(map(untrusted, measured.models)) or "none named"}
     known |= {"policy": ", ".join(map(untrusted, measured.policies))} if measured.policies else {}
     decided = (f"{words(by)} {count}" for by, count in sorted(measured.decided_by.items()))
-    known |= {"score decided by": ", ".join(decided)} if measured.decided_by else {}
+    known |= {"score above 0 decided by": ", ".join(decided)} if measured.decided_by else {}
     labels = (f"{label} {count}" for label, count in sorted(measured.labels.items()))
     known |= {"policy's labels": ", ".join(labels)} if measured.labels else {}
     return terms(known.items())

@@ -4,7 +4,6 @@ The policy in its head lets no style or script work but ours, which it names by 
 labels into a CSV file that the browser saves, and reads one back; nothing is sent, and nothing is kept in the browser.
 """
 
-import hashlib
 import html
 import json
 import os
@@ -20,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.candidates import COLUMNS, Looked, Manifest, first_frame
+from kidsnanny.evaluation.candidates import COLUMNS, Looked, Manifest, first_frame, numbered
 from kidsnanny.evaluation.datasets import Dataset
 from kidsnanny.evaluation.painting import paint_out, text_alone
 from kidsnanny.evaluation.records import Example
@@ -87,8 +86,7 @@ def _asset(kind: str) -> str:
 
 def _cards(dataset: Dataset, manifest: Manifest, pictures: bool, console: Console | None) -> Iterator[str]:
     """The cards by the hashes of their ids; they are made in the data set's order and wait in a temporary file."""
-    ordered = sorted((one.id for one in manifest.candidates), key=lambda id: hashlib.sha256(id.encode()).digest())
-    numbers = {id: number for number, id in enumerate(ordered, 1)}
+    numbers = numbered(one.id for one in manifest.candidates)
     places: dict[int, tuple[int, int]] = {}
     with tempfile.TemporaryFile() as waiting:
         for one, example in _pairs(dataset, manifest, console):

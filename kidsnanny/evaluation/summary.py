@@ -183,10 +183,12 @@ def summary(run: Run) -> dict[str, Any]:
     return json.loads(kept)  # type: ignore[no-any-return]
 
 
-def markdown(run: Run) -> str:
-    """The headline as a table for a terminal: per cent with Wilson's (F1: the bootstrap's) 95 % interval."""
-    heads = ("system", "N", "unscored", "accuracy", "precision", "recall", "F1", "AUROC")
-    rows = [heads, ("---",) + ("---:",) * (len(heads) - 1)]
+HEADS = ("system", "N", "unscored", "accuracy", "precision", "recall", "F1", "AUROC")
+
+
+def measured_rows(run: Run) -> list[tuple[str, ...]]:
+    """The headline, by HEADS: per cent with Wilson's (F1: the bootstrap's) 95 % interval."""
+    rows = []
     for name, found in run.measured.systems.items():
         scores, auroc = found.all.scores, found.ranking.auroc.value
         shares = [_cell(part.value, part.wilson) for part in (scores.accuracy, scores.precision, scores.recall)]
@@ -194,10 +196,21 @@ def markdown(run: Run) -> str:
         counted = (str(found.all.pictures), str(found.all.unscored))
         caveat = run.abouts[name].caveat if name in run.abouts else ""
         rows.append((name + caveat, *counted, *shares, _cell(scores.f1.value, scores.f1.bootstrap), area))
+    return rows
+
+
+def published_rows(run: Run) -> list[tuple[str, ...]]:
+    """The paper's rows likewise, each figure with the mark of where it is from."""
+    rows = []
     for beside in run.measured.published:
-        row = beside.row
-        cells = [f"{cell.printed} ({cell.mark})" if cell else "–" for cell in _printed(row)]
-        rows.append((f"{row.system}, {beside.table}: {other_pictures(beside)}", "", "", *cells, ""))
+        cells = [f"{cell.printed} ({cell.mark})" if cell else "–" for cell in _printed(beside.row)]
+        rows.append((f"{beside.row.system}, {beside.table}: {other_pictures(beside)}", "", "", *cells, ""))
+    return rows
+
+
+def markdown(run: Run) -> str:
+    """The headline as a table of text."""
+    rows = [HEADS, ("---",) + ("---:",) * (len(HEADS) - 1), *measured_rows(run), *published_rows(run)]
     return "".join(f"| {' | '.join(map(_plain, row))} |\n" for row in rows)
 
 
@@ -315,5 +328,8 @@ def _counted(reasons: Iterable[Iterable[str]]) -> dict[str, int]:
 
 
 def _general(reason: str) -> str:
-    """Without the hash or path of the picture, which would make every reason a different one."""
-    return re.sub(r"(^|: )[^:]*[/\\][^:]*: ", r"\1…: ", re.sub(r"sha256:[0-9a-f]+", "sha256:…", reason))
+    """Without the hash or path of the picture, what was quoted of it and its bytes, which would make every reason a
+    different one."""
+    found = re.sub(r"sha256:[0-9a-f]+", "sha256:…", reason)
+    found = re.sub(r"(^|: )[^:]*[/\\][^:]*: ", r"\1…: ", found)
+    return re.sub(r"\b\d+ bytes", "… bytes", re.sub(r"'[^']*'|\"[^\"]*\"", "…", found))

@@ -78,7 +78,9 @@ class Student:
         places = tokenizer.convert_tokens_to_ids([f"<loc_{number}>" for number in range(BINS)])
         self._silent = [tokenizer.pad_token_id, tokenizer.bos_token_id, *places]
         self.codec = Codec(vocabulary, self.settings.loc_order)
-        self._beams = beams or self.settings.beams
+        self._beams = self.settings.beams if beams is None else beams
+        if self._beams < 1:
+            raise ComponentError(f"{name}: it cannot decode with {beams} beams; give 1 (greedy) or more.")
         self._constrained = constrained
         kept = len(TASKS) * self._beams * len(tokenizer) * self.settings.max_new_tokens
         self._at_once = max(1, KEPT // kept)
@@ -132,7 +134,9 @@ class Student:
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         except Exception as error:  # the library's own, and whatever a broken file makes it raise
             why = str(error).partition("\n")[0]
-            raise ComponentError(f"{folder}: its tokenizer.json does not open ({why}); get it again.") from error
+            raise ComponentError(
+                f"{folder}: its tokenizer.json and tokenizer_config.json do not open ({why}); get them again."
+            ) from error
         model = model.to(where, dtype)
         side = model.settings.input
         try:
@@ -149,7 +153,7 @@ class Student:
         path = folder / WEIGHTS
         others = "".join(digest(folder / file) for file in FILES if file != WEIGHTS)
         how = [f"files={hashlib.sha256(others.encode()).hexdigest()[:8]}"]
-        how += [f"beams={beams or model.settings.beams}"] + ["unconstrained"] * (not constrained)
+        how += [f"beams={model.settings.beams if beams is None else beams}"] + ["unconstrained"] * (not constrained)
         how += [str(dtype).removeprefix("torch.")] * (dtype != torch.float32)
         revision = ",".join([digest(path)[:12], *how])
         name = model.settings.named(folder.resolve().name, revision, random=is_random(path))

@@ -97,7 +97,7 @@ class Composed:
             label=decision.label if row.ours else None,
             mapped=stands_for,
             detail=decision.detail,
-            decided_by=loudest.decided_by if loudest else None,
+            decided_by=loudest.decided_by if loudest and loudest.final else None,
             reasons=self._reasons(row.regime, case.policy, verdict, decision),
             not_inspected=case.not_inspected,
             may_lower=case.may_lower,
@@ -224,7 +224,7 @@ def _about(
     speaks = tuple(category for category in CATEGORIES if category in heard)
     asked = [category for name in options.categories for category in mapped(name, CATEGORIES)] or CATEGORIES
     review = min(policy.categories[category].review for category in asked)  # the same in both regimes
-    origin = f"ours: the lowest `review` of the mapped categories in the policy {policy.name}"
+    origin = f"ours: the lowest `review` of the wanted categories in the policy {policy.name}, for both regimes"
     threshold, origin = options.threshold(row, review, origin)
     return About(
         name=row,
@@ -259,7 +259,7 @@ def _served(name: str, stage2: Stage2) -> dict[str, str]:
     try:
         return {"judge": judge.models()[0]}
     except JudgeError as error:
-        raise ComponentError(f"{name}: {error}") from error
+        raise ComponentError(f"{name}: {error} Without it there is --regime vision-only.") from error
 
 
 def licences(models: Iterable[str]) -> str:
