@@ -157,6 +157,8 @@ def export_(
     before it counts.
 
     Example: kidsnanny weights pull marqo-nsfw-384 && kidsnanny export marqo-nsfw-384
+
+    Example: kidsnanny weights add my-student/model.safetensors --like senben-tiny --name mine && kidsnanny export mine
     """
     from kidsnanny.export import export
     from kidsnanny.stage1.network import named
@@ -203,6 +205,8 @@ def train_student(
         train(out, steps=steps, seed=seed)
     except KidsnannyError as error:
         _fail(Exit.COMPONENT, str(error))
+    except KeyboardInterrupt:
+        _fail(Exit.INTERRUPTED, f"Interrupted; {out} has the student of the last point of the curve, if there was one.")
 
 
 def main() -> None:

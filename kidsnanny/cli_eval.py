@@ -1,7 +1,6 @@
 """The command line's `kidsnanny eval`: systems on labelled pictures, and a report on them."""
 
 import json
-import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -366,19 +365,23 @@ def _report(run: "Run", dataset: "Dataset | None", out: Path, followed: "Counter
 
 
 def _headline(run: "Run") -> Table:
-    """The headline so that it fits a terminal of 80 columns: intervals below their figures."""
-    from kidsnanny.evaluation.summary import HEADS, measured_rows, published_rows
+    """The headline so that it fits a terminal of 80 columns: counts below the names, intervals below their figures."""
+    from kidsnanny.evaluation.summary import HEADS, measured_rows, other_pictures, published_rows
 
+    published = published_rows(run)
     marks = "P printed in the paper, S quoted by a secondary source, D derived by us"
-    table = Table(box=SIMPLE, pad_edge=False, caption=f"Published figures: {marks}." if published_rows(run) else None)
+    caption = f"The last {len(published)}: {other_pictures(published[0][0])}; {marks}." if published else None
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), caption=caption)
     table.add_column(HEADS[0], overflow="fold")
-    for head in HEADS[1:]:
-        table.add_column(head, justify="right", overflow="fold")
-    for rows in (measured_rows(run), published_rows(run)):
-        for name, *cells in rows:
-            below = (re.sub(r" (?=[\[(])", "\n", cell) for cell in cells)
-            table.add_row(Text(_printed(name).replace(":", ": ")), *map(Text, below))
-        table.add_section()
+    for head in HEADS[3:]:
+        table.add_column(head, justify="right", no_wrap=True)
+    for name, pictures, unscored, *cells in measured_rows(run):
+        counted = f"{pictures} pictures, {unscored} unscored"
+        split = _printed(name).replace(":", ":\n")
+        table.add_row(Text(f"{split}\n{counted}"), *(Text(cell.replace(" [", "\n[")) for cell in cells))
+    table.add_section()
+    for beside, (_, _, *cells) in published:
+        table.add_row(Text(beside.row.system), *map(Text, cells))
     return table
 
 

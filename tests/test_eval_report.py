@@ -200,6 +200,15 @@ def test_the_summary_does_not_depend_on_the_order_of_the_lines(run: Run) -> None
     assert json.dumps(summary(run.model_copy(update={"predictions": shuffled}))) == json.dumps(summary(run))
 
 
+def test_reasons_that_differ_in_what_they_quote_are_counted_together() -> None:
+    cut = "image file is truncated ({} bytes not processed)"
+    lines = tuple(
+        line(n, "s", True, 0.9, not_inspected=(NotInspected(part="picture", reason=cut.format(n)),)) for n in (1, 2)
+    )
+    found = Run(meta=meta(2, 2, about("s")), predictions={"s": lines}).measured.systems["s"]
+    assert found.not_inspected == {"picture: image file is truncated (… bytes not processed)": 2}
+
+
 def test_only_two_keys_of_the_summary_may_differ_between_equal_runs(run: Run) -> None:
     slower = {
         name: tuple(p.model_copy(update={"timings": {"stage1": 99.0}}) for p in lines)

@@ -225,6 +225,12 @@ def test_its_name_changes_with_what_its_words_mean(student: Callable, folder: Pa
     assert name.partition("@")[2] != student().name.partition("@")[2]
 
 
+@pytest.mark.parametrize("beams", [0, -3])
+def test_it_decodes_with_a_beam_or_more(beams: int, student: Callable) -> None:
+    with pytest.raises(ComponentError, match=f"cannot decode with {beams} beams; give 1"):
+        student(beams=beams)
+
+
 def test_random_weights_say_so_and_never_call_a_picture_safe(student: Callable) -> None:
     mine = student()
     assert mine.name.endswith("#random")
@@ -354,7 +360,7 @@ def test_exported_tags_are_torchs_and_need_no_torch(folder: Path, student: Calla
 
     export_tags(folder, tmp_path / "my tags.onnx")
     tagger = named_student(str(tmp_path / "my tags.onnx"))
-    assert re.fullmatch(r"my_tags@[0-9a-f]{12}#random", tagger.name)  # one word in the findings text
+    assert re.fullmatch(r"my_tags@[0-9a-f]{12},tags#random", tagger.name)  # one word in the findings text
     for ours, torchs in zip(tagger(FRAMES), student()(FRAMES, 2.0), strict=True):
         assert ours.tags == pytest.approx(torchs.tags, abs=1e-3)
     assert tagger([]) == []

@@ -199,18 +199,24 @@ def measured_rows(run: Run) -> list[tuple[str, ...]]:
     return rows
 
 
-def published_rows(run: Run) -> list[tuple[str, ...]]:
-    """The paper's rows likewise, each figure with the mark of where it is from."""
-    rows = []
-    for beside in run.measured.published:
-        cells = [f"{cell.printed} ({cell.mark})" if cell else "–" for cell in _printed(beside.row)]
-        rows.append((f"{beside.row.system}, {beside.table}: {other_pictures(beside)}", "", "", *cells, ""))
-    return rows
+def published_rows(run: Run) -> list[tuple[Beside, tuple[str, ...]]]:
+    """The paper's rows and, by HEADS without the system, their figures with the mark of where each is from."""
+    return [
+        (
+            beside,
+            ("", "", *(f"{cell.printed} ({cell.mark})" if cell else "–" for cell in _printed(beside.row)), ""),
+        )
+        for beside in run.measured.published
+    ]
 
 
 def markdown(run: Run) -> str:
     """The headline as a table of text."""
-    rows = [HEADS, ("---",) + ("---:",) * (len(HEADS) - 1), *measured_rows(run), *published_rows(run)]
+    rows = [HEADS, ("---",) + ("---:",) * (len(HEADS) - 1), *measured_rows(run)]
+    rows += [
+        (f"{beside.row.system}, {beside.table}: {other_pictures(beside)}", *cells)
+        for beside, cells in published_rows(run)
+    ]
     return "".join(f"| {' | '.join(map(_plain, row))} |\n" for row in rows)
 
 

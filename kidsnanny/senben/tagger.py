@@ -36,7 +36,8 @@ class Tagger:
             self._settings = Settings.model_validate_json(facts["settings"])
             known = Vocabulary.model_validate_json(facts["vocabulary"])
             self.vocabulary = Vocabulary(name=known.name, partial=known.partial, objects=(), tags=known.tags)
-            self.name = self._settings.named(path.stem, digest(path)[:12], random=facts.get("kidsnanny") == "random")
+            random = facts.get("kidsnanny") == "random"
+            self.name = self._settings.named(path.stem, f"{digest(path)[:12]},tags", random=random)
             self([np.zeros((1, 1, 3), np.uint8)])
         except Exception as error:  # whatever a file of another kind makes ONNX Runtime raise
             why = str(error).partition("\n")[0]
