@@ -121,9 +121,9 @@ def _eye(profile: Profile) -> str:
     names = " and ".join(eye.models)
     (seen,) = eye.screen([np.asarray(drawn_face())])
     if graphs := [found for found in seen if isinstance(found, SceneGraph)]:  # whose words need not have a face
-        if "detector" not in eye.eyes:
-            return f"{names} gives {len(graphs[0].tags)} tags of a drawn face, and writes no graph"
         things, dropped = len(graphs[0].objects), len(graphs[0].dropped)
+        if not (things or dropped or graphs[0].caption):
+            return f"{names} gives {len(graphs[0].tags)} tags of a drawn face, and nothing more"
         return f"{names} writes a graph of a drawn face: {things} objects; {dropped} pieces of it cannot be read"
     if not any(isinstance(found, Detection) and found.label.startswith("FACE") for found in seen):
         raise ComponentError(f"{names}: no drawn face is seen; reinstall the package of the weights.")
