@@ -156,14 +156,14 @@ def evaluate(
             raise DataError("--counterfactual needs to know where text is; name a subset with --subset FILE.")
         contents = count(dataset, expect)
         _tell(dataset, contents)
-        if category is None and categories == ("Sexual",):
+        if category is None and not labelled and categories == ("Sexual",):
             stdout.print("Only pictures of the category Sexual are taken; --category all takes all.", style="yellow")
         stamps = tuple(filter(None, (taken_as, labelled.stamp if labelled else "")))
         if choose_on:
             rest = [name for name in names if name not in options.thresholds]
             chosen, flattered = _best(read(choose_on), rest, options, dataset, force)
             for row, (value, origin) in chosen.items():
-                stdout.print(f"{row}: threshold {value:g}, {origin}", markup=False)
+                stdout.print(_printed(f"{row}: threshold {value:g}, {origin}"), markup=False)
             options, stamps = options._replace(thresholds={**chosen, **options.thresholds}), stamps + flattered
         command = shlex.join(["kidsnanny", *sys.argv[1:]])
         meta = run_all(
@@ -265,7 +265,8 @@ def _best(
     from kidsnanny.evaluation.datasets import sha256_of
     from kidsnanny.evaluation.metrics import best_threshold
 
-    if missing := sum(run.measured.incomplete.values()):
+    lacking = run.measured.incomplete.items()
+    if missing := sum(lines for name, lines in lacking if name.partition(":")[0] in systems):
         raise DataError(f"{run.meta.data}: the run to choose a threshold on lacks {missing} lines; let it end.")
     here, there = {example.category for example in dataset}, run.meta.contents.by["category"].keys()
     if here != there:

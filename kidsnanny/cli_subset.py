@@ -36,7 +36,7 @@ def draw(
 ) -> None:
     """Choose candidates: every picture in which the OCR finds text, and a random sample of the others.
 
-    No system under test is asked, and no label. DIR gets manifest.json, sheet.csv and sheet.html. A person opens
+    No system's verdict is asked for, and no label. DIR gets manifest.json, sheet.csv and sheet.html. A person opens
     sheet.html in a browser and labels each candidate three times: as it is, with its text painted out, the text alone.
     Its pictures are mosaicked, so that it can lie around: to label, draw with --pictures, which shows them as they are.
     What was read is not kept, only where it stands. A drawing that was stopped goes on when the command is given again.

@@ -221,7 +221,10 @@ def _details(verdict: Verdict) -> str:
 def _said(graph: SceneGraph) -> Iterator[str]:
     """Each object with its attributes, and each relation."""
     for place, thing in enumerate(graph.objects):
-        yield f"<li>{_called(graph, place)} {_aside(thing.score, graph.frame, graph.model)}</li>"
+        yield f"<li>{escape(named(graph, place))} {_aside(thing.score, graph.frame, graph.model)}</li>"
+        if thing.attributes:
+            sure = min(thing.score, thing.attributes_score)
+            yield f"<li>{_called(graph, place)} {_aside(sure, graph.frame, graph.model)}</li>"
     for relation in graph.relations:
         yield f"<li>{escape(sentence(graph, relation))} {_aside(relation.score, graph.frame, graph.model)}</li>"
 
@@ -305,7 +308,7 @@ def _boxes(verdict: Verdict, frame: Frame) -> Iterator[str]:
             yield _box("image", seen.box, f"{words(seen.label.lower())} {seen.score:.2f}")
     for graph in graphs:
         for place, thing in enumerate(graph.objects):
-            yield _box("thing", thing.box, f"{_called(graph, place)} {thing.score:.2f}")
+            yield _box("thing", thing.box, f"{escape(named(graph, place))} {thing.score:.2f}")
     for line in verdict.text:
         if line.frame == frame.index:
             yield _box("text", line.box, f"{escape(line.text)} {line.confidence:.2f}")

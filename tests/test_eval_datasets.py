@@ -83,6 +83,11 @@ def csv(folder: Path) -> Path:
     return folder / "list.csv"
 
 
+def semicolon_in_the_head(folder: Path) -> Path:
+    (folder / "list.csv").write_text('path,label,"note; by A"\na.png,Unsafe,x\nsub/b.png,safe,y\n')
+    return folder / "list.csv"
+
+
 def semicolons(folder: Path) -> Path:
     """As a spreadsheet writes it where a comma is the decimal point."""
     (folder / "list.csv").write_text("path;label;split\na.png;Unsafe;test\nsub/b.png;safe;\n")
@@ -124,6 +129,7 @@ def semicolons(folder: Path) -> Path:
         (folders, ["safe/b.png safe Sexual  ", "safe/c.heic safe Sexual  ", "unsafe/deep/a.png unsafe Sexual  "]),
         (jsonl, ["a.png unsafe Sexual ours test", "7 safe Sexual  "]),
         (csv, ["a.png unsafe Sexual  test", "sub/b.png safe Sexual  "]),
+        (semicolon_in_the_head, ["a.png unsafe Sexual  ", "sub/b.png safe Sexual  "]),
         (semicolons, ["a.png unsafe Sexual  test", "sub/b.png safe Sexual  "]),
     ],
 )
@@ -280,7 +286,8 @@ def test_the_digest_is_of_what_was_chosen_and_not_of_its_form(tmp_path: Path) ->
         (ROWS, {}, 1054, r"holds 3 pictures of what was asked for \(test 3\) where 1,054 are expected"),
         (ROWS, {}, 2, "where 2 are expected"),
         (ROWS, {"categories": ("Spam",)}, None, "holds no pictures of Spam"),
-        (ROWS, {"splits": ("train",)}, None, "holds no pictures of train"),
+        (ROWS, {"splits": ("train",)}, None, "holds no pictures of train, but of 'test/Hate', 'test/Sexual'; choose"),
+        (ROWS, {"splits": ("tset",), "categories": ("Sexual",)}, None, "of tset and Sexual, but of 'test/Hate', 'te"),
         ([row | {"id": "same"} for row in ROWS], {}, None, "two pictures have the id test/same"),
         ([{"image": PICTURE, "label": 1}], {}, None, "no column safety_label but image, label"),
         (
@@ -336,11 +343,14 @@ def test_no_folder_is_left_out_in_silence(what: str, tmp_path: Path, monkeypatch
         count(open_dataset(tmp_path))
 
 
-def test_what_has_no_end_or_no_target_is_a_broken_picture(tmp_path: Path) -> None:
+def test_what_has_no_target_is_a_broken_picture_and_what_has_no_end_is_not_waited_for(tmp_path: Path) -> None:
     folders(tmp_path)
-    os.mkfifo(tmp_path / "safe" / "pipe.png")
+    for name in ("pipe", "pipe.png"):
+        os.mkfifo(tmp_path / "safe" / name)
     (tmp_path / "safe" / "link.png").symlink_to(tmp_path / "nowhere.png")
-    assert count(open_dataset(tmp_path)).pictures == 5
+    assert count(open_dataset(tmp_path)).pictures == 4
+    (tmp_path / "list.csv").write_text("path,label\nsafe/pipe.png,safe\n")
+    assert count(open_dataset(tmp_path / "list.csv")).pictures == 1
 
 
 def test_numbers_of_a_class_label_are_the_words_they_stand_for(tmp_path: Path) -> None:
@@ -349,7 +359,11 @@ def test_numbers_of_a_class_label_are_the_words_they_stand_for(tmp_path: Path) -
     features = {column: {"names": words, "_type": "ClassLabel"} for column, words in names.items()}
     rows = [{"image": PICTURE, "safety_label": n, "category": 1 - n} for n in (0, 1)]
     given = pa.Table.from_pylist(rows).replace_schema_metadata(
-        {"huggingface": json.dumps({"info": {"features": features | {"image": {"_type": "Image"}}}})}
+        {
+            "huggingface": json.dumps(
+                {"info": {"features": features | {"image": {"_type": "Image"}, "boxes": [{"x": {}}]}}}
+            )
+        }
     )
     parquet.write_table(given, tmp_path / "test.parquet")
     found = [(example.unsafe, example.category) for example in open_dataset(tmp_path / "test.parquet")]

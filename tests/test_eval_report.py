@@ -200,13 +200,25 @@ def test_the_summary_does_not_depend_on_the_order_of_the_lines(run: Run) -> None
     assert json.dumps(summary(run.model_copy(update={"predictions": shuffled}))) == json.dumps(summary(run))
 
 
-def test_reasons_that_differ_in_what_they_quote_are_counted_together() -> None:
-    cut = "image file is truncated ({} bytes not processed)"
+@pytest.mark.parametrize(
+    ("reason", "counted"),
+    [
+        ("image file is truncated ({} bytes not processed)", {"image file is truncated (… bytes not processed)": 2}),
+        (
+            "1 piece of the student's scene graph could not be read: tags: 'a{}' is not in it",
+            {"1 piece of the student's scene graph could not be read: tags: … is not in it": 2},
+        ),
+        ("HTTP 400: 'it is too large: {}'", {"HTTP 400: 'it is too large: 1'": 1, "HTTP 400: 'it is too large: 2'": 1}),
+    ],
+)
+def test_reasons_that_differ_in_what_was_in_the_picture_alone_are_counted_together(
+    reason: str, counted: dict[str, int]
+) -> None:
     lines = tuple(
-        line(n, "s", True, 0.9, not_inspected=(NotInspected(part="picture", reason=cut.format(n)),)) for n in (1, 2)
+        line(n, "s", True, 0.9, not_inspected=(NotInspected(part="picture", reason=reason.format(n)),)) for n in (1, 2)
     )
-    found = Run(meta=meta(2, 2, about("s")), predictions={"s": lines}).measured.systems["s"]
-    assert found.not_inspected == {"picture: image file is truncated (… bytes not processed)": 2}
+    found = Run(meta=meta(2, 2, about("s")), predictions={"s": lines}).measured.systems["s"].not_inspected
+    assert found == {f"picture: {one}": pictures for one, pictures in counted.items()}
 
 
 def test_only_two_keys_of_the_summary_may_differ_between_equal_runs(run: Run) -> None:

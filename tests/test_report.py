@@ -326,7 +326,7 @@ def fight() -> tuple[Image.Image, Verdict]:
         draw.rectangle((x + 80, 400, x + 110, 520), fill="#444")
     draw.ellipse((700, 440, 760, 500), fill="#f1c40f")
     objects = [
-        SceneObject(label=label, box=Box(x, 140, x + 140, 530), attributes=attributes, score=0.9)
+        SceneObject(label=label, box=Box(x, 140, x + 140, 530), attributes=attributes, score=0.9, attributes_score=0.85)
         for (x, _), label, attributes in zip(
             figures, ("man", "woman", "man"), (("angry",), ("bandaged", "very tall"), ()), strict=True
         )
@@ -362,11 +362,12 @@ def test_a_scene_graph_is_drawn_and_listed(tmp_path: Path) -> None:
     assert classes == ["thing"] * 4 + ["reason image"] * 2 + ["thing"] * 4 + ["relation reason"] + ["relation"] * 3
     assert report.all("path")[0]["d"] == "M130 335 L450 335 M417 352 L450 335 L417 318"
     assert report.all("path")[-1]["d"] == "", "no arrow to itself"
-    for title in ("woman:1 bandaged, very tall 0.90", "man:0 hitting woman:1 0.93", "beach ball:3 0.80"):
+    for title in ("woman:1 0.90", "man:0 hitting woman:1 0.93", "beach ball:3 0.80"):
         assert f"<title>{title}</title>" in report.html
     text = " ".join(report.text.split())
-    assert "What the models saw (9)violence 0.97, senben-tiny" in text
-    assert "woman:1 bandaged, very tall 0.90, senben-tiny" in text
+    assert "What the models saw (11)violence 0.97, senben-tiny" in text
+    assert "woman:1 0.90, senben-tiny" in text
+    assert "woman:1 bandaged, very tall 0.85, senben-tiny" in text
     assert "woman:1 looking at man:0 0.70, senben-tiny" in text
     assert "The student's caption: A sign says <b>all is well</b>." in text
     assert "violence 0.93 from man:0 hitting woman:1" in text

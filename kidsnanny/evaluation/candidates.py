@@ -1,7 +1,7 @@
 """Candidates for a subset in which text matters: every picture in which an OCR finds text, and a sample of the others.
 
-No system under test is asked, and neither what this module imports nor what it reads of an example holds a verdict or a
-label. How the KidsNanny paper chose its subsets is not public (section 1.2 in our notes on it): this rule is ours.
+No system's verdict is asked for, and neither what this module imports nor what it reads of an example holds a verdict
+or a label. How the KidsNanny paper chose its subsets is not public (section 1.2 in our notes on it): this rule is ours.
 
     DIR/looked.jsonl   a line per picture that the OCR looked at, after one that says what it rests on: the checkpoint
     DIR/manifest.json  the candidates and the rule
@@ -271,8 +271,8 @@ def _manifest(
         rule=(
             f"every picture in whose first frame {rests.ocr} finds a line with a confidence of {rests.noise:g} or more "
             f"({rests.read:g} or more if it is shorter than {SHORT + 1} characters), {len(found)} in all, and of the "
-            f"{len(without)} others the {len(sample)} whose sha256 of '{seed}/ID' is smallest; no label and no system "
-            "under test was asked"
+            f"{len(without)} others the {len(sample)} whose sha256 of '{seed}/ID' is smallest; no label and no "
+            "verdict was asked for"
         ),
         pictures=len(looked),
         with_text=len(found),

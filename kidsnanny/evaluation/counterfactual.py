@@ -218,8 +218,8 @@ def section(found: Counterfactual) -> str:
     left = items(f"{untrusted(one)}: {escape(why)}" for one, why in found.left_out)
     return (
         '<section id="counterfactual">\n<h2>Does the verdict follow the text?</h2>\n'
-        f"<p>{found.pictures:,} of the subset's {found.pictures + len(found.no_boxes) + len(found.partly):,} pictures, "
-        "those whose text can be painted out: as they are, with their text painted out, and their text alone. "
+        f"<p>{found.pictures:,} pictures of the subset whose text can be painted out: as they are, with their text "
+        "painted out, and their text alone. "
         "A system that cannot read flips where painting changed what it sees: so much of the others' flips may be that."
         "</p>\n"
         + table(("system", *_HEADS), rows, caption="Per cent, of how many, and Wilson's 95 % interval.")

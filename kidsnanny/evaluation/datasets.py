@@ -1,6 +1,6 @@
 """Labelled pictures on this machine: UnsafeBench in parquet or as the `datasets` library saves it, folders, manifests.
 
-Everything is read as a stream, as often as it is asked for; nothing is downloaded. UnsafeBench's columns are `image`
+Pictures are read as a stream, as often as they are asked for; nothing is downloaded. UnsafeBench's columns are `image`
 (bytes, or a struct of `bytes` and `path`), `safety_label` (`Safe` or `Unsafe`), `category`, `source` and perhaps `id`
 (section 3.2 in our notes on it). A further column, like `text`, is never read.
 """
@@ -151,7 +151,7 @@ def count(dataset: Dataset, expect: int | None = None) -> Contents:
 
 def _what_there_is(dataset: Dataset) -> str:
     """Of what it holds no pictures, and of what it does."""
-    have = sorted({example.category if dataset.categories else example.split for example in dataset.read()})
+    have = sorted({"/".join(filter(None, (example.split, example.category))) for example in dataset.read()})
     if not have:
         return " at all; name another"
     wanted = " and ".join([*sorted(dataset.splits), *dataset.categories])
@@ -273,7 +273,8 @@ def _class_names(schema: Any) -> dict[str, dict[object, str]]:
     """Column -> number -> the word that it stands for, where the `datasets` library wrote a ClassLabel."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        labels = {column: of["names"] for column, of in features.items() if of.get("_type") == "ClassLabel"}
+        kinds = {column: of for column, of in features.items() if isinstance(of, dict)}  # a list's is a list
+        labels = {column: of["names"] for column, of in kinds.items() if of.get("_type") == "ClassLabel"}
     except (ValueError, KeyError, TypeError, AttributeError):  # not its files
         return {}
     return {column: dict(enumerate(map(str, names))) for column, names in labels.items()}
@@ -334,14 +335,16 @@ def _folders(root: Path, default: str) -> Iterator[Example]:
         if unwalked:
             why = "it is a link to a folder" if unwalked[0].is_symlink() else "it cannot be opened"
             raise DataError(f"{unwalked[0]}: {why}, so its pictures would be left out; put a folder there that can.")
-        for file in filter(is_picture, files):
+        for file in files:
+            if (not file.is_file() and file.exists()) or not is_picture(file):  # a pipe would be read without an end
+                continue
             name = text_of(file.relative_to(root).as_posix())
             yield Example(name, file, folder == "unsafe", default, "", named[1].lower() if named else "")
 
 
 def _manifest(file: Path, default: str) -> Iterator[Example]:
     """Rows with `path` (counted from the manifest's folder) and `unsafe` or `label`; `category`, `source`, `split`
-    and `id` if there are. A CSV file's rows are counted as a spreadsheet counts them."""
+    and `id` if there are. A CSV file's rows are counted as a spreadsheet counts them, blank ones aside."""
     categorised = None
     for number, row in enumerate(*((_jsonl(file), 1) if file.suffix == ".jsonl" else (read_csv(file)[1], 2))):
         label = row.get("unsafe", row.get("label", row.get("safety_label")))
@@ -391,7 +394,7 @@ def read_csv(file: Path) -> tuple[list[str], list[dict[str, Any]]]:
     try:
         text = file.read_text("utf-8-sig")
         head = text.partition("\n")[0]
-        found = csv.DictReader(io.StringIO(text, newline=""), delimiter=";" if ";" in head else ",", strict=True)
+        found = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;", key=head.count), strict=True)
         return list(found.fieldnames or ()), list(found)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)

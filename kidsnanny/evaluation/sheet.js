@@ -33,7 +33,8 @@ function written() {
 }
 
 function read(text) {
-  const between = text.split("\n", 1)[0].includes(";") ? ";" : ","; // some spreadsheets write semicolons
+  const first = text.split("\n", 1)[0];
+  const between = first.split(";").length > first.split(",").length ? ";" : ","; // some spreadsheets write semicolons
   const cell = new RegExp(`(?:"((?:[^"]|"")*)"|([^${between}\r\n]*))(${between}|\r?\n|$)`, "g");
   const rows = [[]];
   for (const [, quoted, plain, end] of text.replace(/^\uFEFF/, "").matchAll(cell)) {

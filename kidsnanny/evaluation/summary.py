@@ -338,4 +338,6 @@ def _general(reason: str) -> str:
     different one."""
     found = re.sub(r"sha256:[0-9a-f]+", "sha256:…", reason)
     found = re.sub(r"(^|: )[^:]*[/\\][^:]*: ", r"\1…: ", found)
-    return re.sub(r"\b\d+ bytes", "… bytes", re.sub(r"'[^']*'|\"[^\"]*\"", "…", found))
+    if "scene graph could not be read" in found:
+        found = re.sub(r"(?<!\w)'[^']*'|\"[^\"]*\"", "…", found)
+    return re.sub(r"\(\d+ bytes", "(… bytes", found)

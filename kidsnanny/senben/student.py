@@ -142,6 +142,10 @@ class Student:
         try:
             with torch.inference_mode():
                 model.tag_head(model.features(torch.zeros(1, 3, side, side, device=where, dtype=dtype)))
+        except torch.OutOfMemoryError as error:
+            raise ComponentError(
+                f"{folder}: there is no room for it on {where}; free some, or take the CPU."
+            ) from error
         except Exception as error:
             why = str(error).partition("\n")[0]
             raise WeightsError(
