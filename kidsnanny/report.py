@@ -253,10 +253,11 @@ def _figure(number: int, source: Source, verdict: Verdict, originals: bool) -> s
     uri = data_uri(shown, "JPEG") if originals else data_uri(blurred, "PNG")
     kind = "Reduced" if originals else "Mosaicked"
     which = f", frame {frame.index}" if verdict.findings and verdict.findings.frames > 1 else ""
-    larger = max(1, SIDE // max(shown.size))  # or the labels of a small picture could not be read
+    larger = SIDE / max(shown.size)  # nobody could read the labels of a small one
+    across, down = (max(1, round(side * larger)) for side in shown.size)
     return (
         f'<figure><div class="frame"><img{"" if originals else " class=mosaic"} src="{uri}" '
-        f'width="{shown.width * larger}" height="{shown.height * larger}" decoding="async" '
+        f'width="{across}" height="{down}" decoding="async" '
         f'alt="{kind} thumbnail of picture {number}{which}">'
         f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" aria-hidden="true">'
         f"{''.join(_boxes(verdict, frame))}</svg></div>"
