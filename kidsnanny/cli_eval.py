@@ -268,13 +268,14 @@ def _best(
     lacking = run.measured.incomplete.items()
     if missing := sum(lines for name, lines in lacking if name.partition(":")[0] in systems):
         raise DataError(f"{run.meta.data}: the run to choose a threshold on lacks {missing} lines; let it end.")
-    here, there = {example.category for example in dataset}, run.meta.contents.by["category"].keys()
+    shown = [(example.category, sha256_of(example.image)) for example in dataset]
+    here, there = {category for category, _ in shown}, run.meta.contents.by["category"].keys()
     if here != there:
         raise DataError(
             f"{run.meta.data}: the run to choose a threshold on is of {', '.join(sorted(there))} and this one of "
             f"{', '.join(sorted(here))}, whose score is another one; evaluate the same with --category."
         )
-    reported = {digest for example in dataset if (digest := sha256_of(example.image))}
+    reported = {digest for _, digest in shown if digest}
     found, stamps = {}, []
     for system in systems:
         rows = {name: lines for name, lines in run.systems.items() if name.partition(":")[0] == system}

@@ -193,6 +193,8 @@ def is_picture(path: str | os.PathLike[str]) -> bool:
     suffix = os.path.splitext(path)[1].lower()
     if suffix in UNREAD_SUFFIXES or suffix in Image.registered_extensions():
         return True
+    if os.path.exists(path) and not os.path.isfile(path):
+        return False  # a pipe would be waited for
     try:
         with Image.open(path, formats=FORMATS):
             return True

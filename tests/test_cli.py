@@ -92,6 +92,13 @@ def test_a_folder_is_walked_in_name_order_and_other_files_are_counted(album: Pat
     assert "Skipped 1 file that is no picture: notes.txt" in result.stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX pipes")
+def test_a_pipe_in_a_folder_is_not_waited_for(album: Path) -> None:
+    os.mkfifo(album / "pipe")
+    result = runner.invoke(app, ["check", "--jsonl", str(album)])
+    assert "Skipped 2 files that are no pictures: notes.txt, pipe" in result.stderr
+
+
 def test_a_folder_without_pictures_is_wrong_usage(tmp_path: Path) -> None:
     result = runner.invoke(app, ["check", str(tmp_path)])
     assert result.exit_code == 2

@@ -335,9 +335,7 @@ def _folders(root: Path, default: str) -> Iterator[Example]:
         if unwalked:
             why = "it is a link to a folder" if unwalked[0].is_symlink() else "it cannot be opened"
             raise DataError(f"{unwalked[0]}: {why}, so its pictures would be left out; put a folder there that can.")
-        for file in files:
-            if (not file.is_file() and file.exists()) or not is_picture(file):  # a pipe would be read without an end
-                continue
+        for file in filter(is_picture, files):
             name = text_of(file.relative_to(root).as_posix())
             yield Example(name, file, folder == "unsafe", default, "", named[1].lower() if named else "")
 
