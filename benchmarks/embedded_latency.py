@@ -75,12 +75,12 @@ def systems() -> dict[str, Callable[[bytes, np.ndarray, str], object]]:
     from rapidocr import RapidOCR
 
     from kidsnanny import Pipeline
-    from kidsnanny.images import open_picture
+    from kidsnanny.media.loader import open_picture
     from kidsnanny.stage1.detector import Yolo, letterbox
-    from kidsnanny.stage2.ocr import RapidOcr
+    from kidsnanny.stage2.ocr.ppocr import PpOcr
 
     pipeline = Pipeline()
-    eye, ocr = Yolo("nudenet-320n"), RapidOcr()
+    eye, ocr = Yolo("nudenet-320n"), PpOcr()
     their_eye, their_ocr = NudeDetector(), RapidOCR(params={"Global.log_level": "critical"})
     tensor: dict[int, np.ndarray] = {}
 

@@ -26,7 +26,7 @@ from PIL import Image, ImageDraw
 
 from kidsnanny import Pipeline
 from kidsnanny.errors import InputError
-from kidsnanny.images import open_picture
+from kidsnanny.media.loader import open_picture
 
 SLOWEST = 5.0
 

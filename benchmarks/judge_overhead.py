@@ -1,4 +1,4 @@
-"""What our client adds to a call of the judge: `Judge.ask` beside a bare httpx call with the same body, to one server.
+"""What our client adds to a call of the judge: `OpenAIJudge.ask` beside a bare httpx call with the same body.
 
     python benchmarks/judge_overhead.py http://127.0.0.1:8000/v1 [--key KEY] [--n 400] [--out benchmarks/results]
 
@@ -22,9 +22,9 @@ from typing import Any
 import httpx
 from hardware import hardware
 
-from kidsnanny.stage2.judge import Judge
-from kidsnanny.stage2.prompt import Question, fresh_marker
-from kidsnanny.stage2.serving import percentiles
+from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
+from kidsnanny.stage2.judge.prompt import Question, fresh_marker
+from kidsnanny.stage2.judge.serving import percentiles
 from kidsnanny.stage2.untrusted import clean
 
 GOAL = {"ratio": 1.1, "ms": 3.0}
@@ -51,7 +51,7 @@ class Recorder(httpx.HTTPTransport):
 def recorded(url: str, key: str | None) -> str:
     """The body that our client sends, with `MARKER` where its marker stands."""
     recorder = Recorder()
-    judge = Judge(url, api_key=key, transport=recorder)
+    judge = OpenAIJudge(url, api_key=key, transport=recorder)
     judge.ask(QUESTION)
     if "letters" not in judge.name:
         sys.exit(f"{url}: the server does not know the form that costs least ({judge.name}); measure with vLLM.")
@@ -78,7 +78,7 @@ def bare(url: str, key: str | None, template: str) -> Prepared:
 
 
 def ours(url: str, key: str | None) -> Prepared:
-    judge = Judge(url, api_key=key)
+    judge = OpenAIJudge(url, api_key=key)
     return lambda: lambda: judge.ask(QUESTION)
 
 
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
     url, key = arguments.url.rstrip("/"), arguments.key
-    model = Judge(url, api_key=key).models()[0]
+    model = OpenAIJudge(url, api_key=key).models()[0]
     server = httpx.get(f"{url.removesuffix('/v1')}/version", trust_env=False).json()["version"]
     systems = {"ours": ours(url, key), "bare": bare(url, key, recorded(url, key))}
     result = {

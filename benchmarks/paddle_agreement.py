@@ -22,8 +22,9 @@ from pages import WORDS, character_error, one_line
 from PIL import Image, ImageDraw, ImageFont
 from rich.progress import track
 
-from kidsnanny.stage2.ocr import Ocr, RapidOcr
-from kidsnanny.stage2.paddle import PaddleOcr
+from kidsnanny.stage2.ocr.ocr import Ocr
+from kidsnanny.stage2.ocr.paddle import PaddleOcr
+from kidsnanny.stage2.ocr.ppocr import PpOcr
 
 SIZES = [(640, 480), (1280, 720)]
 LETTERS = [16, 20, 24, 32, 40, 48]
@@ -111,7 +112,7 @@ def main() -> None:
     groups = {"all": Group()}
     start = perf_counter()
     with PaddleOcr() as paddle:
-        systems: dict[str, Ocr] = {"ours": RapidOcr(), "paddleocr": paddle}
+        systems: dict[str, Ocr] = {"ours": PpOcr(), "paddleocr": paddle}
         for system in systems.values():  # first-time work
             system.read(np.full((720, 1280, 3), 255, np.uint8))
         for kind, size, image, truth in track(pictures(arguments.pictures), total=arguments.pictures):

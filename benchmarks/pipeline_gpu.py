@@ -16,6 +16,7 @@ weights are good for time and for nothing else: nothing about accuracy can be re
 import argparse
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -30,10 +31,10 @@ from embedded_latency import picture
 from hardware import hardware
 
 from kidsnanny import Pipeline, Policy
-from kidsnanny.profiles import profile
-from kidsnanny.stage1 import Screener
-from kidsnanny.stage2.judge import Judge
-from kidsnanny.stage2.serving import HARMLESS, percentiles
+from kidsnanny.profiles.profiles import profile
+from kidsnanny.stage1.stage1 import Stage1
+from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
+from kidsnanny.stage2.judge.serving import HARMLESS, percentiles
 
 SIZE = (1280, 720)
 WARM_UP, STREAM = 10, 64
@@ -58,10 +59,8 @@ QWEN2_5_7B = {
 
 def make_shape(folder: Path) -> None:
     """A configuration without weights, and the tokenizer of our tests; the result says how many tokens a prompt has."""
-    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    from tiny_model import tokenizer
-
-    words = tokenizer()
+    tests = Path(__file__).parent.parent / "tests"
+    words = runpy.run_path(str(tests / "stage2" / "judge" / "tiny_model.py"))["tokenizer"]()
     words.save_pretrained(folder)
     config = QWEN2_5_7B | {"eos_token_id": words.eos_token_id}
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", "utf-8")
@@ -77,17 +76,17 @@ def chip() -> str:
     return name.lower().replace(" ", "-")
 
 
-def stage1(eyes: str, device: str) -> Screener:
+def stage1(eyes: str, device: str) -> Stage1:
     if eyes == "embedded":
         return profile("embedded").stage1()
     from stage1_latency import pair
 
     from kidsnanny.stage1.classifier import Classifier
     from kidsnanny.stage1.detector import Yolo
-    from kidsnanny.stage1.visual import Visual
+    from kidsnanny.stage1.ensemble import Ensemble
 
     vit, yolo = pair(eyes, Path(os.environ["KIDSNANNY_HOME"]))
-    return Visual(Classifier(vit, device=device), Yolo(yolo, device=device))
+    return Ensemble(Classifier(vit, device=device), Yolo(yolo, device=device))
 
 
 def spread(times: list[float]) -> dict[str, float]:
@@ -140,7 +139,7 @@ def main() -> None:
     eyes = stage1(options.eyes, options.device)
     rows = []
     for explains in (False, True):
-        judge = Judge(options.url, api_key=options.key, explains=explains)
+        judge = OpenAIJudge(options.url, api_key=options.key, explains=explains)
         judge.ask(HARMLESS)
         tokens = judge.usage.get("prompt_tokens")
         pipeline = Pipeline(stage1=eyes, stage2=profile("embedded").stage2()._replace(judge=judge), policy=policy)

@@ -4,9 +4,10 @@
     python benchmarks/senben_graphs.py                                  # the tiny student on 2,000 unseen drawn scenes
     python benchmarks/senben_graphs.py --student MY-STUDENT --data test.parquet --columns columns.toml --bge BGE-M3
 
-`--columns` maps our fields to the columns of the data you have (`kidsnanny.senben.data.ColumnMap`): SenBen's are not
-public. A network as small as the tiny student is fastest on one thread (OMP_NUM_THREADS=1), by far so where other
-programs are busy. Scenes are numbered from 2,000,000,000 on: neither training nor its learning curve has seen them.
+`--columns` maps our fields to the columns of the data you have (`ColumnMap` in
+`kidsnanny/evaluation/graphs/graph_data.py`): SenBen's are not public.
+A network as small as the tiny student is fastest on one thread (OMP_NUM_THREADS=1), by far so where other programs
+are busy. Scenes are numbered from 2,000,000,000 on: neither training nor its learning curve has seen them.
 """
 
 import argparse
@@ -24,16 +25,16 @@ from rich.progress import track
 
 from kidsnanny import Pipeline
 from kidsnanny.errors import ComponentError
-from kidsnanny.images import open_picture
+from kidsnanny.evaluation.graphs.caption_similarity import bge_m3
+from kidsnanny.evaluation.graphs.graph_data import OURS, ColumnMap, Item, assert_disjoint, drawn, movies, read
+from kidsnanny.evaluation.graphs.graph_metrics import score
+from kidsnanny.evaluation.graphs.graph_report import Run, render, write_run
+from kidsnanny.media.loader import open_picture
+from kidsnanny.models.cards import cards
 from kidsnanny.records import Label, SceneGraph
-from kidsnanny.senben.captions import bge_m3
-from kidsnanny.senben.data import OURS, ColumnMap, Item, assert_disjoint, drawn, movies, read
-from kidsnanny.senben.metrics import score
-from kidsnanny.senben.report import Run, render, write_run
-from kidsnanny.senben.scenes import VOCABULARY, scene
-from kidsnanny.senben.student import Student
-from kidsnanny.stage1.scene_graph import SceneGraphs
-from kidsnanny.weights import cards
+from kidsnanny.stage1.scene_graphs import SceneGraphs
+from kidsnanny.stage1.student.student import Student
+from kidsnanny.training.student.scenes import VOCABULARY, scene
 
 FIRST = 2_000_000_000
 

@@ -24,13 +24,13 @@ import torch
 from hardware import hardware
 from transformers import BartConfig, Florence2Config, Florence2VisionConfig
 
-from kidsnanny.senben.model import SenBen
-from kidsnanny.senben.scenes import VOCABULARY, scene
-from kidsnanny.senben.settings import Settings
-from kidsnanny.senben.student import Student
-from kidsnanny.senben.training import tokenizer
-from kidsnanny.senben.vocabulary import Vocabulary
-from kidsnanny.stage1 import RANDOM
+from kidsnanny.stage1.stage1 import RANDOM
+from kidsnanny.stage1.student.florence import SenBen
+from kidsnanny.stage1.student.settings import Settings
+from kidsnanny.stage1.student.student import Student
+from kidsnanny.stage1.student.vocabulary import Vocabulary
+from kidsnanny.training.student.scenes import VOCABULARY, scene
+from kidsnanny.training.student.train_student import tokenizer
 
 PUBLISHED = {"ms a frame": 733, "peak GB": 1.2, "hardware": "RTX 4090", "tokens a task": "not published"}
 SIXTEEN = Vocabulary(**{**VOCABULARY.model_dump(), "tags": {f"tag {n}": {"group": "random"} for n in range(16)}})

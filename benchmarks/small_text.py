@@ -16,7 +16,7 @@ from pages import character_error, one_line
 from rapidocr import RapidOCR
 from rich.progress import track
 
-from kidsnanny.stage2.ocr import RapidOcr
+from kidsnanny.stage2.ocr.ppocr import PpOcr
 
 CASES = [((3840, 2160), 20), ((1920, 1080), 14), ((1920, 1080), 10)]
 
@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
-    ours, theirs = RapidOcr(), RapidOCR(params={"Global.log_level": "critical"})
+    ours, theirs = PpOcr(), RapidOCR(params={"Global.log_level": "critical"})
     target = arguments.out / f"small_text-{hardware()}.json"
     rows = []
     for size, letters in CASES:

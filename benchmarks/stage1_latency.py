@@ -33,13 +33,13 @@ import skimage
 from hardware import hardware
 from PIL import Image
 
-from kidsnanny.export import export, save_random
+from kidsnanny.models.cards import Card, cards, digest
+from kidsnanny.models.onnx_export import export, save_random
+from kidsnanny.models.runtime import Torch, network, quiet_ultralytics
 from kidsnanny.records import Box
 from kidsnanny.stage1.classifier import Classifier
 from kidsnanny.stage1.detector import Yolo
-from kidsnanny.stage1.network import Torch, network, quiet_ultralytics
-from kidsnanny.stage1.visual import Visual
-from kidsnanny.weights import Card, cards, digest
+from kidsnanny.stage1.ensemble import Ensemble
 
 PAUSE = 0.05
 HALF = (0.5, 0.5, 0.5)
@@ -119,12 +119,12 @@ def systems(vit: Card, yolo: Card, device: str, compiled: bool) -> dict[str, Sys
     )
     found: dict[str, System] = {
         "naive: timm eager, then YOLO.predict": naive_,
-        "ours: torch eager": Visual(*eager_eyes).screen,
+        "ours: torch eager": Ensemble(*eager_eyes).screen,
         "nudenet: detect(array)": lambda frames: [nudenet.detect(frame) for frame in frames],
     }
     if device == "cpu":
         eyes = Classifier(vit, device="cpu"), Yolo(yolo, device="cpu")
-        found["ours: ONNX Runtime"] = Visual(*eyes).screen
+        found["ours: ONNX Runtime"] = Ensemble(*eyes).screen
         threads = ThreadPoolExecutor(len(eyes))
         found["ours: ONNX Runtime, a thread each"] = lambda frames: list(threads.map(lambda e: e.screen(frames), eyes))
     if compiled:
@@ -133,7 +133,7 @@ def systems(vit: Card, yolo: Card, device: str, compiled: bool) -> dict[str, Sys
             for kind, card in ((Classifier, vit), (Yolo, yolo))
             if card.locate().suffix == ".safetensors"
         )
-        found["ours: torch compiled"] = Visual(*eyes, *([] if len(eyes) == 2 else [Yolo(yolo, device="cpu")])).screen
+        found["ours: torch compiled"] = Ensemble(*eyes, *([] if len(eyes) == 2 else [Yolo(yolo, device="cpu")])).screen
     return found
 
 

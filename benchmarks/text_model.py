@@ -25,7 +25,7 @@ import numpy.typing as npt
 from sklearn.metrics import average_precision_score
 
 from kidsnanny.stage2.text_model import TextModel
-from kidsnanny.training import text_rows
+from kidsnanny.training.text import rows as text_rows
 
 HERE = Path(__file__).parent
 DEV = "eval_openai_moderation_dev.csv.gz"

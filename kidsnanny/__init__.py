@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kidsnanny.pipeline import Pipeline
     from kidsnanny.policy import Policy, decide
     from kidsnanny.records import Detection, NotInspected, Reason, SceneGraph, TextLine, Verdict, VisualFindings
-    from kidsnanny.stage2 import Stage2
+    from kidsnanny.stage2.stage2 import Stage2
     from kidsnanny.taxonomy import CATEGORIES, Category
 
 # Loaded when first asked for, so that `import kidsnanny` costs nothing.
@@ -24,7 +24,7 @@ _HOME = {
     "pipeline": ("Pipeline",),
     "policy": ("Policy", "decide"),
     "records": ("Detection", "NotInspected", "Reason", "SceneGraph", "TextLine", "Verdict", "VisualFindings"),
-    "stage2": ("Stage2",),
+    "stage2.stage2": ("Stage2",),
     "taxonomy": ("CATEGORIES", "Category"),
 }
 

@@ -1,5 +1,5 @@
 """`python -m kidsnanny`."""
 
-from kidsnanny.cli import main
+from kidsnanny.cli.app import main
 
 main()

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from kidsnanny.images import RGB, Frame, Picture
+from kidsnanny.media.loader import RGB, Frame, Picture
 from kidsnanny.records import Channel, Detection, NotInspected, Reason, SceneGraph, TextLine, Verdict, VisualFindings
 from kidsnanny.taxonomy import Category
 

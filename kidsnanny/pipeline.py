@@ -21,10 +21,10 @@ import numpy as np
 from kidsnanny import __version__
 from kidsnanny.case import Case, Weighed, batches, changed, failed, merged, timed, timed_frames, unread
 from kidsnanny.errors import InputError, JudgeError
-from kidsnanny.images import DEFAULT_LIMITS, Frame, Limits, Source, open_picture
+from kidsnanny.media.loader import DEFAULT_LIMITS, Frame, Limits, Source, open_picture
 from kidsnanny.policy import Policy, decide, fuse, judge_wanted, unreadable_text
-from kidsnanny.profiles import DEFAULT
-from kidsnanny.profiles import profile as named_profile
+from kidsnanny.profiles.profiles import DEFAULT
+from kidsnanny.profiles.profiles import profile as named_profile
 from kidsnanny.records import (
     Channel,
     Detection,
@@ -37,10 +37,11 @@ from kidsnanny.records import (
     Verdict,
     VisualFindings,
 )
-from kidsnanny.stage1 import CAVEATS, Screener, serialize
-from kidsnanny.stage2 import Stage2, TextScorer, weigh_text
-from kidsnanny.stage2.ocr import Ocr
-from kidsnanny.stage2.prompt import Question
+from kidsnanny.stage1 import findings_text
+from kidsnanny.stage1.stage1 import CAVEATS, Stage1
+from kidsnanny.stage2.judge.prompt import Question
+from kidsnanny.stage2.ocr.ocr import Ocr
+from kidsnanny.stage2.stage2 import Stage2, TextScorer, weigh_text
 from kidsnanny.stage2.untrusted import clean, suspicion
 from kidsnanny.taxonomy import CATEGORIES, Category
 
@@ -71,7 +72,7 @@ class Pipeline:
         self,
         profile: str = DEFAULT,
         *,
-        stage1: Screener | None = None,
+        stage1: Stage1 | None = None,
         stage2: Stage2 | Literal["profile"] | None = "profile",
         policy: str | Path | Policy = "preteen",
         limits: Limits = DEFAULT_LIMITS,
@@ -85,7 +86,7 @@ class Pipeline:
         self._cache: OrderedDict[str, Verdict] = OrderedDict()
         self._cache_size = cache
         self._cache_lock = Lock()
-        engines: list[Screener | Ocr | TextScorer] = [self.stage1]
+        engines: list[Stage1 | Ocr | TextScorer] = [self.stage1]
         if self.stage2:
             engines += [self.stage2.ocr, self.stage2.text_model]
         self._judge = self.stage2.judge if self.stage2 else None
@@ -226,7 +227,7 @@ class Pipeline:
         if weighed.findings:
             weighed.channels["image"] = tuple(frozenset[Category]().union(*self.stage1.eyes.values()))
             weighed.reasons += self.stage1.weigh(weighed.findings)
-            weighed.findings_text = serialize.render(weighed.findings, weighed.reasons)
+            weighed.findings_text = findings_text.render(weighed.findings, weighed.reasons)
             weighed.not_inspected += (unread(graph) for graph in weighed.findings.graphs if graph.dropped)
             for mark, why in CAVEATS.items():
                 if marked := [model for model in self.stage1.models if model.endswith(mark)]:

@@ -14,8 +14,8 @@ from kidsnanny.records import (
     Action,
     CategoryScore,
     Channel,
-    EyeKind,
     Label,
+    ModelKind,
     NotInspected,
     Reason,
     Record,
@@ -224,7 +224,7 @@ def judge_wanted(policy: Policy, scores: Mapping[Category, Mapping[Channel, floa
     return has_text or any(grey)
 
 
-def fuse(policy: Policy, looked: Collection[EyeKind], reasons: Sequence[Reason]) -> float:
+def fuse(policy: Policy, looked: Collection[ModelKind], reasons: Sequence[Reason]) -> float:
     """Stage 1's score for one category.
 
     Args:

@@ -13,7 +13,7 @@ from kidsnanny.taxonomy import CATEGORIES, Category
 Label = Literal["safe", "review", "unsafe"]
 Action = Literal["show", "warn", "block", "support"]
 Channel = Literal["image", "text", "judge"]
-EyeKind = Literal["classifier", "detector"]
+ModelKind = Literal["classifier", "detector"]
 
 
 class Box(NamedTuple):
@@ -144,7 +144,7 @@ class Reason(Record):
 
     category: Category
     channel: Channel
-    source: EyeKind | Literal["text", "judge"]
+    source: ModelKind | Literal["text", "judge"]
     """Who says so."""
     score: float = Field(ge=0, le=1)
     what: str

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, settings
 from PIL import Image, ImageDraw, ImageFont
 
 from kidsnanny import Pipeline, Stage2
-from kidsnanny.images import RGB
-from kidsnanny.records import Box, Detection, EyeKind, Reason, TextLine, VisualFindings
+from kidsnanny.media.loader import RGB
+from kidsnanny.models.cards import cards
+from kidsnanny.records import Box, Detection, ModelKind, Reason, TextLine, VisualFindings
 from kidsnanny.taxonomy import Category
-from kidsnanny.weights import cards
 
 ROOT = Path(__file__).parent.parent
 for name in ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS"):  # typer takes these for a terminal
@@ -50,7 +50,7 @@ class ScriptedEye:
     """A Stage 1 that reports nudity with the score that the red of the top-left pixel spells, in 255ths."""
 
     models = ("scripted-eye@1",)
-    eyes: Mapping[EyeKind, frozenset[Category]] = {"detector": frozenset({"nudity"})}
+    eyes: Mapping[ModelKind, frozenset[Category]] = {"detector": frozenset({"nudity"})}
     reentrant = True
 
     def screen(self, frames: Sequence[RGB]) -> list[tuple[Detection, ...]]:

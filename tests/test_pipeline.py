@@ -13,7 +13,7 @@ from conftest import ROOT, ScriptedEye, ScriptedOcr, ScriptedTextModel, encoded,
 from PIL import Image, ImageDraw
 
 from kidsnanny import ComponentError, Pipeline, Policy, PolicyError, Stage2, Verdict
-from kidsnanny.images import Limits
+from kidsnanny.media.loader import Limits
 from kidsnanny.taxonomy import CATEGORIES
 
 

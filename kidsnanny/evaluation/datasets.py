@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.records import Contents, Example
-from kidsnanny.images import is_picture, walk
-from kidsnanny.weights import digest
+from kidsnanny.evaluation.predictions import Contents, Example
+from kidsnanny.media.loader import is_picture, walk
+from kidsnanny.models.cards import digest
 
 GENERATED = {b"kidsnanny": b"generated"}
 """The schema metadata of a data set that `generated.write` drew."""

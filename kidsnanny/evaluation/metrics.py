@@ -17,7 +17,7 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.records import Prediction
+from kidsnanny.evaluation.predictions import Prediction
 from kidsnanny.records import Record
 
 Interval = tuple[float, float]

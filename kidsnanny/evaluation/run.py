@@ -29,12 +29,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kidsnanny import __version__
 from kidsnanny.errors import ComponentError, DataError, InputError
 from kidsnanny.evaluation.datasets import Dataset, contamination, text_of
-from kidsnanny.evaluation.files import alone_in, replace
-from kidsnanny.evaluation.records import About, Contents, Example, Latency, Meta, Prediction
-from kidsnanny.evaluation.systems import SYSTEMS
-from kidsnanny.evaluation.systems.ours import heard
+from kidsnanny.evaluation.predictions import About, Contents, Example, Latency, Meta, Prediction
+from kidsnanny.evaluation.systems.pipelines import heard
+from kidsnanny.evaluation.systems.registry import SYSTEMS
 from kidsnanny.evaluation.systems.system import Options, System
-from kidsnanny.images import open_picture
+from kidsnanny.files import alone_in, replace
+from kidsnanny.media.loader import open_picture
 from kidsnanny.policy import Decision, decide
 
 if TYPE_CHECKING:

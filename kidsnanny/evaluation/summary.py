@@ -31,8 +31,8 @@ from kidsnanny.evaluation.metrics import (
     repeatability,
     says_unsafe,
 )
+from kidsnanny.evaluation.predictions import About, Latency, Meta, Prediction
 from kidsnanny.evaluation.published import Row, published
-from kidsnanny.evaluation.records import About, Latency, Meta, Prediction
 from kidsnanny.records import Record
 
 

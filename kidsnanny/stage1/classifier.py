@@ -13,12 +13,12 @@ import numpy.typing as npt
 from PIL import Image
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.images import RGB
-from kidsnanny.records import Detection, EyeKind, Reason, VisualFindings
-from kidsnanny.stage1 import Started
-from kidsnanny.stage1.network import Device, Network, Output, Precision, named, network
+from kidsnanny.media.loader import RGB
+from kidsnanny.models.cards import Card, Three
+from kidsnanny.models.runtime import Device, Network, Output, Precision, named, network
+from kidsnanny.records import Detection, ModelKind, Reason, VisualFindings
+from kidsnanny.stage1.stage1 import Started
 from kidsnanny.taxonomy import Category
-from kidsnanny.weights import Card, Three
 
 BATCH = 32
 ZERO, ONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -50,7 +50,7 @@ class Classifier:
         self.card = named(card)
         self.network = runs or network(self.card, device, precision)
         self.models: tuple[str, ...] = (self.network.name,)
-        self.eyes: Mapping[EyeKind, frozenset[Category]] = {
+        self.eyes: Mapping[ModelKind, frozenset[Category]] = {
             "classifier": frozenset(category for weights in self.card.labels.values() for category in weights)
         }
         self._labels = tuple(label.replace(" ", "_") for label in self.card.labels)

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.images import RGB
-from kidsnanny.records import Box, Detection, EyeKind, Reason, VisualFindings
-from kidsnanny.stage1 import Started
-from kidsnanny.stage1.network import Device, Network, Output, named, network
+from kidsnanny.media.loader import RGB
+from kidsnanny.models.cards import Card
+from kidsnanny.models.runtime import Device, Network, Output, named, network
+from kidsnanny.records import Box, Detection, ModelKind, Reason, VisualFindings
+from kidsnanny.stage1.stage1 import Started
 from kidsnanny.taxonomy import Category
-from kidsnanny.weights import Card
 
 STRIDE = 32
 TILE = 4
@@ -55,7 +55,7 @@ class Yolo:
         self.network = runs or network(self.card, device)
         self.models: tuple[str, ...] = (self.network.name,)
         worth = [weights for weights in self.card.labels.values() if weights]
-        self.eyes: Mapping[EyeKind, frozenset[Category]] = {"detector": frozenset().union(*worth)}
+        self.eyes: Mapping[ModelKind, frozenset[Category]] = {"detector": frozenset().union(*worth)}
         self._side = self.card.input or STRIDE
         self._labels = tuple(label.replace(" ", "_") for label in self.card.labels)
         self._worth = dict(zip(self._labels, self.card.labels.values(), strict=True))

@@ -1,7 +1,7 @@
 """Scores text found in a picture, per category: a hashed n-gram linear model, numpy and the standard library only.
 
 text -> `normalise` -> `features` (character 2-5-grams inside words, word 1-2-grams, hashed) -> one logit per category
--> Platt calibration -> probabilities. Training (`kidsnanny.training.text_model`) uses the very same two functions.
+-> Platt calibration -> probabilities. Training (`kidsnanny.training.text.train_text`) uses the very same two functions.
 A linear model of n-grams is a first signal: it knows wording, not meaning. The card says what it was trained on.
 """
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.evaluation.records import About
+from kidsnanny.evaluation.predictions import About
 from kidsnanny.evaluation.systems.shieldgemma2 import from_folder
 from kidsnanny.evaluation.systems.system import HALF, Answer, Baseline, Options, Shown, weights_of
 from kidsnanny.taxonomy import CATEGORIES, DEFINITIONS, Category

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.evaluation.records import About
+from kidsnanny.evaluation.predictions import About
 from kidsnanny.evaluation.systems.system import HALF, Answer, Baseline, Options, Shown
 
 UNSAFE = ("Porn", "Hentai")

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.evaluation.records import About
+from kidsnanny.evaluation.predictions import About
 from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Answer, Baseline, Options, Shown
-from kidsnanny.weights import cards
+from kidsnanny.models.cards import cards
 
 
 def nudenet_path(options: Options) -> Baseline:

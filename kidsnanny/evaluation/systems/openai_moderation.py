@@ -11,7 +11,7 @@ from io import BytesIO
 from PIL import Image
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.evaluation.records import About
+from kidsnanny.evaluation.predictions import About
 from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Answer, Baseline, Options, Shown
 from kidsnanny.taxonomy import Category
 

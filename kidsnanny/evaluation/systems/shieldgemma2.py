@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.evaluation.records import About
+from kidsnanny.evaluation.predictions import About
 from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Answer, Baseline, Options, Shown, weights_of
 from kidsnanny.taxonomy import Category
 

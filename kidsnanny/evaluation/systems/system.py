@@ -9,13 +9,13 @@ from typing import NamedTuple, Protocol
 
 from kidsnanny.errors import ComponentError, InputError
 from kidsnanny.evaluation.datasets import ANY
-from kidsnanny.evaluation.records import About, Authority, Example, Prediction, Regime
-from kidsnanny.images import RGB, Picture, open_picture
+from kidsnanny.evaluation.predictions import About, Authority, Example, Prediction, Regime
+from kidsnanny.media.loader import RGB, Picture, open_picture
+from kidsnanny.models.cards import digest, is_random
 from kidsnanny.policy import Policy
 from kidsnanny.records import NotInspected
-from kidsnanny.stage1 import RANDOM
+from kidsnanny.stage1.stage1 import RANDOM
 from kidsnanny.taxonomy import CATEGORIES, UNSAFEBENCH, Category
-from kidsnanny.weights import digest, is_random
 
 HALF = 0.5
 NOT_FOUND = "ours: half of the scale; the paper's is not public"

@@ -1,0 +1,120 @@
+"""The command line's `kidsnanny llm`: serving the judge's model, and checking a server that does."""
+
+import json
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+from kidsnanny.errors import ComponentError
+from kidsnanny.stage2.judge.openai_judge import URL
+from kidsnanny.stage2.judge.serving import CONTEXT, ENVIRONMENT, MODEL, command, examine, is_loopback
+from kidsnanny.stage2.judge.serving import serve as become
+
+Key = Annotated[
+    str | None,
+    typer.Option("--api-key", metavar="KEY", envvar="KIDSNANNY_JUDGE_KEY", help="The key that the server asks for."),
+]
+
+llm_app = typer.Typer(no_args_is_help=True, help="The judge's language model: serve it with vLLM, check a server.")
+
+
+@llm_app.command()
+def serve(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL [-- FLAG…]",
+            help=f"A model's folder or its name on the Hugging Face Hub, by default {MODEL}; flags of vLLM's own.",
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Where to listen. Beyond this machine only with a key, and behind a firewall.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port.")] = 8000,
+    api_key: Key = None,
+    max_model_len: Annotated[int, typer.Option(min=2048, help="Tokens that prompt and answer may have.")] = CONTEXT,
+    gpu_memory_utilization: Annotated[
+        float | None, typer.Option(min=0.05, max=1.0, help="Share of the GPU's memory; by default vLLM's own.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--print", help="Print the command instead of running it.")] = False,
+) -> None:
+    r"""Serve the judge's model with vLLM, set up as the judge needs it. Runs until you stop it.
+
+    Needs a GPU and `pip install 'kidsnanny\[vllm]'`, in an environment of its own: vLLM pins its torch. The weights
+    come from the Hugging Face Hub on the first start.
+
+    llama.cpp's server and Ollama speak the same API, and kidsnanny asks them with the same client (as a rule, their
+    answers are JSON). They need no GPU and no vLLM:
+
+    llama-server -m MODEL.gguf -c 16384 --port 8000
+
+    OLLAMA_CONTEXT_LENGTH=16384 ollama serve (then the URL is http://127.0.0.1:11434/v1)
+
+    Example: kidsnanny llm serve
+
+    Example: kidsnanny llm serve Qwen/Qwen2.5-14B-Instruct --port 8001 -- --tensor-parallel-size 2
+    """
+    from kidsnanny.cli.app import Exit, _fail, stderr
+
+    extra = list(words or [])
+    model = extra.pop(0) if extra and not extra[0].startswith("-") else MODEL
+    if extra and not extra[0].startswith("-"):
+        _fail(Exit.USAGE, f"{extra[0]}: one model is served at a time; vLLM's own flags come after --.")
+    if not is_loopback(host):
+        if not api_key:
+            _fail(Exit.USAGE, f"{host}: other machines could use the model; set KIDSNANNY_JUDGE_KEY to a key of yours.")
+        stderr.print("vLLM asks for the key only below /v1: let a firewall close its other paths.")
+    arguments = command(model, host=host, port=port, context=max_model_len, memory=gpu_memory_utilization, extra=extra)
+    if show:
+        key = ['VLLM_API_KEY="$KIDSNANNY_JUDGE_KEY"'] if api_key else []
+        print(*(f"{name}={value}" for name, value in ENVIRONMENT.items()), *key, shlex.join(arguments))
+        return
+    sys.stdout.flush()
+    try:
+        become(arguments, api_key)
+    except ComponentError as error:
+        _fail(Exit.COMPONENT, str(error))
+
+
+@llm_app.command()
+def check(
+    url: Annotated[
+        str, typer.Argument(metavar="[URL]", envvar="KIDSNANNY_JUDGE_URL", help="Of the server, as a rule up to /v1.")
+    ] = URL,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The model that must be served; by default the first one.")
+    ] = None,
+    api_key: Key = None,
+    repeats: Annotated[int, typer.Option(min=1, help="How often both questions are asked.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with all figures.")] = False,
+) -> None:
+    """Prove that a server can be the judge: what it serves, how it answers, how fast and how steadily.
+
+    It is asked about a note on a school trip, so nothing of yours is sent. Exit code 0 when all is well, 3 when
+    something is not.
+
+    Example: kidsnanny llm check http://127.0.0.1:8000/v1
+    """
+    from kidsnanny.cli.app import Exit, _fail, _printable, stdout
+    from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
+
+    try:
+        judge = OpenAIJudge(url, model, api_key=api_key, pause=0.0)
+    except ComponentError as error:
+        _fail(Exit.USAGE, str(error))
+    findings = []
+    for finding in examine(judge, url, model, repeats):
+        findings.append(finding)
+        if not as_json:
+            stdout.print(
+                f"{'ok  ' if finding.well else 'FAIL'} {finding.what}: {_printable(finding.detail)}", markup=False
+            )
+    judge.close()
+    well = all(finding.well for finding in findings)
+    if as_json:
+        rows = [finding._asdict() for finding in findings]
+        print(json.dumps({"url": url, "well": well, "findings": rows}, indent=1, ensure_ascii=False))
+    raise typer.Exit(Exit.CLEAR if well else Exit.COMPONENT)

@@ -1,0 +1,260 @@
+"""How often a system's verdict follows the text in a picture: each is shown as it is, with its text painted out, and as
+its text alone.
+
+The boxes are those of the candidates' OCR, whatever a system under test reads with. A system that cannot read flips,
+too, where painting changed what it sees: its row says how much of the others' flips may be that.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+from rich.console import Console
+
+from kidsnanny import files
+from kidsnanny.errors import DataError
+from kidsnanny.evaluation.datasets import Dataset, count
+from kidsnanny.evaluation.metrics import Proportion, says_unsafe
+from kidsnanny.evaluation.predictions import Example, Prediction
+from kidsnanny.evaluation.report.tables import ids as listed
+from kidsnanny.evaluation.report.tables import items, row, share, table, terms
+from kidsnanny.evaluation.run import evaluate, read
+from kidsnanny.evaluation.subsets.candidates import first_frame
+from kidsnanny.evaluation.subsets.labelled import Chosen, Subset
+from kidsnanny.evaluation.subsets.painting import paint_out, text_alone
+from kidsnanny.evaluation.systems.system import Options
+from kidsnanny.media.loader import RGB
+from kidsnanny.records import Box, Record
+from kidsnanny.reports.markup import escape, fold, untrusted
+
+VERSIONS: dict[str, Callable[[RGB, Iterable[Box]], RGB]] = {"painted-out": paint_out, "text-alone": text_alone}
+"""Folder of the run on it -> how it is made."""
+_HEADS = {
+    "N": "pictures that the system scored both with their text and without",
+    "not scored": "pictures that it did not score in one of the two",
+    "flips": "its verdict changes when the text is painted out",
+    "raised": "flips that the text made unsafe",
+    "cleared": "flips that the text made safe",
+    "as the text alone": "of the flips whose text alone it scored, those whose verdict is that on the text alone",
+    "text alone unsafe": "of the texts alone that it scored",
+    "flips, due": "of the pictures whose label changes, those whose verdict changes likewise",
+    "flips, the wrong way": "of the same, those whose verdict changes against the label",
+    "flips, undue": "of the pictures whose label does not change, those whose verdict does",
+}
+
+
+class Followed(Record):
+    """How one system's verdicts go with the text."""
+
+    system: str
+    n: int
+    left_out: int
+    flips: Proportion
+    raised: int
+    cleared: int
+    as_text_alone: Proportion
+    text_alone_unsafe: Proportion
+    due: Proportion
+    wrong_way: Proportion
+    undue: Proportion
+    flipped: tuple[str, ...]
+    """Ids, sorted."""
+
+
+class Counterfactual(Record):
+    """Of all systems of a run."""
+
+    subset: str
+    pictures: int
+    """Of the subset, shown in all three versions."""
+    no_boxes: tuple[str, ...]
+    """Left out: the OCR did not find the text, so there is nothing to paint out."""
+    partly: dict[str, str]
+    """Left out: the OCR looked at a part of the picture only. Id -> at what not."""
+    still_read: tuple[str, ...]
+    """Shown, but the OCR reads text where it was painted out."""
+    systems: tuple[Followed, ...]
+
+    @property
+    def left_out(self) -> list[tuple[str, str]]:
+        """Id and why it is not in the table, or not as it should be."""
+        return [
+            *((one, "the OCR found no text to paint out") for one in self.no_boxes),
+            *self.partly.items(),
+            *((one, "text is still read where it was painted out") for one in self.still_read),
+        ]
+
+
+def measure(
+    dataset: Dataset,
+    subset: Subset,
+    names: Sequence[str],
+    options: Options,
+    out: Path,
+    *,
+    command: str = "",
+    console: Console | None = None,
+) -> Counterfactual:
+    """Show each system the two other versions, as runs in DIR/painted-out and DIR/text-alone, and write
+    DIR/counterfactual.json.
+
+    Args:
+        dataset: the pictures of the subset, see `restrict`.
+        subset: what the person said of them.
+        names, options, command, console: as for `evaluate`.
+        out: DIR, which holds the run on the pictures as they are.
+
+    Raises:
+        DataError: no picture has text to paint out, or a run cannot be written or gone on with.
+    """
+    shown = with_text(dataset, subset)
+    for folder in VERSIONS:
+        changed = version(dataset, shown, folder)
+        contents = count(changed)
+        evaluate(changed, contents, names, options, out / folder, command=command, console=console)
+    found = Counterfactual(
+        subset=subset.name,
+        pictures=contents.pictures,
+        no_boxes=tuple(one.id for one in subset.pictures if not one.boxes),
+        partly={one.id: one.partly for one in subset.pictures if one.boxes and one.partly},
+        still_read=tuple(one.id for one in shown.values() if one.still_read),
+        systems=tuple(_each(out, shown)),
+    )
+    try:
+        files.replace(out / "counterfactual.json", found.model_dump_json(indent=1).encode())
+    except OSError as error:
+        raise DataError(f"{out}: it cannot be written ({error.strerror}); choose another --out.") from error
+    return found
+
+
+def with_text(dataset: Dataset, subset: Subset) -> dict[str, Chosen]:
+    """Id -> what the person said of it, for the pictures whose text can be painted out.
+
+    Raises:
+        DataError: there is none.
+    """
+    here = {example.id for example in dataset}
+    shown = {one.id: one for one in subset.pictures if one.id in here and one.boxes and not one.partly}
+    if not shown:
+        raise DataError(
+            f"{dataset.name}: no picture of the subset {subset.name} has text to paint out; leave out --counterfactual "
+            "or --limit."
+        )
+    return shown
+
+
+def version(dataset: Dataset, shown: Mapping[str, Chosen], folder: str) -> Dataset:
+    """The pictures that are shown, each changed as VERSIONS says, with the person's labels of that."""
+    change = VERSIONS[folder]
+
+    def read() -> Iterator[Example]:
+        for example in dataset:
+            if one := shown.get(example.id):
+                buffer = BytesIO()
+                frame, _, _ = first_frame(example.image)
+                Image.fromarray(change(frame, one.boxes)).save(buffer, "PNG", compress_level=1)
+                unsafe = one.painted_out_unsafe if folder == "painted-out" else one.text_alone_unsafe
+                yield example._replace(image=buffer.getvalue(), unsafe=unsafe)
+
+    return replace(dataset, name=f"{dataset.name}, {folder}", read=read)
+
+
+def follow(
+    picture: Sequence[Prediction],
+    painted_out: Sequence[Prediction],
+    text_alone: Sequence[Prediction],
+    labels: Mapping[str, Chosen],
+) -> Followed:
+    """What one system made of the three versions, paired by id.
+
+    Args:
+        picture, painted_out, text_alone: its predictions; of `picture`, those on other pictures do not count.
+        labels: id -> what the person said.
+    """
+    said, without, alone = (
+        {line.id: verdict for line in lines if (verdict := says_unsafe(line)) is not None}
+        for lines in (picture, painted_out, text_alone)
+    )
+    ids = sorted(line.id for line in painted_out)
+    both = [i for i in ids if i in said and i in without]
+    flipped = [i for i in both if said[i] != without[i]]
+    changes = {i: labels[i].unsafe != labels[i].painted_out_unsafe for i in both}
+    due, undue = ([i for i in both if changes[i] == wanted] for wanted in (True, False))
+    heard = [i for i in flipped if i in alone]
+    texts = [alone[i] for i in ids if i in alone]
+    return Followed(
+        system=picture[0].system,
+        n=len(both),
+        left_out=len(ids) - len(both),
+        flips=Proportion.of(len(flipped), len(both)),
+        raised=sum(said[i] for i in flipped),
+        cleared=sum(without[i] for i in flipped),
+        as_text_alone=Proportion.of(sum(said[i] == alone[i] for i in heard), len(heard)),
+        text_alone_unsafe=Proportion.of(sum(texts), len(texts)),
+        due=Proportion.of(sum(i in flipped and said[i] == labels[i].unsafe for i in due), len(due)),
+        wrong_way=Proportion.of(sum(i in flipped and said[i] != labels[i].unsafe for i in due), len(due)),
+        undue=Proportion.of(sum(i in flipped for i in undue), len(undue)),
+        flipped=tuple(flipped),
+    )
+
+
+def section(found: Counterfactual) -> str:
+    """For the report, as markup."""
+    rows = "".join(
+        row(
+            untrusted(one.system),
+            str(one.n),
+            str(one.left_out),
+            _share(one.flips),
+            str(one.raised),
+            str(one.cleared),
+            *(_share(part) for part in (one.as_text_alone, one.text_alone_unsafe, one.due, one.wrong_way, one.undue)),
+        )
+        for one in found.systems
+    )
+    flipped = terms((untrusted(one.system), listed(one.flipped)) for one in found.systems)
+    left = items(f"{untrusted(one)}: {escape(why)}" for one, why in found.left_out)
+    return (
+        '<section id="counterfactual">\n<h2>Does the verdict follow the text?</h2>\n'
+        f"<p>{found.pictures:,} pictures of the subset whose text can be painted out: as they are, with their text "
+        "painted out, and their text alone. "
+        "A system that cannot read flips where painting changed what it sees: so much of the others' flips may be that."
+        "</p>\n"
+        + table(("system", *_HEADS), rows, caption="Per cent, of how many, and Wilson's 95 % interval.")
+        + fold("What the columns count", terms((escape(head), escape(what)) for head, what in _HEADS.items()))
+        + fold("Pictures whose verdict flips", flipped)
+        + (fold(f"Left out, or text still read ({len(found.left_out)})", left) if found.left_out else "")
+        + "</section>\n"
+    )
+
+
+def markdown(found: Counterfactual) -> str:
+    """For a terminal, likewise."""
+    heads = ("system", *_HEADS)
+    lines = [heads, ("---",) + ("---:",) * len(_HEADS)]
+    for one in found.systems:
+        parts = (one.as_text_alone, one.text_alone_unsafe, one.due, one.wrong_way, one.undue)
+        counted = (str(one.n), str(one.left_out), _printed(one.flips), str(one.raised), str(one.cleared))
+        lines.append((one.system, *counted, *map(_printed, parts)))
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _each(out: Path, shown: Mapping[str, Chosen]) -> Iterator[Followed]:
+    """The systems that are in all three runs."""
+    picture, painted_out, alone = (read(folder).systems for folder in (out, *(out / name for name in VERSIONS)))
+    for system, lines in picture.items():
+        if system in painted_out and system in alone:
+            yield follow(lines, painted_out[system], alone[system], shown)
+
+
+def _share(part: Proportion) -> str:
+    return f"{share(part)}<small>{part.successes} of {part.n}</small>" if part.n else "–"
+
+
+def _printed(part: Proportion) -> str:
+    if part.value is None or part.wilson is None:
+        return "–"
+    low, high = part.wilson
+    return f"{part.successes}/{part.n} = {part.value:.1%} [{low * 100:.1f}–{high * 100:.1f}]"

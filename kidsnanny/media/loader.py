@@ -1,0 +1,343 @@
+"""The one door through which pictures come in: everything behind it is 8-bit sRGB, upright, and within limits.
+
+A picture is sniffed by content (never by name), measured before it is decoded, turned by its EXIF orientation,
+converted through its ICC profile, and handed on frame by frame. No URL is ever fetched.
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from kidsnanny.errors import (
+    CorruptPictureError,
+    InputError,
+    PictureTooLargeError,
+    UnreadableFileError,
+    UnsupportedFormatError,
+    UnsupportedSourceError,
+)
+from kidsnanny.media.integrity import damage, decode_jpeg
+from kidsnanny.records import NotInspected
+
+RGB = npt.NDArray[np.uint8]
+"""(height, width, 3) uint8, sRGB."""
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | RGB
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+UNREAD_SUFFIXES = {".heic", ".heif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".eps", ".tga", ".ico", ".dng", ".raw"}
+"""Pictures we do not read. In a walk through a folder they get a verdict that says so, instead of being passed over."""
+
+
+class Limits(NamedTuple):
+    """What the door lets in. All of it is checked before pixels are decoded."""
+
+    bytes: int = 64 * 2**20
+    pixels: int = 89_478_485
+    """Of one frame: Pillow's own threshold for a decompression bomb."""
+    side: int = 30_000
+    frames: int = 300
+    total_pixels: int = 200_000_000
+    """Of all frames that are looked at."""
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded frame. One with transparency comes as two views with the same index: 0 on white, 1 on black."""
+
+    index: int
+    rgb: RGB
+    view: int = 0
+
+
+@dataclass(slots=True)
+class Picture:
+    """An opened picture: measured, not yet decoded."""
+
+    name: str
+    """The path, or `sha256:…` of what was handed over."""
+    sha256: str
+    image: Image.Image
+    limits: Limits
+    skipped: list[NotInspected] = field(default_factory=list)
+    """Frames that were not looked at, and damage that decoders pass over; complete once `frames()` is exhausted."""
+    data: bytes = field(default=b"", repr=False)
+    """The file; empty for a PIL image or an array, whose pixels somebody else decoded."""
+
+    def frames(self) -> Iterator[Frame]:
+        """Decode frame after frame, up to the limits.
+
+        Raises:
+            InputError: the first frame exceeds a limit or does not decode. When a later one does, it goes to
+                `skipped` with all that follow it.
+        """
+        start = self.image.tell()
+        try:
+            yield from self._frames()
+        finally:
+            if not self.data:  # an animation that is the caller's: leave it where it stood
+                with contextlib.suppress(Exception):
+                    self.image.seek(start)
+
+    def _frames(self) -> Iterator[Frame]:
+        pixels = 0
+        total = 1
+        for index in range(self.limits.frames + 1):
+            try:
+                if index == 0:
+                    total = getattr(self.image, "n_frames", 1)
+                    if total < 1:
+                        raise CorruptPictureError(f"{self.name}: it has no frames, so there is nothing to look at.")
+                if index == total:
+                    return
+                if index == self.limits.frames:
+                    raise PictureTooLargeError(f"past the cap of {self.limits.frames} frames")
+                self.image.seek(index)
+                _check_size(self.name, self.image.size, self.limits)
+                pixels += self.image.width * self.image.height
+                if index and pixels > self.limits.total_pixels:
+                    raise PictureTooLargeError(f"past the cap of {self.limits.total_pixels:,} pixels in all frames")
+                views, reason = self._decode(index)
+                if reason:
+                    self.skipped.append(NotInspected(part="picture", reason=f"{self.name}: {reason}.", frame=index))
+            except Exception as error:  # decoders raise anything from OSError to SyntaxError
+                broken = error if isinstance(error, InputError) else _corrupt(self.name, error)
+                if index == 0:
+                    raise broken  # noqa: B904 (the context is the cause)
+                reason = f"{total - index} of {total} frames, from frame {index} on: {broken}"
+                self.skipped.append(NotInspected(part="frames", reason=reason, frame=index))
+                return
+            yield from (Frame(index, rgb, view) for view, rgb in enumerate(views))
+
+    def _decode(self, index: int) -> tuple[tuple[RGB, ...], str | None]:
+        """The current frame's views, and what is wrong with it although it decodes."""
+        if not self.data:
+            return _views(self.image), None
+        if self.image.format not in ("JPEG", "MPO"):
+            return _views(self.image), None if index else damage(self.image, self.data)
+        try:
+            pixels = decode_jpeg(self.image, self.data)
+        except ValueError as error:
+            return _views(self.image), f"its data are damaged ({error})"
+        if self.image.mode == "CMYK":
+            return _views(self.image), None
+        if not self.image.info.get("icc_profile") and self.image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            return (pixels,), None
+        whole = Image.fromarray(pixels)
+        whole.info = self.image.info
+        return _views(whole), None
+
+
+def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:
+    """Sniff and measure `source` without decoding it.
+
+    Args:
+        source: a path, the bytes of a file, a binary file object, a PIL image, or an (H, W, 3) uint8 RGB array.
+        limits: what to let in.
+
+    Raises:
+        InputError: one of its children; the message names the input, the reason and the mend.
+    """
+    if isinstance(source, np.ndarray):
+        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or not source.size:
+            raise UnsupportedSourceError(
+                f"An array of shape {source.shape} and type {source.dtype} is no picture; give (H, W, 3) uint8, RGB."
+            )
+        source = Image.fromarray(np.ascontiguousarray(source))
+    if isinstance(source, Image.Image):
+        return _from_pil(source, limits)
+    name, data = _read(source, limits)
+    digest = hashlib.sha256(data).hexdigest()
+    name = name or f"sha256:{digest}"
+    if not data:
+        raise CorruptPictureError(f"{name}: it is empty; get the original again.")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(name, f"it has more than {limits.pixels:,} pixels") from error
+    except UnidentifiedImageError as error:
+        formats = ", ".join(FORMATS)
+        raise UnsupportedFormatError(f"{name}: its content is none of {formats}; convert it to one of them.") from error
+    except Exception as error:
+        raise _corrupt(name, error) from error
+    _check_size(name, image.size, limits)
+    return Picture(name, digest, image, limits, data=data)
+
+
+def walk(folder: str | os.PathLike[str]) -> tuple[list[Path], list[Path]]:
+    """All files below a folder in name order, and the folders that were not walked: closed ones, and links."""
+    closed: list[OSError] = []
+    files: list[Path] = []
+    links: list[Path] = []
+    for root, folders, names in os.walk(folder, onerror=closed.append):
+        files += [Path(root, name) for name in names]
+        links += [Path(root, name) for name in folders if os.path.islink(os.path.join(root, name))]
+    return sorted(files), [*links, *(Path(error.filename) for error in closed)]
+
+
+def is_picture(path: str | os.PathLike[str]) -> bool:
+    """Whether a walk through a folder should look at this file: for its content, or a name that promises a picture."""
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in UNREAD_SUFFIXES or suffix in Image.registered_extensions():
+        return True
+    if os.path.exists(path) and not os.path.isfile(path):
+        return False  # a pipe would be waited for
+    try:
+        with Image.open(path, formats=FORMATS):
+            return True
+    except UnidentifiedImageError:
+        return False
+    except Exception:  # it cannot even be opened: let its verdict say why
+        return True
+
+
+def _from_pil(image: Image.Image, limits: Limits) -> Picture:
+    name = f"The PIL image {image.mode} {image.width}x{image.height}"
+    _check_size(name, image.size, limits)
+    digest = hashlib.sha256()
+    start, pixels = image.tell(), 0
+    for index in range(min(getattr(image, "n_frames", 1), limits.frames)):
+        try:
+            image.seek(index)
+            pixels += image.width * image.height
+            if index and pixels > limits.total_pixels:
+                break
+            header = (image.mode, image.size, image.getpalette(), image.info.get("transparency"))
+            digest.update(repr(header).encode() + image.tobytes())
+        except Exception as error:
+            if index == 0:
+                raise _corrupt(name, error) from error
+            break  # `frames()` will come to the same end and say so
+    with contextlib.suppress(Exception):
+        image.seek(start)
+    # A copy, so that nothing turns the caller's own image; an animated one cannot be copied.
+    image = image if getattr(image, "is_animated", False) else image.copy()
+    return Picture(f"sha256:{digest.hexdigest()}", digest.hexdigest(), image, limits)
+
+
+def _read(source: object, limits: Limits) -> tuple[str | None, bytes]:
+    """The name (None if it has none) and all bytes of a source that is not an image object."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        name, data = None, bytes(source)
+    elif isinstance(source, str) and re.match(r"[a-z][a-z0-9+.-]*://|data:", source, re.IGNORECASE):
+        raise UnsupportedSourceError(f"{source[:80]}: URLs are never fetched; download it and give the bytes.")
+    elif isinstance(source, str | os.PathLike):
+        return _read_file(source, limits)
+    elif callable(read := getattr(source, "read", None)):
+        try:
+            if getattr(source, "seekable", bool)():  # the picture is the whole file, wherever its reader stands
+                source.seek(0)  # type: ignore[attr-defined]
+            name, data = None, read(limits.bytes + 1)
+        except Exception as error:
+            raise UnreadableFileError(f"The file object cannot be read ({error}); open it in binary mode.") from error
+        if not isinstance(data, bytes):
+            raise UnsupportedSourceError("A file object opened as text is no picture; open it in binary mode.")
+    else:
+        raise UnsupportedSourceError(
+            f"{type(source).__name__} is no picture; give a path, bytes, a binary file, a PIL image or a uint8 array."
+        )
+    if len(data) > limits.bytes:
+        raise _too_large("The picture", f"it has more than {limits.bytes:,} bytes")
+    return name, data
+
+
+def _read_file(source: str | os.PathLike[str], limits: Limits) -> tuple[str, bytes]:
+    # A name that is not valid UTF-8 must neither break the JSON of a verdict nor get lost.
+    name = os.fsdecode(source).encode("utf-8", "backslashreplace").decode()
+    try:
+        status = os.stat(source)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise UnreadableFileError(f"{name}: it is {kind}; give the path of a picture file.")
+        if status.st_size > limits.bytes:
+            raise _too_large(name, f"it has more than {limits.bytes:,} bytes")
+        with open(source, "rb") as file:
+            return name, file.read(limits.bytes + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UnreadableFileError(f"{name}: it cannot be read ({reason}); check the path and permissions.") from error
+
+
+def _check_size(name: str, size: tuple[int, int], limits: Limits) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise CorruptPictureError(f"{name}: it is {width}x{height} pixels, so there is nothing to look at.")
+    if width * height > limits.pixels or max(size) > limits.side:
+        bound = f"{limits.pixels:,} pixels or {limits.side:,} a side"
+        raise _too_large(name, f"it is {width}x{height}, more than {bound}")
+
+
+def _too_large(name: str, reason: str) -> PictureTooLargeError:
+    return PictureTooLargeError(f"{name}: {reason}; scale it down.")
+
+
+def _corrupt(name: str, error: Exception) -> CorruptPictureError:
+    brief = re.sub(r"\s+", " ", str(error))[:100] or type(error).__name__
+    return CorruptPictureError(f"{name}: it does not decode ({brief}); get the original again.")
+
+
+def _views(image: Image.Image) -> tuple[RGB, ...]:
+    """The current frame as RGB arrays: one, or on white and on black when anything shines through it."""
+    image = _to_8bit(ImageOps.exif_transpose(image))
+    colour = _to_rgb(image)
+    if image.has_transparency_data:
+        alpha = image.convert("RGBA").getchannel("A")
+        if alpha.getextrema() != (255, 255):
+            grounds = (Image.new("RGB", image.size, ground) for ground in ("white", "black"))
+            return tuple(np.asarray(Image.composite(colour, ground, alpha)) for ground in grounds)
+    return (np.asarray(colour),)
+
+
+def _to_8bit(image: Image.Image) -> Image.Image:
+    """Scale 16- and 32-bit grayscale, which Pillow would clip to white, to 8 bits; leave the rest alone."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
+    low, high = float(values.min()), float(values.max())
+    if low >= 0:  # the smallest usual range that holds them; min to max is for what has none
+        usual = {"I": (255.0, 65535.0), "F": (1.0, 255.0)}.get(image.mode, (65535.0,))
+        low, high = 0.0, next((full for full in usual if high <= full), high)
+    return Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).round().astype(np.uint8))
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Colours as sRGB, alpha dropped. A profile that does not fit is ignored, as every viewer does."""
+    if image.mode in ("P", "PA", "RGBA", "RGBa"):
+        colour = image.convert("RGBA").convert("RGB")
+    elif image.mode in ("LA", "La"):
+        colour = image.convert("LA").convert("L")
+    else:
+        colour = image
+    lab = colour.mode == "LAB"
+    profile: bytes = image.info.get("icc_profile") or b""
+    if profile or lab:
+        try:
+            origin = ImageCms.createProfile("LAB") if lab else ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            transform = ImageCms.buildTransform(origin, ImageCms.createProfile("sRGB"), colour.mode, "RGB")
+            if colour.mode != "RGB" or _shifts_colours(transform):
+                colour = ImageCms.applyTransform(colour, transform) or colour
+        except (ImageCms.PyCMSError, OSError):
+            if lab:
+                raise
+    return colour.convert("RGB")
+
+
+def _shifts_colours(transform: ImageCms.ImageCmsTransform) -> bool:
+    """Whether a profile is worth the time it takes. Its name ("sRGB") may lie; a few colours sent through it cannot."""
+    levels = np.arange(0, 256, 51, dtype=np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(6, 36, 3)
+    seen = np.asarray(ImageCms.applyTransform(Image.fromarray(colours), transform))
+    return int(np.abs(seen.astype(int) - colours).max()) > 2

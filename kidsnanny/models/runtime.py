@@ -1,0 +1,280 @@
+"""The networks behind the eyes: ONNX Runtime or torch, started by the same call.
+
+A card's `architecture` names who builds the module: `timm:NAME`, `transformers:vit` (with `config` as keyword arguments
+of ViTConfig) or `ultralytics:NAME`. Weights come from safetensors or ONNX alone, never from a pickle.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from kidsnanny.errors import ComponentError, WeightsError
+from kidsnanny.models.cards import Card, cards, digest, is_random
+from kidsnanny.models.onnx import onnx_session
+from kidsnanny.stage1.stage1 import RANDOM
+
+if TYPE_CHECKING:
+    import torch
+
+Device = Literal["auto", "cpu", "cuda"]
+Precision = Literal["auto", "float32", "float16", "bfloat16"]
+Output = Callable[[], npt.NDArray[np.float32]]
+
+
+class Network(Protocol):
+    """A network that is started by a call, and whose output is there when it is asked for."""
+
+    name: str
+    """The card's name and the start of the file's checksum; it ends in `#random` if the weights are random."""
+    device: str
+    """Where its input is wanted: `cpu` (an array) or `cuda` (an array or a tensor)."""
+
+    def __call__(self, inputs: Any) -> Output:
+        """(N, 3, height, width) float32 -> a function that waits for the output, float32."""
+        ...
+
+
+class Onnx:
+    """An ONNX file on the CPU: its first input and output. Random weights have `kidsnanny = random` as metadata."""
+
+    device = "cpu"
+
+    def __init__(self, card: Card, path: Path) -> None:
+        self._session = onnx_session(path)
+        self._input = self._session.get_inputs()[0].name
+        random = self._session.get_modelmeta().custom_metadata_map.get("kidsnanny") == "random"
+        self.name = _name(card, path, random)
+
+    def __call__(self, inputs: Any) -> Output:
+        output: npt.NDArray[np.float32] = self._session.run(None, {self._input: inputs})[0]
+        return lambda: output
+
+
+class Torch:
+    """Safetensors in a torch module.
+
+    Args:
+        card: what to build.
+        path: the weights.
+        device: `cuda` starts the work and returns; `cpu` does it.
+        precision: `auto` is float32 on the CPU and bfloat16 on CUDA.
+        compiled: `torch.compile` with CUDA graphs; the first call of each input shape takes a minute.
+
+    Raises:
+        ComponentError: a package or the device is missing.
+        WeightsError: the weights do not fit the architecture.
+    """
+
+    def __init__(
+        self, card: Card, path: Path, device: Device = "cpu", precision: Precision = "auto", *, compiled: bool = False
+    ) -> None:
+        torch = _torch(card)
+        self.device, self._dtype = chosen(card.name, device, precision)
+        self.name = _name(card, path, is_random(path))
+        module = load(card, path).to(self.device, self._dtype)
+        if self.device == "cuda":
+            module = module.to(memory_format=torch.channels_last)
+        self._module: Any = torch.compile(module, mode="reduce-overhead", dynamic=False) if compiled else module
+
+    def __call__(self, inputs: Any) -> Output:
+        import torch
+
+        with torch.inference_mode():
+            given = torch.as_tensor(inputs).to(self.device, self._dtype, non_blocking=True)
+            output = self._module(given).float().to("cpu", non_blocking=True)
+        if self.device == "cpu":
+            return lambda: np.asarray(output.numpy(), np.float32)
+        done = torch.cuda.Event()
+        done.record()
+
+        def wait() -> npt.NDArray[np.float32]:
+            done.synchronize()
+            return np.asarray(output.numpy(), np.float32)
+
+        return wait
+
+
+def network(card: Card, device: Device = "auto", precision: Precision = "auto", *, compiled: bool = False) -> Network:
+    """The card's network: torch on CUDA; on the CPU its ONNX file, or the one `kidsnanny export` made of it, or torch.
+
+    Raises:
+        WeightsError: the weights are missing, are not those of the card, or do not fit its architecture.
+        ComponentError: a package or the device is missing.
+    """
+    path = card.locate()
+    if path.suffix == ".onnx":
+        return Onnx(card, path)
+    device = _device(device)
+    if device == "cpu" and precision in ("auto", "float32") and (exported := card.onnx()):
+        return Onnx(card, exported)
+    return Torch(card, path, device, precision, compiled=compiled)
+
+
+def chosen(name: str, device: Device, precision: Precision) -> tuple[str, "torch.dtype"]:
+    """Where a module runs, and in which type: by default CUDA and bfloat16 where there is one, else CPU and float32.
+
+    Raises:
+        ComponentError: there is no CUDA device; the message starts with `name`.
+    """
+    import torch
+
+    where = _device(device)
+    if where == "cuda" and not torch.cuda.is_available():
+        raise ComponentError(f"{name}: torch finds no CUDA device; use device='cpu', or install its driver.")
+    if precision == "auto":
+        precision = "bfloat16" if where == "cuda" else "float32"
+    return where, getattr(torch, precision)
+
+
+def named(card: Card | str) -> Card:
+    """The card of that name.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    if isinstance(card, Card):
+        return card
+    if card not in cards():
+        raise WeightsError(f"{card}: there is no such weight; `kidsnanny weights list` has their names.")
+    return cards()[card]
+
+
+def build(card: Card, settings: dict[str, Any] | None = None) -> "torch.nn.Module":
+    """The card's architecture with the weights its library starts from, in evaluation mode.
+
+    Args:
+        card: names the architecture and its configuration.
+        settings: an ultralytics model's own YAML, for one that is not in the package.
+
+    Raises:
+        ComponentError: there is no such architecture, or the package that has it is missing.
+    """
+    _torch(card)
+    library, _, name = (card.architecture or "").partition(":")
+    classes = len(card.labels)
+    try:
+        if library == "timm":
+            import timm
+
+            module: torch.nn.Module = timm.create_model(name, pretrained=False, num_classes=classes, **card.config)
+        elif library == "transformers":
+            from transformers import ViTConfig, ViTForImageClassification
+
+            config = {"image_size": card.input, "num_labels": classes, **card.config}
+            module = ViTForImageClassification(ViTConfig(**config))
+        elif library == "ultralytics":
+            module = quiet_ultralytics().nn.tasks.DetectionModel(settings or f"{name}.yaml", nc=classes, verbose=False)
+        else:
+            raise ComponentError(f"{card.name}: {card.architecture} is not timm:…, transformers:vit or ultralytics:….")
+    except ImportError as error:
+        extra = "yolo" if library == "ultralytics" else "vit"
+        mend = f"run `pip install 'kidsnanny[{extra}]'`"
+        raise ComponentError(f"{card.name}: {library} cannot be imported ({error}); {mend}.") from error
+    except (RuntimeError, TypeError, ValueError, FileNotFoundError) as error:
+        raise ComponentError(f"{card.name}: {card.architecture} cannot be built ({error}); mend the card.") from error
+    return module.eval()
+
+
+def load(card: Card, path: Path) -> "torch.nn.Module":
+    """The card's architecture with the weights of a safetensors file; it gives one plain tensor.
+
+    Raises:
+        WeightsError: the weights are not safetensors, or do not fit the architecture to the last key.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            facts = file.metadata() or {}
+            # transformers' wrapper of timm puts this before every name
+            state = {key.removeprefix("timm_model."): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise WeightsError(f"{card.name}: {path} is not safetensors ({error}); get the file again.") from error
+    module = build(card, json.loads(facts["yaml"]) if "yaml" in facts else None)
+    try:
+        missing, surplus = module.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise WeightsError(f"{card.name}: {path} does not fit {card.architecture} ({error}).") from error
+    if missing or surplus:
+        raise WeightsError(
+            f"{card.name}: {path} does not fit {card.architecture}: {len(missing)} weights are missing "
+            f"({', '.join(missing[:3])}…), {len(surplus)} are not of it ({', '.join(surplus[:3])}…); mend the card."
+        )
+    if card.architecture and card.architecture.startswith("ultralytics"):
+        module.fuse(verbose=False)
+    return plain(module)
+
+
+def plain(module: "torch.nn.Module") -> "torch.nn.Module":
+    """The module with its first tensor as its only output: logits, or boxes and scores."""
+    import torch
+
+    class Plain(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = module
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            output = self.inner(pixels)
+            first: torch.Tensor = output[0] if isinstance(output, tuple) else getattr(output, "logits", output)
+            return first
+
+    return Plain().eval()
+
+
+_ultralytics_home: tempfile.TemporaryDirectory[str] | None = None
+
+
+def quiet_ultralytics() -> Any:
+    """The ultralytics package, with its settings in a folder that goes when we do: it writes none to the home
+    directory, installs nothing, asks no network and leaves Pillow alone. What a program set in the environment itself
+    stands.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    global _ultralytics_home
+    if not find_spec("ultralytics"):
+        raise ImportError("No module named 'ultralytics'")
+    if "YOLO_CONFIG_DIR" not in os.environ:
+        _ultralytics_home = tempfile.TemporaryDirectory(prefix="kidsnanny-")
+        os.environ["YOLO_CONFIG_DIR"] = _ultralytics_home.name
+    for name, value in {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}.items():
+        os.environ.setdefault(name, value)
+    opened = Image.open
+    import ultralytics
+    import ultralytics.nn.tasks
+
+    Image.open = opened  # theirs looks for another package wherever a file is no picture
+    return ultralytics
+
+
+def _torch(card: Card) -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        mend = f"run `pip install 'kidsnanny[vit]'`, or `kidsnanny export {card.name}` where torch is"
+        raise ComponentError(f"{card.name}: its weights need torch ({error}); {mend}.") from error
+    return torch
+
+
+def _device(device: Device) -> Literal["cpu", "cuda"]:
+    if device != "auto":
+        return device
+    if not find_spec("torch"):
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _name(card: Card, path: Path, random: bool) -> str:
+    return f"{card.name}@{digest(path)[:12]}{RANDOM if random else ''}"

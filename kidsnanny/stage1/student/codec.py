@@ -1,0 +1,383 @@
+"""Scene graphs as the texts of SenBen's five tasks, and back (arXiv 2604.08819; section 2.2 in our notes on it).
+
+Grammar (LOC is one of Florence-2's location tokens, `<loc_0>` to `<loc_999>`; LF is a line break):
+
+    objects    = { LABEL LOC LOC LOC LOC }                      male<loc_12><loc_3><loc_900><loc_400>female<loc_...
+    attributes = [ line { LF line } ]                           female:1 naked,fear
+    line       = thing " " ATTRIBUTE { "," ATTRIBUTE }
+    relations  = [ relation { LF relation } ]                   (male:0, stabbing, female:1)
+    relation   = "(" thing ", " PREDICATE ", " thing ")"
+    caption    = one sentence
+    tags       = [ TAG { ", " TAG } ]                           violence, gore
+    thing      = LABEL ":" N
+
+N is an object's place in `objects`, of whatever class. The forms are the published figure's. Not public, and ours:
+the order of the four location tokens, what stands between two relations, and that an empty text says "none".
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from operator import index
+from typing import Literal, get_args
+
+from kidsnanny.errors import ComponentError, DataError
+from kidsnanny.records import Box, Relation, SceneGraph, SceneObject
+from kidsnanny.stage1.student.vocabulary import Vocabulary
+
+Task = Literal["objects", "attributes", "relations", "caption", "tags"]
+LocOrder = Literal["yxyx", "xyxy"]
+
+PROMPTS: dict[Task, str] = {
+    "objects": "Locate all sensitive objects with bounding boxes.",
+    "attributes": "List objects with their attributes and bboxes.",
+    "relations": "Describe relationships as (subj, pred, obj) tuples.",
+    "caption": "Describe any sensitive content visible in this image.",
+}
+"""What the decoder is asked, word for word as published. The tags have no prompt: a head of their own finds them."""
+
+BINS = 1000
+MAX_CAPTION = 300
+"""Characters."""
+MAX_DROPPED = 20
+MAX_QUOTE = 80
+
+_AROUND = re.compile(r"(?:\s|</?s>|<pad>)+")
+"""What a tokenizer puts around a text."""
+_LOCATION = re.compile(r"<loc_(0|[1-9][0-9]{0,2})>")
+_LOCATIONS = re.compile(r"(?:<loc_(?:0|[1-9][0-9]{0,2})>\s*)+")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,2}")
+_RELATION = re.compile(r"\(([^()]*)\)")
+
+
+class Codec:
+    """Writes and reads the texts in the words of one vocabulary.
+
+    Args:
+        vocabulary: whose words may stand in a text.
+        loc_order: which of a box's four location tokens comes first. SenBen's is not public; `yxyx`, as its boxes
+            are stored, is our choice. A student reads what it was trained to write: it is part of its configuration.
+
+    Raises:
+        ComponentError: there is no such order.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, loc_order: LocOrder = "yxyx") -> None:
+        if loc_order not in get_args(LocOrder):
+            orders = " or ".join(get_args(LocOrder))
+            raise ComponentError(f"loc_order is {loc_order!r}, which is no order of location tokens; set {orders}.")
+        self.vocabulary = vocabulary
+        self.loc_order = loc_order
+
+    def encode(self, graph: SceneGraph, width: int, height: int) -> dict[Task, str]:
+        """The texts of a graph of a picture of `width` by `height` pixels; boxes are clipped to it.
+
+        Tags are those with a probability of one half or more. What `decode` makes of the texts is the graph again, but
+        for places inside a bin, for what a person gave twice, and for what is said of a thousandth object.
+
+        Raises:
+            DataError: the graph has a word that the vocabulary lacks.
+        """
+        self._check(graph)
+        names = [f"{thing.label}:{number}" for number, thing in enumerate(graph.objects)]
+        return {
+            "objects": "".join(t.label + self._locations(t.box, width, height) for t in graph.objects),
+            "attributes": "\n".join(
+                f"{name} {','.join(thing.attributes)}"
+                for name, thing in zip(names, graph.objects, strict=True)
+                if thing.attributes
+            ),
+            "relations": "\n".join(f"({names[r.subject]}, {r.predicate}, {names[r.object]})" for r in graph.relations),
+            "caption": graph.caption,
+            "tags": ", ".join(tag for tag, probability in graph.tags.items() if probability >= 0.5),
+        }
+
+    def decode(
+        self, texts: Mapping[Task, str], width: int, height: int, scores: Mapping[Task, float] | None = None
+    ) -> SceneGraph:
+        """The graph that the texts of some or all tasks describe. Whatever they hold, this does not raise.
+
+        Every word of the graph is in the vocabulary and stood in the text, every box in four location tokens. The rest
+        is quoted in `dropped`, a short sentence each, at most 20 and then how many more; what only says again what was
+        said loses nothing, and is counted in `repeated`.
+
+        Args:
+            texts: task -> what the student wrote.
+            width, height: of the picture, in pixels.
+            scores: task -> how sure the decoder was of its text, 0..1: the score of each object, of its attributes, and
+                of each relation.
+        """
+        return _Reader(self, width, height, scores or {}).read(texts)
+
+    def canonical(self, graph: SceneGraph) -> SceneGraph:
+        """The same graph in the one order that training targets have: objects from top to bottom and left to right,
+        relations by their objects, words as in the vocabulary; no attribute of an object and no relation twice.
+
+        Raises:
+            DataError: the graph has a word that the vocabulary lacks.
+        """
+        self._check(graph)
+        words = self.vocabulary
+        old = sorted(
+            range(len(graph.objects)),
+            key=lambda n: (
+                *(graph.objects[n].box[i] for i in (1, 0, 3, 2)),
+                words.objects.index(graph.objects[n].label),
+            ),
+        )
+        new = {number: place for place, number in enumerate(old)}
+        relations = {
+            (new[r.subject], new[r.object], words.predicates.index(r.predicate)): r.model_copy(
+                update={"subject": new[r.subject], "object": new[r.object]}
+            )
+            for r in reversed(graph.relations)
+        }
+        things = (graph.objects[number] for number in old)
+        return graph.model_copy(
+            update={
+                "objects": tuple(
+                    t.model_copy(update={"attributes": tuple(sorted(set(t.attributes), key=words.attributes.index))})
+                    for t in things
+                ),
+                "relations": tuple(relations[key] for key in sorted(relations)),
+                "tags": {tag: graph.tags[tag] for tag in words.tags if tag in graph.tags},
+            }
+        )
+
+    def _check(self, graph: SceneGraph) -> None:
+        words = self.vocabulary
+        used = {
+            "object": ({thing.label for thing in graph.objects}, words.objects),
+            "attribute": ({word for thing in graph.objects for word in thing.attributes}, words.attributes),
+            "predicate": ({relation.predicate for relation in graph.relations}, words.predicates),
+            "tag": (set(graph.tags), tuple(words.tags)),
+        }
+        for kind, (found, known) in used.items():
+            if unknown := found.difference(known):
+                raise DataError(
+                    f"the scene graph has the {kind} {min(unknown)!r}, which the vocabulary {words.name} lacks; "
+                    "add it there, or take the vocabulary that belongs to the data."
+                )
+
+    def _locations(self, box: Box, width: int, height: int) -> str:
+        x0, x1 = (_bin(x, width) for x in (box.x0, box.x1))
+        y0, y1 = (_bin(y, height) for y in (box.y0, box.y1))
+        corners = (y0, x0, y1, x1) if self.loc_order == "yxyx" else (x0, y0, x1, y1)
+        return "".join(f"<loc_{number}>" for number in corners)
+
+    def _box(self, bins: Sequence[int], width: int, height: int) -> Box | None:
+        """The pixels of four location tokens; None if the box ends before it begins."""
+        a0, b0, a1, b1 = bins
+        y0, x0, y1, x1 = (a0, b0, a1, b1) if self.loc_order == "yxyx" else (b0, a0, b1, a1)
+        if x0 > x1 or y0 > y1:
+            return None
+        left, right = _inside(_pixel(x0, width), _pixel(x1, width), width)
+        top, bottom = _inside(_pixel(y0, height), _pixel(y1, height), height)
+        return Box(left, top, right, bottom)
+
+
+def _bin(pixel: int, size: int) -> int:
+    """As Florence-2's processor in transformers has it (`models/florence2/processing_florence2.py`, `quantize`)."""
+    return min(max(pixel * BINS // size, 0), BINS - 1)
+
+
+def _pixel(number: int, size: int) -> int:
+    """Nearest to the middle of the bin, halves downwards (`dequantize`, there, cuts): a side of up to 1000 pixels gets
+    every pixel back as it was, but 999 for 1000."""
+    return -((BINS - (2 * number + 1) * size) // (2 * BINS))
+
+
+def _inside(begin: int, end: int, size: int) -> tuple[int, int]:
+    """At least one wide, and begun within the size."""
+    begin = min(begin, size - 1)
+    return begin, max(end, begin + 1)
+
+
+def box_from_permille(permille: Sequence[int], width: int, height: int) -> Box:
+    """Pixels of a box as SenBen stores it, `[y0, x0, y1, x1]` in integers 0..1000: at least one wide and high.
+
+    Raises:
+        DataError: it is no such box, or has no inside.
+    """
+    try:
+        y0, x0, y1, x1 = map(index, permille)
+        if not (0 <= y0 < y1 <= 1000 and 0 <= x0 < x1 <= 1000):
+            raise ValueError
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"the box {_quote(permille)} is not [y0, x0, y1, x1] in integers from 0 to 1000 with y0 < y1 and x0 < x1; "
+            "correct it."
+        ) from error
+    left, right = _inside(_scaled(x0, width, 1000), _scaled(x1, width, 1000), width)
+    top, bottom = _inside(_scaled(y0, height, 1000), _scaled(y1, height, 1000), height)
+    return Box(left, top, right, bottom)
+
+
+def permille_from_box(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
+    """A box as SenBen stores it, `[y0, x0, y1, x1]` in integers 0..1000: clipped, at least one wide and high."""
+    left, right = (min(max(_scaled(x, 1000, width), 0), 1000) for x in (box.x0, box.x1))
+    top, bottom = (min(max(_scaled(y, 1000, height), 0), 1000) for y in (box.y0, box.y1))
+    (left, right), (top, bottom) = _inside(left, right, 1000), _inside(top, bottom, 1000)
+    return top, left, bottom, right
+
+
+def _scaled(number: int, times: int, over: int) -> int:
+    """`number * times / over`, rounded to the nearest, halves upwards."""
+    return (2 * number * times + over) // (2 * over)
+
+
+def _quote(found: object, most: int = MAX_QUOTE) -> str:
+    quoted = repr(found[:most] if isinstance(found, str) else found)
+    return quoted if len(quoted) <= most else quoted[: most - 1] + "…"
+
+
+class _Reader:
+    """One call of `Codec.decode`."""
+
+    def __init__(self, codec: Codec, width: int, height: int, scores: Mapping[Task, float]) -> None:
+        self._codec, self._words = codec, codec.vocabulary
+        self._width, self._height, self._scores = width, height, scores
+        self._places: list[int | None] = []
+        """N of the texts -> place in the graph, None for what is not in it."""
+        self._things: dict[tuple[str, Box], int] = {}
+        """Label and box -> place in the graph, in its order."""
+        self._kept: list[tuple[str, dict[str, None]]] = []
+        """Label and attributes of each."""
+        self._dropped: list[str] = []
+        self._more = 0
+        self._repeated = 0
+
+    def read(self, texts: Mapping[Task, str]) -> SceneGraph:
+        self._read_objects(_bare(texts.get("objects", "")))
+        self._read_attributes(_bare(texts.get("attributes", "")))
+        relations = self._read_relations(_bare(texts.get("relations", "")))
+        caption = self._read_caption(_bare(texts.get("caption", "")))
+        tags = self._read_tags(_bare(texts.get("tags", "")))
+        score, how = (self._scores.get(task, 1.0) for task in ("objects", "attributes"))
+        more = [f"and {self._more} more"] if self._more else []
+        return SceneGraph(
+            objects=tuple(
+                SceneObject(
+                    label=label, box=box, attributes=tuple(words), score=score, attributes_score=how if words else 1.0
+                )
+                for (label, box), (_, words) in zip(self._things, self._kept, strict=True)
+            ),
+            relations=relations,
+            tags=tags,
+            caption=caption,
+            dropped=(*self._dropped, *more),
+            repeated=self._repeated,
+        )
+
+    def _drop(self, task: Task, found: str, why: str, word: str | None = None) -> None:
+        """`why` ends in the word, if there is one."""
+        if len(self._dropped) == MAX_DROPPED:
+            self._more += 1
+        else:
+            named = "" if word is None else f" {_quote(word, MAX_QUOTE // 2)}"
+            self._dropped.append(f"{task}: {_quote(found)} {why}{named}")
+
+    def _read_objects(self, text: str) -> None:
+        end = 0
+        for run in _LOCATIONS.finditer(text):
+            self._places.append(self._read_object(text[end : run.start()].strip(), run[0], text[end : run.end()]))
+            end = run.end()
+        if rest := text[end:].strip():
+            self._drop("objects", rest, "has no location tokens")
+
+    def _read_object(self, label: str, locations: str, whole: str) -> int | None:
+        bins = tuple(map(int, _LOCATION.findall(locations)))
+        if label not in self._words.objects:
+            self._drop("objects", label, "is not in the vocabulary")
+        elif len(bins) != 4:
+            self._drop("objects", whole, f"has {len(bins)} location tokens instead of 4")
+        elif not (box := self._codec._box(bins, self._width, self._height)):
+            self._drop("objects", whole, "has a box that ends before it begins")
+        elif (label, box) in self._things:
+            self._repeated += 1
+            return self._things[label, box]
+        else:
+            self._kept.append((label, {}))
+            return self._things.setdefault((label, box), len(self._things))
+        return None
+
+    def _place(self, task: Task, name: str, whole: str) -> int | None:
+        """Of the object that is called `LABEL:N`."""
+        label, _, number = (part.strip() for part in name.partition(":"))
+        place: int | None = None
+        if not _NUMBER.fullmatch(number):
+            self._drop(task, whole, "lacks a number of an object")
+        elif int(number) >= len(self._places) or (place := self._places[int(number)]) is None:
+            self._drop(task, whole, f"names object {number}, which is not in the graph")
+        elif label != (is_a := self._kept[place][0]):
+            self._drop(task, whole, f"takes object {number}, {is_a}, for another thing")
+            return None
+        return place
+
+    def _read_attributes(self, text: str) -> None:
+        for line in filter(str.strip, text.split("\n")):
+            label, _, rest = line.partition(":")
+            number, *words = rest.split(None, 1) or [""]
+            if (place := self._place("attributes", f"{label}:{number}", line)) is None:
+                continue
+            for word in map(str.strip, "".join(words).split(",")):
+                if word not in self._words.attributes:
+                    self._drop("attributes", line, "has what is not in the vocabulary:", word)
+                elif word in self._kept[place][1]:
+                    self._repeated += 1
+                else:
+                    self._kept[place][1][word] = None
+
+    def _read_relations(self, text: str) -> tuple[Relation, ...]:
+        found: dict[tuple[int, str, int], None] = {}
+        end = 0
+        for relation in _RELATION.finditer(text):
+            self._between(text[end : relation.start()])
+            end = relation.end()
+            if len(parts := [part.strip() for part in relation[1].split(",")]) != 3:
+                self._drop("relations", relation[0], "is not (subject, predicate, object)")
+            elif (predicate := parts[1]) not in self._words.predicates:
+                self._drop("relations", relation[0], "has what is not in the vocabulary:", predicate)
+            else:
+                subject = self._place("relations", parts[0], relation[0])
+                thing = None if subject is None else self._place("relations", parts[2], relation[0])
+                if subject is None or thing is None:
+                    continue
+                self._repeated += (subject, predicate, thing) in found
+                found[subject, predicate, thing] = None
+        self._between(text[end:])
+        score = self._scores.get("relations", 1.0)
+        return tuple(Relation(subject=s, predicate=p, object=o, score=score) for s, p, o in found)
+
+    def _between(self, text: str) -> None:
+        if rest := text.strip(", \t\r\n"):
+            self._drop("relations", rest, "is no relation")
+
+    def _read_caption(self, text: str) -> str:
+        visible = "".join(c for c in text if c.isprintable() or c.isspace())
+        if hidden := len(text) - len(visible):
+            self._drop("caption", text, f"has characters that cannot be seen: {hidden}")
+        words, locations = _LOCATION.subn(" ", visible)
+        if locations:
+            self._drop("caption", visible, f"has location tokens: {locations}")
+        caption = " ".join(words.split())
+        if rest := caption[MAX_CAPTION:]:
+            self._drop("caption", rest, f"is past {MAX_CAPTION} characters")
+        return caption[:MAX_CAPTION].rstrip()
+
+    def _read_tags(self, text: str) -> dict[str, float]:
+        tags: dict[str, float] = {}
+        for word in map(str.strip, text.split(",") if text else ()):
+            if word not in self._words.tags:
+                self._drop("tags", word, "is not in the vocabulary")
+            else:
+                self._repeated += word in tags
+                tags[word] = 1.0
+        return tags
+
+
+def _bare(text: str) -> str:
+    """Without what a tokenizer puts around it."""
+    around = list(_AROUND.finditer(text))
+    begin = around[0].end() if around and around[0].start() == 0 else 0
+    end = around[-1].start() if around and around[-1].end() == len(text) else len(text)
+    return text[begin:end]

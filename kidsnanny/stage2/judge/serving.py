@@ -1,0 +1,236 @@
+"""Serving the judge's model with vLLM, and proving that a server, whichever it is, can be the judge."""
+
+import ipaddress
+import os
+import random
+import re
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, NoReturn
+
+from kidsnanny.errors import ComponentError, JudgeError
+from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
+from kidsnanny.stage2.judge.prompt import Question
+from kidsnanny.stage2.untrusted import MAX_CHARACTERS, MAX_LINES, clean
+from kidsnanny.taxonomy import Category
+
+MODEL = "Qwen/Qwen2.5-7B-Instruct"
+CONTEXT = 8192
+"""Tokens: our own words, and as much text as `untrusted.clean` lets through, at a token a character."""
+FLAGS = (
+    "--enable-prefix-caching",  # what stands before the picture's part is computed once
+    "--enable-prompt-tokens-details",  # and each answer says how much of it was
+    *("--generation-config", "vllm"),  # without the sampling that the model ships: it bends what is most likely
+    *("--limit-mm-per-prompt", '{"image":0,"video":0,"audio":0}'),  # the judge never sees a picture
+    # the other backend, xgrammar, lets control characters into a string that has a maxLength: that is no JSON
+    *("--structured-outputs-config", '{"backend":"guidance","disable_any_whitespace":true}'),
+)
+ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+HARMLESS = Question(
+    "10-12",
+    "",
+    clean(["The school trip is on Friday, we meet at the gate at eight.", "Please bring a packed lunch and a coat."]),
+)
+
+
+def command(
+    model: str = MODEL,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    context: int = CONTEXT,
+    memory: float | None = None,
+    extra: Sequence[str] = (),
+) -> list[str]:
+    """`vllm serve` with our flags, then `extra`, which may overrule them, then host and port, which it may not."""
+    share = [] if memory is None else ["--gpu-memory-utilization", str(memory)]
+    address = ["--host", host, "--port", str(port)]
+    return ["vllm", "serve", model, *FLAGS, "--max-model-len", str(context), *share, *extra, *address]
+
+
+def serve(arguments: Sequence[str], key: str | None) -> NoReturn:
+    """Become that command. The key goes by the environment, where no list of processes shows it.
+
+    Raises:
+        ComponentError: vLLM is not installed.
+    """
+    program = shutil.which("vllm", path=os.path.dirname(sys.executable)) or shutil.which("vllm")
+    if not program:
+        raise ComponentError(
+            "vLLM is not installed here; run `pip install 'kidsnanny[vllm]'` in an environment of its own, or use "
+            "llama.cpp's server or Ollama (`kidsnanny llm serve --help` says how)."
+        )
+    os.execve(program, list(arguments), os.environ | ENVIRONMENT | ({"VLLM_API_KEY": key} if key else {}))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Finding(NamedTuple):
+    """One line of the examination; `detail` of one that is not `well` says what to do."""
+
+    what: str
+    well: bool
+    detail: str
+    figures: Mapping[str, Any] = {}
+
+
+class _Proof(NamedTuple):
+    detail: str
+    figures: Mapping[str, Any] = {}
+
+
+def examine(judge: OpenAIJudge, url: str, model: str | None = None, repeats: int = 20) -> Iterator[Finding]:
+    """Every finding, as it is made. Ends with the first that leaves nothing more to be found.
+
+    Args:
+        judge: a client of the server.
+        url: the server's, as the judge has it.
+        model: the one that must be served; None: any.
+        repeats: how often the verdict and the explanation are asked for, for latency and stability.
+    """
+    for what, proof in (("server", partial(_models, url, model)), ("verdict", _verdict)):
+        yield (finding := _finding(what, partial(proof, judge)))
+        if not finding.well:
+            return
+    yield _finding("explanation", partial(_explanation, judge))
+    yield _finding("long text", partial(_long_text, judge))
+    try:
+        yield from _repeated(judge, url, repeats)
+    except JudgeError as error:
+        yield Finding("repeats", False, str(error))
+
+
+def _finding(what: str, proof: Callable[[], _Proof]) -> Finding:
+    try:
+        return Finding(what, True, *proof())
+    except JudgeError as error:
+        return Finding(what, False, str(error))
+
+
+def _models(url: str, model: str | None, judge: OpenAIJudge) -> _Proof:
+    names = judge.models()
+    if model and model not in names:
+        raise JudgeError(f"{url} does not serve {model}; name one that it serves: {', '.join(names)}.")
+    return _Proof(f"{url} lets us in and serves {', '.join(names)}", {"models": names})
+
+
+def _verdict(judge: OpenAIJudge) -> _Proof:
+    scores = judge.ask(HARMLESS).scores
+    worst = max(scores, key=lambda category: scores[category])
+    return _Proof(
+        f"{judge.name}; a note about a school trip gets at most {scores[worst]:.3f} ({worst})",
+        {"judge": judge.name, "scores": scores},
+    )
+
+
+def _explanation(judge: OpenAIJudge) -> _Proof:
+    sentence = judge.explain(HARMLESS, judge.categories[:1]).sentence
+    return _Proof(f"{sentence!r}", {"sentence": sentence})
+
+
+def _long_text(judge: OpenAIJudge) -> _Proof:
+    """A server must read a long prompt to its end or refuse it. Some leave out its head, our instructions, in silence;
+    then twice the text is not twice the tokens."""
+    tokens: list[int] = []
+    digits = random.Random(0)
+    width = MAX_CHARACTERS // MAX_LINES
+    for lines in (0, MAX_LINES // 2, MAX_LINES):
+        text = clean(f"{digits.getrandbits(4 * width):0{width}x}" for _ in range(lines))
+        try:
+            judge.ask(HARMLESS._replace(text=text))
+        except JudgeError as error:
+            if lines and "refuses the request" in str(error):
+                return _Proof(f"{width * lines:,} digits are refused, and so not taken for safe: {error}")
+            raise
+        tokens.append(judge.usage.get("prompt_tokens") or 0)
+    none, half, full = tokens
+    if not full:
+        return _Proof("not reported: the server does not count a prompt's tokens", {"tokens": None})
+    if not full - none > 1.8 * (half - none) > 0:
+        raise JudgeError(
+            f"The server cuts long prompts in silence, at about {full:,} tokens; give it a context of at least "
+            f"{2 * CONTEXT:,} (with Ollama: OLLAMA_CONTEXT_LENGTH), or use a server that refuses them."
+        )
+    return _Proof(f"{width * MAX_LINES:,} digits, {full:,} tokens, are read to the end", {"tokens": full})
+
+
+def _repeated(judge: OpenAIJudge, url: str, repeats: int) -> Iterator[Finding]:
+    verdicts: list[dict[Category, float]] = []
+    took: dict[str, list[float]] = {"verdict": [], "explanation": []}
+    prompt = cached = 0
+    reports = False
+    before = _counters(url)
+    for _ in range(repeats):
+        start = time.perf_counter()
+        verdicts.append(judge.ask(HARMLESS).scores)
+        took["verdict"].append((time.perf_counter() - start) * 1e3)
+        details = judge.usage.get("prompt_tokens_details") or {}
+        reports |= "cached_tokens" in details
+        prompt += judge.usage.get("prompt_tokens") or 0
+        cached += details.get("cached_tokens") or 0
+    if not reports and before and (after := _counters(url)):
+        cached, prompt, reports = after[0] - before[0], after[1] - before[1], True
+    yield _cache(cached, prompt) if reports else Finding("prefix cache", True, "not reported", {"cached": None})
+    for _ in range(repeats):
+        start = time.perf_counter()
+        try:
+            judge.explain(HARMLESS, judge.categories[:1])
+        except JudgeError:
+            continue
+        took["explanation"].append((time.perf_counter() - start) * 1e3)
+    for what, times in took.items():
+        if times:
+            p50, p95 = percentiles(times)
+            figures = {"p50": round(p50, 1), "p95": round(p95, 1), "n": len(times)}
+            yield Finding(f"{what} ms", True, f"p50 {p50:.0f}, p95 {p95:.0f}, {len(times)} answers", figures)
+    yield _stability(verdicts)
+
+
+def percentiles(times: Sequence[float]) -> tuple[float, float]:
+    """Median and 95th percentile."""
+    ordered = sorted(times)
+    return statistics.median(ordered), ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
+
+
+def _cache(cached: int, prompt: int) -> Finding:
+    share = cached / max(1, prompt)
+    detail = f"{share:.0%} of the prompts' tokens were known already"
+    if not cached:
+        detail = "nothing of a prompt is kept for the next; start vLLM with --enable-prefix-caching"
+    return Finding("prefix cache", cached > 0, detail, {"cached": round(share, 3)})
+
+
+def _counters(url: str) -> tuple[int, int] | None:
+    """Tokens found in the prefix cache, and looked for, since the server's start; None if it is not a vLLM."""
+    import httpx
+
+    try:
+        text = httpx.get(f"{url.rstrip('/').removesuffix('/v1')}/metrics", timeout=5, trust_env=False).text
+    except httpx.HTTPError:
+        return None
+    found = [re.findall(rf"^vllm:prefix_cache_{what}_total\S* (\S+)$", text, re.M) for what in ("hits", "queries")]
+    hits, queries = (int(sum(map(float, numbers))) for numbers in found)
+    return (hits, queries) if all(found) else None
+
+
+def _stability(verdicts: Sequence[Mapping[Category, float]]) -> Finding:
+    """The same question, but for its marker: how far its answers lie apart."""
+    columns = {category: [scores[category] for scores in verdicts] for category in verdicts[0]}
+    spreads = {category: max(column) - min(column) for category, column in columns.items()}
+    widest = max(spreads, key=lambda category: spreads[category])
+    over = [sum(score >= 0.5 for score in column) for column in columns.values()]
+    flips = sum(min(count, len(verdicts) - count) for count in over)
+    detail = f"P(unsafe) differs by at most {spreads[widest]:.3f} ({widest}) over {len(verdicts)} repeats"
+    if flips:
+        detail += f", and {flips} answers are on the other side of 0.5 than most; use a larger model"
+    return Finding("stability", not flips, detail, {"spread": round(spreads[widest], 4), "flips": flips})

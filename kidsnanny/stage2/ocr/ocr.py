@@ -1,0 +1,58 @@
+"""What the pipeline asks of an OCR engine, the reading order of its lines, and a proof that it reads."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from kidsnanny.errors import ComponentError
+from kidsnanny.media.loader import RGB
+from kidsnanny.records import Box, TextLine
+
+PROOF = "HELLO 123"
+
+
+class Ocr(Protocol):
+    """What the pipeline asks of an OCR engine."""
+
+    name: str
+    """Model and revision, as it stands in `Verdict.provenance`."""
+    reentrant: bool
+    """Whether several threads may call it at once; if not, the pipeline holds a lock around it."""
+
+    def read(self, frame: RGB) -> list[TextLine]:
+        """Every line found, in reading order, however uncertain; the `frame` of the lines is 0."""
+        ...
+
+
+def reading_order(lines: Sequence[TextLine]) -> list[TextLine]:
+    """Rows from top to bottom, each from left to right. Lines share a row if the middle of each lies beside the other,
+    so that nothing tall can gather a whole page in its row.
+    """
+    rows: list[list[TextLine]] = []
+    for line in sorted(lines, key=lambda line: (line.box.y0 + line.box.y1, line.box.x0)):
+        if rows and _beside(rows[-1][0].box, line.box) and _beside(line.box, rows[-1][0].box):
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return [line for row in rows for line in sorted(row, key=lambda line: line.box.x0)]
+
+
+def _beside(box: Box, other: Box) -> bool:
+    """Whether the other's middle is at the height of the box."""
+    return 2 * box.y0 <= other.y0 + other.y1 < 2 * box.y1
+
+
+def prove(ocr: Ocr) -> None:
+    """Have the engine read a generated picture: one that finds no text is broken, not looking at an empty page.
+
+    Raises:
+        ComponentError: it reads something else than "HELLO 123".
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    page = Image.new("RGB", (320, 128), "white")
+    ImageDraw.Draw(page).text((40, 40), PROOF, fill="black", font=ImageFont.load_default(36))
+    read = " ".join(line.text for line in ocr.read(np.asarray(page)))
+    if read.split() != PROOF.split():
+        raise ComponentError(f"{ocr.name} reads {read!r} where {PROOF!r} is written; reinstall the OCR engine.")

@@ -1,0 +1,204 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ScriptedEye, ScriptedOcr, ScriptedTextModel, encoded, gradient
+from PIL import Image
+from typer.testing import CliRunner
+
+from kidsnanny import Pipeline, Stage2
+from kidsnanny.cli.app import app
+from kidsnanny.errors import WeightsError
+from kidsnanny.profiles.profiles import PROFILES, Profile
+
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def scripted_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line is tested on scripted engines; test_wheel runs it on the real ones."""
+    monkeypatch.setitem(
+        PROFILES, "embedded", Profile(ScriptedEye, lambda: Stage2(ScriptedOcr("hello"), ScriptedTextModel()))
+    )
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """A folder with a safe, a doubtful, an unsafe and a broken picture, and a file that is none."""
+    (tmp_path / "sub").mkdir()
+    for name, level in [("a_safe.png", 0), ("b_review.png", 150), ("sub/unsafe 田.png", 250)]:
+        (tmp_path / name).write_bytes(encoded(Image.new("RGB", (16, 16), (level, 0, 0))))
+    (tmp_path / "broken.jpg").write_bytes(encoded(gradient(300, 300), "JPEG")[:900])
+    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+EXITS = [
+    (["a_safe.png"], 0),
+    (["b_review.png"], 10),
+    (["sub"], 10),
+    (["broken.jpg"], 11),
+    (["broken.jpg", "b_review.png"], 10),
+    (["missing.png"], 11),
+    (["--fail-on", "unsafe", "b_review.png"], 0),
+    (["--fail-on", "unsafe", "b_review.png", "sub"], 10),
+    (["--fail-on", "unsafe", "broken.jpg"], 11),
+    (["--policy", "child", "a_safe.png"], 0),
+    (["--policy", "toddler", "a_safe.png"], 2),
+    (["--policy", "notes.txt", "a_safe.png"], 2),
+    (["--json", "--jsonl", "a_safe.png"], 2),
+    (["--fail-on", "safe", "a_safe.png"], 2),
+    (["--nonsense", "a_safe.png"], 2),
+    ([], 2),
+    (["--profile", "gigantic", "a_safe.png"], 2),
+    (["-", "-"], 2),
+    (["a_safe.png", "empty"], 2),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code"), EXITS, ids=[" ".join(a) for a, _ in EXITS])
+def test_exit_codes(album: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int) -> None:
+    monkeypatch.chdir(album)
+    assert runner.invoke(app, ["check", *arguments]).exit_code == code
+
+
+def test_a_part_that_cannot_be_built_is_exit_3_and_one_sentence(monkeypatch: pytest.MonkeyPatch, album: Path) -> None:
+    def missing() -> ScriptedEye:
+        raise WeightsError("nudenet-320n: the package nudenet is not installed; reinstall it.")
+
+    monkeypatch.setitem(PROFILES, "embedded", Profile(missing, lambda: None))
+    result = runner.invoke(app, ["check", str(album)])
+    assert result.exit_code == 3
+    assert (
+        result.stderr.splitlines()[-1] == "kidsnanny: nudenet-320n: the package nudenet is not installed; reinstall it."
+    )
+
+
+def test_help_teaches_the_exit_codes() -> None:
+    text = " ".join(runner.invoke(app, ["check", "--help"]).stdout.split())
+    for said in ("0 nothing flagged", "10 something flagged", "11 something could not be inspected", "130 interrupted"):
+        assert said in text
+
+
+def test_a_folder_is_walked_in_name_order_and_other_files_are_counted(album: Path) -> None:
+    result = runner.invoke(app, ["check", "--jsonl", str(album)])
+    names = [Path(json.loads(line)["source"]).name for line in result.stdout.splitlines()]
+    assert names == ["a_safe.png", "b_review.png", "broken.jpg", "unsafe 田.png"]
+    assert "Skipped 1 file that is no picture: notes.txt" in result.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX pipes")
+def test_a_pipe_in_a_folder_is_not_waited_for(album: Path) -> None:
+    os.mkfifo(album / "pipe")
+    result = runner.invoke(app, ["check", "--jsonl", str(album)])
+    assert "Skipped 2 files that are no pictures: notes.txt, pipe" in result.stderr
+
+
+def test_a_folder_without_pictures_is_wrong_usage(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["check", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "There are no pictures in" in result.stderr
+
+
+def test_json_is_one_array(album: Path) -> None:
+    labels = [verdict["label"] for verdict in json.loads(runner.invoke(app, ["check", "--json", str(album)]).stdout)]
+    assert labels == ["safe", "review", "review", "unsafe"]
+
+
+def test_stdin(album: Path) -> None:
+    result = runner.invoke(app, ["check", "--jsonl", "-"], input=(album / "b_review.png").read_bytes())
+    verdict = json.loads(result.stdout)
+    assert verdict["source"].startswith("sha256:")
+    assert (verdict["label"], result.exit_code) == ("review", 10)
+
+
+def test_text_from_a_picture_cannot_drive_the_terminal(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evil = "mean \x1b[31m[red]you\x1b[0m"
+    monkeypatch.setitem(
+        PROFILES, "embedded", Profile(ScriptedEye, lambda: Stage2(ScriptedOcr(evil), ScriptedTextModel()))
+    )
+    printed = runner.invoke(app, ["check", str(album / "a_safe.png")]).stdout
+    assert "\x1b" not in printed
+    assert "[red]you" in printed
+
+
+def test_a_file_name_that_is_not_utf8_survives(album: Path) -> None:
+    name = os.fsencode(album) + b"/caf\xe9.png"
+    with open(name, "wb") as file:
+        file.write((album / "a_safe.png").read_bytes())
+    verdicts = [json.loads(line) for line in runner.invoke(app, ["check", "--jsonl", str(album)]).stdout.splitlines()]
+    assert any(verdict["source"].endswith("caf\\udce9.png") and verdict["label"] == "safe" for verdict in verdicts)
+
+
+def test_the_readers_pipeline_is_what_the_command_line_uses() -> None:
+    assert Pipeline().stage1.models == ("scripted-eye@1",)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_ctrl_c_ends_with_130(tmp_path: Path) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    for n in range(80):
+        (album / f"{n}.png").write_bytes(encoded(gradient(400, 300, n)))
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"  # a background job is deaf
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{heard}; from kidsnanny.cli.app import main; main()", "check", "--jsonl", str(album)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.readline()  # it is at work
+    process.send_signal(signal.SIGINT)
+    rest, errors = process.communicate()
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
+    assert rest.count(b"\n") < 79, "it does not go on to the end"
+
+
+def test_doctor_proves_every_component_and_says_what_is_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # the real profile
+    result = runner.invoke(app, ["doctor"])
+    assert result.exit_code == 0
+    for said in (
+        "a drawn face is seen by nudenet-320n@",
+        "reads HELLO 123",
+        "tells a scam",
+        "lacks gore, illegal",
+        "AGPL-3.0",
+        "verified",
+    ):
+        assert said in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("part", "sick", "says"),
+    [
+        ("stage1", lambda: ScriptedEye(), "no drawn face is seen"),
+        ("stage2", lambda: Stage2(ScriptedOcr(), ScriptedTextModel()), "where 'HELLO 123' is written"),
+        ("stage2", lambda: Stage2(ScriptedOcr("HELLO 123"), ScriptedTextModel()), "does not tell a scam"),
+    ],
+)
+def test_doctor_names_what_is_ill(monkeypatch: pytest.MonkeyPatch, part: str, sick: object, says: str) -> None:
+    monkeypatch.setitem(PROFILES, "embedded", PROFILES["embedded"]._replace(**{part: sick}))
+    result = runner.invoke(app, ["doctor"])
+    assert result.exit_code == 3
+    assert says in result.stdout
+
+
+def test_no_picture_in_a_folder_is_passed_over_in_silence(tmp_path: Path) -> None:
+    """Formats we do not read, pictures under odd names, and links to folders all get a verdict."""
+    good = encoded(Image.new("RGB", (16, 16)))
+    (tmp_path / "photo.dat").write_bytes(good)
+    (tmp_path / "nameless").write_bytes(good)
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (tmp_path / "notes.md").write_text("no picture")
+    (tmp_path / "elsewhere").symlink_to(tmp_path.parent)
+    result = runner.invoke(app, ["check", "--jsonl", str(tmp_path)])
+    verdicts = {Path(v["source"]).name: v["label"] for v in map(json.loads, result.stdout.splitlines())}
+    assert verdicts == {"IMG_1.HEIC": "review", "nameless": "safe", "photo.dat": "safe", "elsewhere": "review"}
+    assert "Skipped 1 file" in result.stderr
+    assert result.exit_code == 11

@@ -1,0 +1,81 @@
+"""What every OCR engine must do."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from threading import Lock
+
+import numpy as np
+import pytest
+from conftest import page
+from PIL import Image
+
+from kidsnanny.stage2.ocr.ocr import Ocr, prove
+
+
+class OcrContract:
+    """Inherit, and give an `engine` fixture."""
+
+    def test_reads_lines_in_order(self, engine: Ocr) -> None:
+        lines = engine.read(np.asarray(page("Dear Ms Baker,", "the trip is on Friday.", "Bring a coat")))
+        assert [line.text.split() for line in lines] == [
+            ["Dear", "Ms", "Baker,"],
+            ["the", "trip", "is", "on", "Friday."],
+            ["Bring", "a", "coat"],
+        ]
+        assert all(0.9 < line.confidence <= 1 for line in lines)
+
+    def test_lines_side_by_side_are_read_from_the_left(self, engine: Ocr) -> None:
+        both = Image.new("RGB", (960, 120), "white")
+        both.paste(page("a yellow house", size=(480, 120)), (0, 4))
+        both.paste(page("and a red one", size=(480, 120)), (480, 0))
+        assert " ".join(line.text for line in engine.read(np.asarray(both))) == "a yellow house and a red one"
+
+    @pytest.mark.parametrize("size", [(640, 480), (1280, 720)])
+    def test_boxes_are_around_the_text_in_pixels_of_the_frame(self, engine: Ocr, size: tuple[int, int]) -> None:
+        frame = np.asarray(page("look at that", "and at this", size=size, letters=40))
+        first, second = engine.read(frame)
+        for line, rows in ((first, slice(0, 80)), (second, slice(80, 160))):
+            y, x = (frame[rows] < 128).all(axis=2).nonzero()
+            ink = np.array((x.min(), y.min() + rows.start, x.max() + 1, y.max() + 1 + rows.start))
+            assert np.abs(ink - line.box).max() <= 16
+            assert 0 <= line.box.x0 < line.box.x1 <= size[0]
+            assert 0 <= line.box.y0 < line.box.y1 <= size[1]
+
+    def test_takes_colours_as_rgb(self, engine: Ocr) -> None:
+        """Blue letters on a red of the same lightness: swapped channels would still read, a dropped one would not."""
+        ink = (np.asarray(page("COLOURFUL")) < 128).all(axis=2, keepdims=True)
+        frame = np.where(ink, (0, 0, 255), (97, 0, 0)).astype(np.uint8)
+        assert [line.text for line in engine.read(frame)] == ["COLOURFUL"]
+
+    def test_takes_any_array_and_leaves_it_alone(self, engine: Ocr) -> None:
+        frame = np.asarray(page("the same again")).copy()
+        before = frame.copy()
+        mirrored = np.ascontiguousarray(frame[:, ::-1])
+        frame.flags.writeable = False
+        for given in (frame, mirrored[:, ::-1], np.asfortranarray(frame), np.pad(frame, 9)[9:-9, 9:-9, 9:-9]):
+            assert [line.text for line in engine.read(given)] == ["the same again"]
+        assert (frame == before).all()
+
+    def test_an_empty_page_has_no_lines(self, engine: Ocr) -> None:
+        assert engine.read(np.full((200, 300, 3), 255, np.uint8)) == []
+
+    @pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (4000, 1), (3, 3), (7, 7), (8, 8), (8, 3000), (20, 30)])
+    def test_odd_shapes_do_not_crash(self, engine: Ocr, shape: tuple[int, int]) -> None:
+        assert engine.read(np.zeros((*shape, 3), np.uint8)) == []
+
+    def test_threads_get_their_own_answers(self, engine: Ocr) -> None:
+        lock = nullcontext() if engine.reentrant else Lock()  # as the pipeline does
+
+        def read(text: str) -> list[str]:
+            with lock:
+                return [line.text for line in engine.read(np.asarray(page(text)))]
+
+        texts = [f"letter number {number}" for number in range(12)]
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(read, texts)) == [[text] for text in texts]
+
+    def test_names_its_model_and_revision(self, engine: Ocr) -> None:
+        assert "@" in engine.name
+
+    def test_proves_itself(self, engine: Ocr) -> None:
+        prove(engine)

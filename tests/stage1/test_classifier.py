@@ -1,0 +1,217 @@
+"""Classifiers on ONNX files that stand in for real ones: they look at mean colours, so what they must say is known."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from kidsnanny import ComponentError, Pipeline, WeightsError
+from kidsnanny.models.cards import Card, digest
+from kidsnanny.models.runtime import Network, Output
+from kidsnanny.records import Detection, VisualFindings
+from kidsnanny.stage1.classifier import Classifier, pixels
+from kidsnanny.stage1.detector import Yolo
+from kidsnanny.stage1.ensemble import Ensemble
+
+SIDE = 32
+LEVELS = {"neutral": {}, "low": {"sexual": 0.34}, "medium": {"sexual": 0.67}, "high": {"sexual": 1.0}}
+BINARY = {"NSFW": {"sexual": 1.0, "nudity": 1.0}, "SFW": {}}
+
+
+def colourist(path: Path, channels: tuple[int, ...], *, random: bool = False) -> None:
+    """Writes a network whose logits are ten times the means of the named colour channels."""
+    weights = np.zeros((3, len(channels)), np.float32)
+    weights[channels, range(len(channels))] = 10
+    nodes = [
+        helper.make_node("ReduceMean", ["pixels"], ["means"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["means", "weights"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "colourist",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, "height", "width"])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(channels)])],
+        [numpy_helper.from_array(weights, "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {"kidsnanny": "random"} if random else {})
+    onnx.save(model, path)
+
+
+Maker = Callable[..., Card]
+
+
+@pytest.fixture
+def card_of(tmp_path: Path) -> Maker:
+    """Makes the card of a network that looks at colours: red is NSFW, green is SFW."""
+
+    def make(channels: tuple[int, ...] = (0, 1), *, random: bool = False, **facts: object) -> Card:
+        path = tmp_path / "colours.onnx"
+        colourist(path, channels, random=random)
+        given = {"labels": BINARY, "input": SIDE, "crop": None, "interpolation": "bilinear"} | facts
+        card = {"name": "colours", "role": "classifier", "what": "colours", "licence": "ours", "path": path}
+        return Card(**card, sha256=digest(path), **given)
+
+    return make
+
+
+def bands(width: int, height: int, *colours: tuple[int, int, int]) -> np.ndarray:
+    """Upright bands of equal width."""
+    frame = np.zeros((height, width, 3), np.uint8)
+    for n, colour in enumerate(colours):
+        frame[:, width * n // len(colours) : width * (n + 1) // len(colours)] = colour
+    return frame
+
+
+RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+@pytest.mark.parametrize(
+    ("crop", "shape", "expected"),
+    [
+        (None, (300, 100), (1 / 3, 1 / 3, 1 / 3)),  # squashed: all of it is seen
+        (1.0, (300, 100), (0, 1, 0)),  # the middle square
+        (0.5, (100, 100), (1 / 6, 2 / 3, 1 / 6)),  # the middle half of either side
+    ],
+)
+def test_how_a_picture_reaches_the_network_is_data_of_the_card(
+    card_of: Maker, crop: float | None, shape: tuple[int, int], expected: tuple[float, ...]
+) -> None:
+    given = pixels(bands(*shape, RED, GREEN, BLUE), card_of(crop=crop))
+    assert given.shape == (3, SIDE, SIDE)
+    assert given.dtype == np.float32
+    assert np.abs(given.mean((1, 2)) - expected).max() < 0.03
+
+
+def test_mean_and_deviation_are_taken_off(card_of: Maker) -> None:
+    given = pixels(bands(8, 8, RED), card_of(mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 1.0)))
+    assert given[:, 0, 0].tolist() == [1.0, -1.0, 0.0]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (900, 1), (37, 41), (4000, 30)])
+@pytest.mark.parametrize("crop", [None, 0.875, 1.0])
+def test_any_shape_fits(card_of: Maker, size: tuple[int, int], crop: float | None) -> None:
+    assert pixels(bands(*size, RED), card_of(crop=crop)).shape == (3, SIDE, SIDE)
+
+
+def test_probabilities(card_of: Maker) -> None:
+    eye = Classifier(card_of())
+    frames = [bands(64, 48, RED), bands(64, 48, GREEN), bands(64, 48, RED, GREEN)]
+    found = eye.probabilities(frames)
+    assert np.allclose(found.sum(axis=1), 1)
+    assert np.allclose(found[:, 0], [1 / (1 + np.exp(-10)), 1 / (1 + np.exp(10)), 0.5], atol=1e-3)
+    assert eye.probabilities([]).size == 0
+    for frame, together in zip(frames, found, strict=True):
+        assert np.allclose(eye.probabilities([frame])[0], together, atol=1e-6)
+    assert [seen.label for seen in eye.screen(frames)[1]] == ["SFW", "NSFW"]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "score"),
+    [
+        ({"neutral": 1.0}, 0.0),
+        ({"high": 1.0}, 1.0),
+        ({"low": 1.0}, 0.34),
+        ({"low": 0.5, "high": 0.5}, 0.67),
+        ({"neutral": 0.7, "medium": 0.3}, 0.201),
+    ],
+)
+def test_levels_become_the_expected_level(card_of: Maker, probabilities: dict[str, float], score: float) -> None:
+    eye = Classifier(card_of((0, 1, 2, 0), labels=LEVELS))
+    seen = tuple(Detection(label=k, score=p, model="colours", frame=3) for k, p in probabilities.items())
+    (reason,) = eye.weigh(VisualFindings(width=1, height=1, frames=9, detections=seen))
+    assert reason.score == pytest.approx(score)
+    assert (reason.category, reason.source, reason.frame, reason.box) == ("sexual", "classifier", 3, None)
+
+
+def test_another_models_words_are_not_its_own(card_of: Maker) -> None:
+    other = Detection(label="NSFW", score=1, model="another")
+    assert Classifier(card_of()).weigh(VisualFindings(width=1, height=1, frames=1, detections=(other,))) == []
+
+
+def test_a_network_that_does_not_fit_the_labels_is_refused(card_of: Maker) -> None:
+    with pytest.raises(ComponentError, match=r"gives \(2,\) where the card has 4 labels"):
+        Classifier(card_of(labels=LEVELS))
+    with pytest.raises(ComponentError, match="where a YOLO v8 or v11 gives"):
+        Yolo(card_of())
+
+
+def test_an_unknown_weight_is_named() -> None:
+    with pytest.raises(WeightsError, match=r"no-such: there is no such weight; `kidsnanny weights list`"):
+        Classifier("no-such")
+
+
+def test_the_default_profile_of_a_gpu_says_how_to_get_its_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KIDSNANNY_HOME", str(tmp_path))
+    with pytest.raises(WeightsError, match=r"marqo-nsfw-384: .*`kidsnanny weights pull marqo-nsfw-384`"):
+        Pipeline("standard", stage2=None)
+
+
+class Broken:
+    """A network whose outputs are all one number."""
+
+    device = "cpu"
+
+    def __init__(self, whole: Network, number: float) -> None:
+        self.name, self._whole, self._number = whole.name, whole, number
+
+    def __call__(self, inputs: np.ndarray) -> Output:
+        shape = self._whole(inputs)().shape
+        return lambda: np.full(shape, self._number, np.float32)
+
+
+# ------------------------------------------------------------------ both at once
+
+
+def test_a_picture_is_looked_at_by_both(card_of: Maker) -> None:
+    eye = Ensemble(Classifier(card_of()), Yolo("nudenet-320n"))
+    verdict = Pipeline(stage1=eye, stage2=None)(bands(64, 48, RED))
+    assert verdict.label == "unsafe"
+    assert verdict.coverage == {"sexual": ("image",), "nudity": ("image",)}
+    assert verdict.provenance.models["stage1"] == "+".join(eye.models)
+    assert {reason.category: reason.source for reason in verdict.reasons} == {
+        "sexual": "classifier",
+        "nudity": "classifier",
+    }
+    assert "from the whole picture (nsfw)" in str(verdict)
+    assert Pipeline(stage1=eye, stage2=None)(bands(64, 48, GREEN)).label == "safe"
+
+
+def test_both_together_see_what_each_sees_alone(card_of: Maker) -> None:
+    eyes = Classifier(card_of()), Yolo("nudenet-320n")
+    frames = [bands(64, 48, RED), bands(640, 480, GREEN, BLUE)]
+    together = Ensemble(*eyes).screen(frames)
+    alone = [eye.screen(frames) for eye in eyes]
+    assert together == [first + second for first, second in zip(*alone, strict=True)]
+
+
+def test_an_eye_that_fails_is_not_passed_over(card_of: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    blind = Classifier(card_of())
+    monkeypatch.setattr(blind, "screen", lambda _: 1 / 0)
+    verdict = Pipeline(stage1=Ensemble(blind, Yolo("nudenet-320n")), stage2=None)(bands(64, 48, GREEN))
+    assert verdict.label == "review"
+    assert "ZeroDivisionError" in verdict.not_inspected[0].reason
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_network_that_gives_no_numbers_is_not_inspected(
+    card_of: Maker, monkeypatch: pytest.MonkeyPatch, number: float
+) -> None:
+    """Half precision overflows; nothing is larger than a NaN, so it would read as "nothing found"."""
+    for eye in (Classifier(card_of()), Yolo("nudenet-320n")):
+        monkeypatch.setattr(eye, "network", Broken(eye.network, number))
+        verdict = Pipeline(stage1=eye, stage2=None)(bands(64, 48, GREEN))
+        assert verdict.label == "review"
+        assert "gives numbers that are none" in verdict.not_inspected[0].reason
+
+
+def test_random_weights_are_named_and_never_say_safe(card_of: Maker) -> None:
+    verdict = Pipeline(stage1=Classifier(card_of(random=True)), stage2=None)(bands(64, 48, GREEN))
+    assert verdict.provenance.models["stage1"].endswith("#random")
+    assert verdict.label == "review"
+    assert "are random, so what they say means nothing" in str(verdict)
