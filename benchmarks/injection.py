@@ -38,7 +38,7 @@ from kidsnanny.evaluation.attacks import (
     looked_at,
     noticed,
 )
-from kidsnanny.profiles.profiles import PROFILES
+from kidsnanny.profiles.profile import PROFILES
 from kidsnanny.stage2.untrusted import suspicion
 
 

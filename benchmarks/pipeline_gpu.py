@@ -31,7 +31,7 @@ from embedded_latency import picture
 from hardware import hardware
 
 from kidsnanny import Pipeline, Policy
-from kidsnanny.profiles.profiles import profile
+from kidsnanny.profiles import profile
 from kidsnanny.stage1.stage1 import Stage1
 from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
 from kidsnanny.stage2.judge.serving import HARMLESS, percentiles

@@ -20,9 +20,10 @@ import numpy as np
 from hardware import hardware
 
 from kidsnanny import Policy
-from kidsnanny.profiles.profiles import PROFILES
+from kidsnanny.profiles.profile import PROFILES
 from kidsnanny.records import Box, TextLine
-from kidsnanny.stage2.stage2 import LINE_WORTH, _sentences
+from kidsnanny.stage2.stage2 import LINE_WORTH
+from kidsnanny.stage2.text_signals import _sentences
 
 HARMLESS = ("benign_clinc150_banking77", "benign_math_gsm8k_aqua", "wiki_context_cat", "toxic_spans_civil_comments")
 HARMFUL = (

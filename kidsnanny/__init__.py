@@ -11,19 +11,27 @@ __version__ = "0.1.0"
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
+    from kidsnanny.decision import decide
     from kidsnanny.errors import ComponentError, InputError, KidsnannyError, PolicyError, WeightsError
+    from kidsnanny.inspection import Inspection
+    from kidsnanny.inspector import Inspector
     from kidsnanny.pipeline import Pipeline
-    from kidsnanny.policy import Policy, decide
-    from kidsnanny.records import Detection, NotInspected, Reason, SceneGraph, TextLine, Verdict, VisualFindings
+    from kidsnanny.policy import Policy
+    from kidsnanny.records import Detection, NotInspected, Reason, SceneGraph, TextLine, VisualFindings
     from kidsnanny.stage2.stage2 import Stage2
     from kidsnanny.taxonomy import CATEGORIES, Category
+    from kidsnanny.verdict import Verdict
 
 # Loaded when first asked for, so that `import kidsnanny` costs nothing.
 _HOME = {
     "errors": ("ComponentError", "InputError", "KidsnannyError", "PolicyError", "WeightsError"),
     "pipeline": ("Pipeline",),
-    "policy": ("Policy", "decide"),
-    "records": ("Detection", "NotInspected", "Reason", "SceneGraph", "TextLine", "Verdict", "VisualFindings"),
+    "decision": ("decide",),
+    "inspection": ("Inspection",),
+    "inspector": ("Inspector",),
+    "policy": ("Policy",),
+    "records": ("Detection", "NotInspected", "Reason", "SceneGraph", "TextLine", "VisualFindings"),
+    "verdict": ("Verdict",),
     "stage2.stage2": ("Stage2",),
     "taxonomy": ("CATEGORIES", "Category"),
 }
@@ -34,6 +42,8 @@ __all__ = [
     "ComponentError",
     "Detection",
     "InputError",
+    "Inspection",
+    "Inspector",
     "KidsnannyError",
     "NotInspected",
     "Pipeline",

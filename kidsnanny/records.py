@@ -1,4 +1,4 @@
-"""The frozen records that travel through the pipeline and come out of it.
+"""The frozen records that the parts of the pipeline share.
 
 Boxes are pixel `(x0, y0, x1, y1)` in the decoded, EXIF-applied frame; frames are counted from 0; scores are 0..1;
 times are milliseconds.
@@ -8,12 +8,12 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from kidsnanny.taxonomy import CATEGORIES, Category
+from kidsnanny.taxonomy import Category
 
 Label = Literal["safe", "review", "unsafe"]
 Action = Literal["show", "warn", "block", "support"]
 Channel = Literal["image", "text", "judge"]
-ModelKind = Literal["classifier", "detector"]
+ModelKind = Literal["classifier", "detector", "text", "judge"]
 
 
 class Box(NamedTuple):
@@ -34,6 +34,38 @@ class Record(BaseModel):
     """Immutable, and strict about its keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Caveat = Literal["random", "demo"]
+CAVEATS: dict[Caveat, str] = {
+    "random": "are random, so what they say means nothing",
+    "demo": "know scenes that kidsnanny drew and nothing else, so what they say of other pictures means nothing",
+}
+"""Why nothing that a model saw may count as safe."""
+
+
+class ModelId(Record):
+    """Which model spoke: a name and, as far as it is known, the start of its checksum or its version."""
+
+    name: str
+    revision: str = ""
+    caveat: Caveat | None = None
+
+    def __str__(self) -> str:
+        """`name@revision#caveat`: the form in which a model stands in a text."""
+        revision = f"@{self.revision}" if self.revision else ""
+        return f"{self.name}{revision}{f'#{self.caveat}' if self.caveat else ''}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read back what `str` wrote.
+
+        Raises:
+            ValueError: the caveat is not one of CAVEATS.
+        """
+        rest, _, caveat = text.partition("#")
+        name, _, revision = rest.partition("@")
+        return cls.model_validate({"name": name, "revision": revision, "caveat": caveat or None})
 
 
 class Detection(Record):
@@ -69,7 +101,7 @@ class Relation(Record):
 
 
 class SceneGraph(Record):
-    """What is in one frame, how it is, and who does what to whom: SenBen's five tasks (section 2.2 in our notes on it).
+    """What is in one frame, its attributes, and the relations in it: SenBen's five tasks (arXiv 2604.08819).
 
     The number of an object, SenBen's suffix `:N`, is its place in `objects`.
     """
@@ -102,7 +134,7 @@ class VisualFindings(Record):
     width: int
     height: int
     frames: int
-    models: tuple[str, ...] = ()
+    models: tuple[ModelId, ...] = ()
     detections: tuple[Detection, ...] = ()
     graphs: tuple[SceneGraph, ...] = ()
 
@@ -116,18 +148,6 @@ class TextLine(Record):
     frame: int = Field(default=0, ge=0)
 
 
-class Evidence(Record):
-    """All that Stage 2 reasons over. Nothing but text crosses from Stage 1: no pixel, file name or metadata."""
-
-    findings_text: str
-    lines: tuple[TextLine, ...] = ()
-
-    @property
-    def ocr_text(self) -> str:
-        """The lines in reading order, one a row."""
-        return "\n".join(line.text for line in self.lines)
-
-
 class NotInspected(Record):
     """Something that could not be looked at, and why. A verdict that has one is never `safe`."""
 
@@ -139,18 +159,25 @@ class NotInspected(Record):
         return f"{self.part}{'' if self.frame is None else f' of frame {self.frame}'}: {self.reason}"
 
 
-class Reason(Record):
-    """One piece of evidence for one category: a detector's box, a line of text, a judge's answer."""
+class Signal(Record):
+    """What one model says about one category, before any threshold: a detector's box, a line of text, an answer."""
 
     category: Category
     channel: Channel
-    source: ModelKind | Literal["text", "judge"]
-    """Who says so."""
+    source: ModelKind
+    """The kind of model that says so."""
+    model: str = ""
+    """Its name."""
     score: float = Field(ge=0, le=1)
     what: str
     """The model's label, the line of text, or what the judge did."""
     frame: int = 0
     box: Box | None = None
+
+
+class Reason(Signal):
+    """A signal that counts: it reached its category's `review` threshold, or the judge lowered it."""
+
     lowered: float | None = Field(default=None, ge=0, le=1)
     """The score that the judge brought down to `score`; None for every other reason."""
 
@@ -168,93 +195,8 @@ class Reason(Record):
         return f"{self.category.replace('_', ' ')} {self.score:.2f} from {saw}{frame}"
 
 
-class CategoryScore(Record):
-    """One category's scores by channel (None: that channel did not look) and the final one."""
-
-    image: float | None = None
-    text: float | None = None
-    judge: float | None = None
-    final: float
-    decided_by: Channel
-
-
 class Thresholds(Record):
     """From `review` on a person should look; from `block` on the picture is unsafe."""
 
     review: float = Field(gt=0, le=1)
     block: float = Field(gt=0, le=1)
-
-
-class Provenance(Record):
-    """What a verdict rests on, so that it can be repeated."""
-
-    kidsnanny: str
-    policy: str
-    models: dict[str, str]
-    """Component -> model and revision."""
-    thresholds: dict[Category, Thresholds]
-    sha256: str | None
-    """Of the input's bytes (of its pixels for an array or PIL image); None when it could not be read."""
-
-
-class Verdict(Record):
-    """May a child see this picture, and if not, why?"""
-
-    source: str
-    """The path, or `sha256:…` of what was handed over."""
-    label: Label
-    action: Action
-    """`show`; `warn`: hold it back until a grown-up has looked; `block`; or `support`: somebody may need help, so offer
-    it (and hide the picture if `unsafe`)."""
-    scores: dict[Category, float]
-    """Final score of every category that was looked for."""
-    detail: dict[Category, CategoryScore]
-    reasons: tuple[Reason, ...]
-    """What reached its category's `review` threshold, strongest first, and whatever the judge lowered."""
-    explanation: str | None = None
-    """The judge's sentence for the parents, if it was asked for one and gave one that can be used. Plain text, written
-    by a model that has read the picture's text: never markup."""
-    findings: VisualFindings | None
-    text: tuple[TextLine, ...]
-    not_inspected: tuple[NotInspected, ...]
-    coverage: dict[Category, tuple[Channel, ...]]
-    """Category -> the channels that looked for it in this very picture."""
-    timings: dict[str, float]
-    provenance: Provenance
-
-    @property
-    def not_looked_for(self) -> tuple[Category, ...]:
-        """Categories that nothing looked for: no all-clear for these."""
-        return tuple(c for c in CATEGORIES if c not in self.coverage)
-
-    def risk(self, categories: tuple[Category, ...] = CATEGORIES) -> float:
-        """The largest final score among `categories`, 0..1: the one number an evaluation thresholds.
-
-        Raises:
-            ValueError: none of them was looked for, so there is no number to give.
-        """
-        looked_for = [self.scores[c] for c in categories if c in self.scores]
-        if not looked_for:
-            raise ValueError(f"{self.source}: none of {', '.join(categories)} was looked for, so it has no risk score.")
-        return max(looked_for)
-
-    def __str__(self) -> str:
-        """A short paragraph for a parent."""
-        strongest = {reason.category: reason for reason in reversed(self.reasons)}
-        parts = [f"{self.label.upper()}: {self.source}."]
-        if strongest:
-            parts.append(f"Found {'; '.join(str(r) for r in sorted(strongest.values(), key=lambda r: -r.score))}.")
-        if self.explanation:
-            parts.append(f"The judge says: {self.explanation.rstrip('.')}.")
-        if self.action == "support":
-            parts.append("Somebody may need help: talk with the child.")
-        if self.not_inspected:
-            parts.append(f"Not inspected: {'; '.join(str(missed).rstrip('.') for missed in self.not_inspected)}.")
-        looked = (
-            f"for {', '.join(found)} in {where}"
-            for channel, where in (("image", "the picture"), ("text", "its text"), ("judge", "both by the judge"))
-            if (found := [category for category, by in self.coverage.items() if channel in by])
-        )
-        missed = f"not for {', '.join(self.not_looked_for)}" if self.not_looked_for else ""
-        parts.append(f"Looked {'; '.join(filter(None, (*looked, missed)))}.".replace("_", " "))
-        return " ".join(parts)

@@ -14,7 +14,7 @@ from kidsnanny import __version__
 from kidsnanny.errors import ComponentError, NotHereError
 from kidsnanny.media.loader import FORMATS, open_picture
 from kidsnanny.models.cards import Card, cards, digest
-from kidsnanny.profiles.profiles import DEFAULT, PROFILES, Profile
+from kidsnanny.profiles.profile import DEFAULT, PROFILES, Profile
 from kidsnanny.records import Detection, SceneGraph
 from kidsnanny.stage1.stage1 import Stage1
 from kidsnanny.stage2.ocr.ocr import Ocr, prove

@@ -3,6 +3,7 @@
 A crosswalk maps every label of a foreign system to one of ours, or to None: *no mapping* is a legal value.
 """
 
+from collections.abc import Collection
 from typing import Literal, get_args
 
 Category = Literal[
@@ -20,6 +21,12 @@ Category = Literal[
     "scam",
 ]
 CATEGORIES: tuple[Category, ...] = get_args(Category)
+
+
+def ordered(categories: Collection[Category]) -> tuple[Category, ...]:
+    """The categories in the order of CATEGORIES."""
+    return tuple(category for category in CATEGORIES if category in categories)
+
 
 DEFINITIONS: dict[Category, str] = {
     "sexual": "sexual acts, arousal or talk about them, or a sexual offer",

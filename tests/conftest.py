@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from kidsnanny import Pipeline, Stage2
 from kidsnanny.media.loader import RGB
 from kidsnanny.models.cards import cards
-from kidsnanny.records import Box, Detection, ModelKind, Reason, TextLine, VisualFindings
+from kidsnanny.records import Box, Detection, ModelId, ModelKind, Signal, TextLine, VisualFindings
 from kidsnanny.taxonomy import Category
 
 ROOT = Path(__file__).parent.parent
@@ -46,11 +46,11 @@ def gradient(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
     return Image.fromarray(corners).resize((width, height), Image.Resampling.BICUBIC)
 
 
-class ScriptedEye:
+class ScriptedStage1:
     """A Stage 1 that reports nudity with the score that the red of the top-left pixel spells, in 255ths."""
 
-    models = ("scripted-eye@1",)
-    eyes: Mapping[ModelKind, frozenset[Category]] = {"detector": frozenset({"nudity"})}
+    models = (ModelId(name="scripted-stage1", revision="1"),)
+    categories: Mapping[ModelKind, frozenset[Category]] = {"detector": frozenset({"nudity"})}
     reentrant = True
 
     def screen(self, frames: Sequence[RGB]) -> list[tuple[Detection, ...]]:
@@ -58,9 +58,9 @@ class ScriptedEye:
             (Detection(label="BUTTOCKS_EXPOSED", score=frame[0, 0, 0] / 255, box=Box(0, 0, 1, 1)),) for frame in frames
         ]
 
-    def weigh(self, findings: VisualFindings) -> list[Reason]:
+    def signals(self, findings: VisualFindings) -> list[Signal]:
         return [
-            Reason(category="nudity", channel="image", source="detector", score=d.score, what=d.label, frame=d.frame)
+            Signal(category="nudity", channel="image", source="detector", score=d.score, what=d.label, frame=d.frame)
             for d in findings.detections
         ]
 
@@ -68,7 +68,7 @@ class ScriptedEye:
 class ScriptedOcr:
     """An OCR that reads what it is told to, or fails."""
 
-    name = "scripted-ocr@1"
+    model = ModelId(name="scripted-ocr", revision="1")
     reentrant = True
 
     def __init__(self, *lines: str, confidence: float = 1.0, fails: Callable[[RGB], bool] = lambda _: False) -> None:
@@ -86,7 +86,7 @@ class ScriptedOcr:
 class ScriptedTextModel:
     """A text model that finds harassment wherever "mean" stands, and does not know words that start with "x"."""
 
-    name = "scripted-text@1"
+    model = ModelId(name="scripted-text", revision="1")
     categories: tuple[Category, ...] = ("harassment", "scam")
     reentrant = True
 
@@ -99,7 +99,7 @@ class ScriptedTextModel:
 
 def scripted(*lines: str, **ocr: object) -> Pipeline:
     """A pipeline of scripted engines."""
-    return Pipeline(stage1=ScriptedEye(), stage2=Stage2(ScriptedOcr(*lines, **ocr), ScriptedTextModel()))
+    return Pipeline(stage1=ScriptedStage1(), stage2=Stage2(ScriptedOcr(*lines, **ocr), ScriptedTextModel()))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,16 +9,17 @@ from threading import Lock
 
 import numpy as np
 import pytest
-from conftest import ROOT, ScriptedEye, ScriptedOcr, ScriptedTextModel, encoded, gradient, page, scripted
+from conftest import ROOT, ScriptedOcr, ScriptedStage1, ScriptedTextModel, encoded, gradient, page, scripted
 from PIL import Image, ImageDraw
 
 from kidsnanny import ComponentError, Pipeline, Policy, PolicyError, Stage2, Verdict
 from kidsnanny.media.loader import Limits
+from kidsnanny.records import ModelId
 from kidsnanny.taxonomy import CATEGORIES
 
 
 def red(level: int) -> Image.Image:
-    """A picture the scripted eye scores with level/255."""
+    """A picture the scripted Stage 1 scores with level/255."""
     return Image.new("RGB", (16, 16), (level, 0, 0))
 
 
@@ -61,8 +62,8 @@ def test_a_list_gives_a_list_in_order() -> None:
 
 
 def test_stage2_none_is_vision_only() -> None:
-    verdict = Pipeline(stage1=ScriptedEye(), stage2=None)(page("you are mean"))
-    assert verdict.label == "unsafe"  # white has red 255: the scripted eye sees it
+    verdict = Pipeline(stage1=ScriptedStage1(), stage2=None)(page("you are mean"))
+    assert verdict.label == "unsafe"  # white has red 255: the scripted Stage 1 sees it
     assert verdict.text == ()
     assert set(verdict.coverage) == {"nudity"}
     assert set(verdict.provenance.models) == {"stage1"}
@@ -89,7 +90,7 @@ def test_risk_is_the_largest_score_of_the_asked_categories() -> None:
 
 def test_json_round_trip() -> None:
     verdict = scripted("you are mean")(red(250))
-    assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
+    assert Verdict.from_json(verdict.model_dump_json()) == verdict
     assert json.loads(verdict.model_dump_json())["detail"]["nudity"]["judge"] is None
 
 
@@ -99,15 +100,15 @@ def test_provenance_repeats_a_verdict() -> None:
     assert verdict.source == f"sha256:{verdict.provenance.sha256}"
     assert verdict.provenance.policy.startswith("preteen@")
     assert verdict.provenance.models == {
-        "stage1": "scripted-eye@1",
-        "ocr": "scripted-ocr@1",
-        "text_model": "scripted-text@1",
+        "stage1": (ModelId(name="scripted-stage1", revision="1"),),
+        "ocr": (ModelId(name="scripted-ocr", revision="1"),),
+        "text_model": (ModelId(name="scripted-text", revision="1"),),
     }
     assert verdict.provenance.thresholds["nudity"].block == Policy.load("preteen").categories["nudity"].block
     assert set(verdict.timings) == {"decode", "stage1", "ocr", "text"}
 
 
-def test_async_door() -> None:
+def test_it_can_be_awaited() -> None:
     async def check() -> list[Verdict]:
         pipeline = scripted()
         return await asyncio.gather(*(pipeline.acheck(red(level)) for level in (0, 250)))
@@ -119,7 +120,7 @@ def test_names_that_are_not_known() -> None:
     with pytest.raises(ComponentError, match="no such profile"):
         Pipeline("gigantic")
     with pytest.raises(PolicyError, match="no such policy"):
-        Pipeline(stage1=ScriptedEye(), stage2=None, policy="toddler")
+        Pipeline(stage1=ScriptedStage1(), stage2=None, policy="toddler")
 
 
 # ------------------------------------------------------------------ animations
@@ -134,7 +135,7 @@ def test_the_one_bad_frame_is_found_and_named() -> None:
 
 def test_ocr_runs_on_frames_that_changed() -> None:
     ocr = ScriptedOcr()
-    pipeline = Pipeline(stage1=ScriptedEye(), stage2=Stage2(ocr, ScriptedTextModel()))
+    pipeline = Pipeline(stage1=ScriptedStage1(), stage2=Stage2(ocr, ScriptedTextModel()))
     pipeline(animation(0, 5, 8, 100, 101, 103, 5))
     assert ocr.calls == 3
 
@@ -143,7 +144,7 @@ def test_long_animations_go_through_in_batches_and_frames_past_the_cap_are_never
     levels = [n % 7 for n in range(40)]
     whole = scripted()(animation(*levels))
     assert (whole.label, whole.findings.frames) == ("safe", 40)
-    cut = Pipeline(stage1=ScriptedEye(), stage2=None, limits=Limits(frames=30))(animation(*levels))
+    cut = Pipeline(stage1=ScriptedStage1(), stage2=None, limits=Limits(frames=30))(animation(*levels))
     assert (cut.label, cut.findings.frames) == ("review", 30)
     assert cut.not_inspected[0].part == "frames"
 
@@ -151,7 +152,7 @@ def test_long_animations_go_through_in_batches_and_frames_past_the_cap_are_never
 # ------------------------------------------------------------------ failures
 
 
-class DeadEye(ScriptedEye):
+class DeadStage1(ScriptedStage1):
     def screen(self, frames: object) -> list:  # noqa: ARG002
         raise RuntimeError("out of memory")
 
@@ -161,14 +162,14 @@ class DeadTextModel(ScriptedTextModel):
         raise RuntimeError("no weights")
 
 
-def with_parts(eye: object = None, ocr: object = None, text: object = None) -> Pipeline:
+def with_parts(stage1: object = None, ocr: object = None, text: object = None) -> Pipeline:
     return Pipeline(
-        stage1=eye or ScriptedEye(), stage2=Stage2(ocr or ScriptedOcr("hello"), text or ScriptedTextModel())
+        stage1=stage1 or ScriptedStage1(), stage2=Stage2(ocr or ScriptedOcr("hello"), text or ScriptedTextModel())
     )
 
 
 FAILURES = {
-    "eye dead": (with_parts(eye=DeadEye()), red(0), "image", {"harassment", "scam"}),
+    "stage 1 dead": (with_parts(stage1=DeadStage1()), red(0), "image", {"harassment", "scam"}),
     "ocr dead": (with_parts(ocr=ScriptedOcr(fails=lambda _: True)), red(0), "text", {"nudity"}),
     "text model dead": (with_parts(text=DeadTextModel()), red(0), "text", {"nudity"}),
     "unknown language": (scripted("xhosa words"), red(0), "text", {"nudity", "harassment", "scam"}),
@@ -199,14 +200,14 @@ def test_a_failure_on_one_frame_leaves_the_others_alone() -> None:
     assert not second.reasons
 
 
-def test_a_frame_the_eye_cannot_bear_costs_only_itself() -> None:
-    class Squeamish(ScriptedEye):
+def test_a_frame_that_stage1_fails_on_costs_only_itself() -> None:
+    class Squeamish(ScriptedStage1):
         def screen(self, frames: list) -> list:
             if any(frame[0, 0, 0] == 77 for frame in frames):
                 raise RuntimeError("no")
             return super().screen(frames)
 
-    labels = [verdict.label for verdict in with_parts(eye=Squeamish())([red(0), red(77), red(250), red(1)])]
+    labels = [verdict.label for verdict in with_parts(stage1=Squeamish())([red(0), red(77), red(250), red(1)])]
     assert labels == ["safe", "review", "unsafe", "safe"]
 
 
@@ -298,7 +299,7 @@ def test_the_cache_is_off_unless_asked_for() -> None:
 
 def test_the_cache_knows_the_same_bytes_under_any_name(tmp_path: Path) -> None:
     ocr = ScriptedOcr("you are mean")
-    pipeline = Pipeline(stage1=ScriptedEye(), stage2=Stage2(ocr, ScriptedTextModel()), cache=2)
+    pipeline = Pipeline(stage1=ScriptedStage1(), stage2=Stage2(ocr, ScriptedTextModel()), cache=2)
     for name in ("a.png", "b.png"):
         (tmp_path / name).write_bytes(encoded(red(0)))
     first, second = pipeline(tmp_path / "a.png"), pipeline(tmp_path / "b.png")
@@ -312,7 +313,7 @@ def test_the_cache_knows_the_same_bytes_under_any_name(tmp_path: Path) -> None:
 
 def test_what_could_not_be_inspected_is_looked_at_again() -> None:
     ocr = ScriptedOcr(fails=lambda _: True)
-    pipeline = Pipeline(stage1=ScriptedEye(), stage2=Stage2(ocr, ScriptedTextModel()), cache=9)
+    pipeline = Pipeline(stage1=ScriptedStage1(), stage2=Stage2(ocr, ScriptedTextModel()), cache=9)
     assert [pipeline(encoded(red(0))).label for _ in range(2)] == ["review", "review"]
     assert ocr.calls == 2
 
@@ -322,7 +323,7 @@ def test_pictures_that_differ_only_in_their_palette_are_different() -> None:
     one.putpalette([0, 0, 0, 0, 0, 0])
     other = one.copy()
     other.putpalette([0, 0, 0, 255, 0, 0])
-    pipeline = Pipeline(stage1=ScriptedEye(), stage2=None, cache=9)
+    pipeline = Pipeline(stage1=ScriptedStage1(), stage2=None, cache=9)
     assert [pipeline(picture).label for picture in (one, other)] == ["safe", "unsafe"]
 
 
@@ -334,7 +335,7 @@ def test_warm_up_gives_the_pipeline_back() -> None:
 # ------------------------------------------------------------------ the real embedded profile
 
 
-def test_the_embedded_profile_looks_for_what_it_has_an_eye_for(pipeline: Pipeline) -> None:
+def test_the_embedded_profile_looks_for_what_its_models_cover(pipeline: Pipeline) -> None:
     verdict = pipeline(ROOT / "examples" / "card_birthday.png")
     assert verdict.label == "safe"
     assert verdict.coverage["nudity"] == ("image",)

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kidsnanny.decision import combine, fuse, unreadable_text
 from kidsnanny.errors import PolicyError
-from kidsnanny.policy import BUILT_IN, ImageRules, Policy, decide, fuse, unreadable_text
-from kidsnanny.records import Box, NotInspected, Reason, TextLine
+from kidsnanny.policy import BUILT_IN, ImageRules, Policy
+from kidsnanny.records import Box, NotInspected, Signal, TextLine
 from kidsnanny.taxonomy import CATEGORIES
 
 PRETEEN = Policy.load("preteen")
@@ -46,7 +47,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("scores", "lost", "label", "action"), TABLE)
 def test_decision_table(scores: dict, lost: tuple, label: str, action: str) -> None:
-    decision = decide(PRETEEN, scores, lost)
+    decision = combine(PRETEEN, scores, lost)
     assert (decision.label, decision.action) == (label, action)
 
 
@@ -54,9 +55,9 @@ def test_decision_table(scores: dict, lost: tuple, label: str, action: str) -> N
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_no_failure_ends_in_safe(name: str, failure: NotInspected) -> None:
     clean = {category: {"image": 0.0, "text": 0.0} for category in CATEGORIES}
-    assert decide(Policy.load(name), clean, [failure]).label == "review"
-    assert decide(STRICT, clean, [failure]).label == "unsafe"
-    assert decide(STRICT, clean, [failure]).action == "block"
+    assert combine(Policy.load(name), clean, [failure]).label == "review"
+    assert combine(STRICT, clean, [failure]).label == "unsafe"
+    assert combine(STRICT, clean, [failure]).action == "block"
 
 
 channel_scores = st.dictionaries(st.sampled_from(["image", "text", "judge"]), st.floats(0, 1), min_size=1)
@@ -72,19 +73,19 @@ def test_more_evidence_never_makes_a_picture_safer(scores: dict, name: str, cate
         category: {**scores.get(category, {}), "text": max(score, scores.get(category, {}).get("text", 0))},
     }
     if scores:
-        assert order.index(decide(policy, raised).label) >= order.index(decide(policy, scores).label)
-    assert decide(policy, raised, LOST).label != "safe"
+        assert order.index(combine(policy, raised).label) >= order.index(combine(policy, scores).label)
+    assert combine(policy, raised, LOST).label != "safe"
 
 
 @given(all_scores)
 def test_the_younger_the_stricter(scores: dict) -> None:
     order = ["safe", "review", "unsafe"]
-    child, preteen, teen = (order.index(decide(Policy.load(name), scores).label) for name in BUILT_IN)
+    child, preteen, teen = (order.index(combine(Policy.load(name), scores).label) for name in BUILT_IN)
     assert child >= preteen >= teen
 
 
 def test_detail_says_who_decided() -> None:
-    detail = decide(PRETEEN, {"sexual": {"image": 0.2, "text": 0.7}}).detail["sexual"]
+    detail = combine(PRETEEN, {"sexual": {"image": 0.2, "text": 0.7}}).detail["sexual"]
     assert (detail.image, detail.text, detail.judge, detail.final, detail.decided_by) == (0.2, 0.7, None, 0.7, "text")
 
 
@@ -94,7 +95,6 @@ def test_detail_says_who_decided() -> None:
         ("vel oe tt o ve", 0.6, 0.5, True),
         ("vel oe tt o ve", 0.6, 0.001, False),
         ("vel oe tt o ve", 0.9, 0.5, False),
-        ("vel oe tt o ve", 0.2, 0.5, False),
         ("00", 0.6, 0.5, False),
     ],
 )
@@ -163,7 +163,7 @@ def test_stage_1s_score_is_fused_by_the_policys_rule(
         kind: found for kind, found in {"classifier": classifier, "detector": detector}.items() if found is not None
     }
     reasons = [
-        Reason(category="nudity", channel="image", source=kind, score=score, what="x")
+        Signal(category="nudity", channel="image", source=kind, score=score, what="x")
         for kind, found in said.items()
         for score in found
     ]

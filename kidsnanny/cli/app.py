@@ -23,8 +23,8 @@ from kidsnanny.errors import ComponentError, KidsnannyError, PolicyError
 from kidsnanny.media.loader import DEFAULT_LIMITS, Source, is_picture, walk
 from kidsnanny.pipeline import Pipeline
 from kidsnanny.policy import BUILT_IN
-from kidsnanny.profiles.profiles import DEFAULT, PROFILES
-from kidsnanny.records import Verdict
+from kidsnanny.profiles.profile import DEFAULT, PROFILES
+from kidsnanny.verdict import Verdict
 
 
 class Exit(IntEnum):

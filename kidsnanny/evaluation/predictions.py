@@ -6,10 +6,11 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
+from kidsnanny.inspection import Inspection
 from kidsnanny.policy import Policy
-from kidsnanny.records import CategoryScore, Channel, Label, NotInspected, Reason, Record
-from kidsnanny.stage1.stage1 import CAVEATS
+from kidsnanny.records import CAVEATS, Caveat, Channel, Label, ModelId, NotInspected, Reason, Record
 from kidsnanny.taxonomy import Category
+from kidsnanny.verdict import CategoryScore
 
 Regime = Literal["vision-only", "multimodal"]
 Authority = Literal["asymmetric", "judge"]
@@ -57,15 +58,22 @@ class Prediction(Record):
     """Whose word the score is; None if nobody found anything."""
     reasons: tuple[Reason, ...] = ()
     not_inspected: tuple[NotInspected, ...] = ()
-    may_lower: bool = True
-    """Whether the judge was allowed to lower a score: it saw all there is to see, and nothing written for it."""
     answer: str | None = None
     """A language model's own words, if it answers in words."""
     timings: dict[str, float] = Field(default_factory=dict)
     """Stage -> milliseconds."""
-    models: dict[str, str] = Field(default_factory=dict)
+    models: dict[str, tuple[ModelId, ...]] = Field(default_factory=dict)
     policy: Policy | None = None
-    """Of a system that decides by one: whole, so that the line alone replays its decision."""
+    """Of a system that decides by one: whole, so that the decision can be made again from the inspection."""
+    inspection: Inspection | None = Field(default=None, exclude=True, repr=False)
+    """Of our own systems: what was seen and read, the same for all rows. A run keeps it in a file of its own."""
+
+
+class InspectedExample(Record):
+    """One line of a run's inspections."""
+
+    id: str
+    inspection: Inspection
 
 
 class About(Record):
@@ -85,19 +93,20 @@ class About(Record):
     threshold: float = Field(gt=0, le=1)
     origin: str
     """Where the threshold comes from."""
-    models: dict[str, str]
+    models: dict[str, tuple[ModelId, ...]]
     policy: str | None = None
     """Name and digest of the policy it decides by, if it does."""
 
     @property
-    def caveats(self) -> tuple[str, ...]:
-        """The marks of CAVEATS that its models bear: what it says means nothing."""
-        return tuple(mark for mark in CAVEATS if any(mark in model for model in self.models.values()))
+    def caveats(self) -> tuple[Caveat, ...]:
+        """The caveats that its models bear: what it says means nothing."""
+        borne = {model.caveat for models in self.models.values() for model in models}
+        return tuple(caveat for caveat in CAVEATS if caveat in borne)
 
     @property
     def caveat(self) -> str:
         """The same in words, to stand behind its name; empty if there is none."""
-        return "".join(f" ({mark.removeprefix('#')} weights)" for mark in self.caveats)
+        return "".join(f" ({caveat} weights)" for caveat in self.caveats)
 
 
 class Contents(Record):

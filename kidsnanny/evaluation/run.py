@@ -3,11 +3,14 @@
     OUT/meta.json                    what the run rests on; written first, and a run goes on only with the same
     OUT/predictions/NAME.jsonl       a line per picture and row, as they come: this is the checkpoint
     OUT/predictions/NAME.again.jsonl a second run of our own multimodal systems
+    OUT/inspections/NAME.jsonl       of our own systems: what was seen and read, a line per picture
     OUT/latency/NAME.json            times measured apart
 
-A line is a `Prediction`, and enough to replay its decision.
+A line of the predictions is a `Prediction`. With the picture's inspection its decision can be made again, under this
+policy or another, without any model.
 """
 
+import json
 import os
 import platform
 import re
@@ -20,22 +23,23 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kidsnanny import __version__
+from kidsnanny.decision import decide
 from kidsnanny.errors import ComponentError, DataError, InputError
 from kidsnanny.evaluation.datasets import Dataset, contamination, text_of
-from kidsnanny.evaluation.predictions import About, Contents, Example, Latency, Meta, Prediction
-from kidsnanny.evaluation.systems.pipelines import heard
+from kidsnanny.evaluation.predictions import About, Contents, Example, InspectedExample, Latency, Meta, Prediction
 from kidsnanny.evaluation.systems.registry import SYSTEMS
 from kidsnanny.evaluation.systems.system import Options, System
 from kidsnanny.files import alone_in, replace
+from kidsnanny.inspection import Inspection
 from kidsnanny.media.loader import open_picture
-from kidsnanny.policy import Decision, decide
+from kidsnanny.verdict import Verdict
 
 if TYPE_CHECKING:
     from kidsnanny.evaluation.summary import Run
@@ -102,7 +106,7 @@ def evaluate(
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold text that was read in the pictures
         with alone_in(out):
-            for folder in ("predictions", "latency"):
+            for folder in ("predictions", "inspections", "latency"):
                 (out / folder).mkdir(exist_ok=True)
             meta = _begun(out, meta)  # on the disk once a system of this command is accepted
             for name in names:
@@ -120,16 +124,31 @@ def evaluate(
     return meta
 
 
-def replay(prediction: Prediction) -> Decision:
-    """What the policy makes of the line's own scores: its label, and the final scores that its score is one of.
+def replay(row: About, prediction: Prediction, inspection: Inspection) -> Verdict:
+    """The decision that a row's line of the predictions rests on, made again.
 
     Raises:
-        DataError: the line is of a system that decides by no policy.
+        DataError: the row is of a system that decides by no policy.
     """
     if prediction.policy is None:
-        raise DataError(f"{prediction.system}: it decides by no policy, so there is nothing to replay.")
-    scores = heard(prediction.detail)
-    return decide(prediction.policy, scores, prediction.not_inspected, may_lower=prediction.may_lower)
+        raise DataError(f"{row.name}: it decides by no policy, so there is nothing to replay.")
+    seen = inspection.vision_only() if row.regime == "vision-only" else inspection
+    return decide(seen, prediction.policy)
+
+
+def inspections(out: Path, name: str) -> dict[str, Inspection]:
+    """A picture's id -> what a system of ours saw in it; empty for any other system. A torn last line does not count.
+
+    Raises:
+        DataError: the file is not what a run writes.
+    """
+    path = _inspections_of(out, name)
+    try:
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        whole = [InspectedExample.model_validate_json(line) for line in lines if line.endswith(b"\n")]
+    except ValidationError as error:
+        raise DataError(f"{path}: it holds no inspections ({error.errors()[0]['msg']}); delete it.") from error
+    return {line.id: line.inspection for line in whole}
 
 
 def read(out: Path) -> "Run":
@@ -268,21 +287,27 @@ def _lines_of(out: Path, name: str, *, again: bool = False) -> Path:
     return out / "predictions" / f"{name}{'.again' if again else ''}.jsonl"
 
 
+def _inspections_of(out: Path, name: str) -> Path:
+    return out / "inspections" / f"{name}.jsonl"
+
+
 def _look(
     name: str, system: System, dataset: Dataset, total: int, out: Path, extras: Extras, console: Console | None
 ) -> None:
     """All that is measured of one system."""
-    runs = [(name, _lines_of(out, name))]
+    runs: list[tuple[str, Path, Path | None]] = [(name, _lines_of(out, name), _inspections_of(out, name))]
     if extras.repeat and any(row.ours and row.regime == "multimodal" for row in system.rows):
-        runs.append((f"{name}, again", _lines_of(out, name, again=True)))
+        runs.append((f"{name}, again", _lines_of(out, name, again=True), None))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = console is None or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
-        for what, path in runs:
+        for what, path, seen in runs:
             done = _resume(path, [row.name for row in system.rows])
+            if seen:
+                _keep_inspections(seen, done)
             task = progress.add_task(what, total=total, completed=len(done))
             missing = (example for example in dataset if example.id not in done)
-            _predict(system, missing, path, partial(progress.advance, task))
+            _predict(system, missing, path, seen, partial(progress.advance, task))
     if extras.latency:
         times = _timed(system, dataset, extras.latency)
         replace(out / "latency" / f"{name}.json", _LATENCIES.dump_json(times, indent=1))
@@ -297,11 +322,11 @@ def _resume(path: Path, rows: Sequence[str]) -> set[str]:
         kept = path.with_name(f".{path.name}")
         with path.open("rb") as file, kept.open("wb") as copy:
             while lines := list(islice(file, len(rows))):
-                told = [one for line in lines if (one := _told(line))]
-                if [one.system for one in told] != list(rows):
+                found = [one for line in lines if (one := _parsed(line))]
+                if [one.system for one in found] != list(rows):
                     break
-                if not any(map(_failed, told)):
-                    done.add(told[0].id)
+                if not any(map(_failed, found)):
+                    done.add(found[0].id)
                     copy.writelines(lines)
             copy.flush()
             os.fsync(copy.fileno())
@@ -309,7 +334,18 @@ def _resume(path: Path, rows: Sequence[str]) -> set[str]:
     return done
 
 
-def _told(line: bytes) -> Prediction | None:
+def _keep_inspections(path: Path, done: set[str]) -> None:
+    """Take out of a file of inspections what is torn, and the pictures that are looked at again."""
+    if path.exists():
+        kept = [
+            line
+            for line in path.read_bytes().splitlines(keepends=True)
+            if line.endswith(b"\n") and json.loads(line)["id"] in done
+        ]
+        replace(path, b"".join(kept))
+
+
+def _parsed(line: bytes) -> Prediction | None:
     """None of a line that is torn."""
     try:
         return Prediction.model_validate_json(line if line.endswith(b"\n") else b"")
@@ -323,16 +359,28 @@ def _failed(found: Prediction) -> bool:
     return silent and all(missed.part != "picture" for missed in found.not_inspected)
 
 
-def _predict(system: System, examples: Iterator[Example], path: Path, advance: Callable[[], None]) -> None:
-    with path.open("ab") as file:
+def _predict(
+    system: System, examples: Iterator[Example], path: Path, inspections: Path | None, advance: Callable[[], None]
+) -> None:
+    with path.open("ab") as file, (inspections or Path(os.devnull)).open("ab") as seen:
         for number, predictions in enumerate(system.predict(examples), 1):
+            if inspection := predictions[0].inspection:
+                line = InspectedExample(id=predictions[0].id, inspection=inspection)
+                seen.write(line.model_dump_json(exclude_defaults=True).encode() + b"\n")
             file.write(b"".join(one.model_dump_json(exclude_defaults=True).encode() + b"\n" for one in predictions))
             if number % SYNCED == 0:
-                file.flush()
-                os.fsync(file.fileno())
+                _sync(seen, file)
             advance()
+        _sync(seen, file)
+    if inspections and not inspections.stat().st_size:
+        inspections.unlink()
+
+
+def _sync(*files: BinaryIO) -> None:
+    for file in files:
         file.flush()
-        os.fsync(file.fileno())
+        with suppress(OSError):  # the null device cannot
+            os.fsync(file.fileno())
 
 
 def _timed(system: System, dataset: Dataset, count: int) -> tuple[Latency, ...]:
@@ -345,13 +393,13 @@ def _timed(system: System, dataset: Dataset, count: int) -> tuple[Latency, ...]:
         f"{WARM_UP} pictures of warm-up; the first {len(pictures)} pictures of the data set that decode"
     )
     found = []
-    for row, looks in system.looks().items():
+    for row, call in system.timed_calls().items():
         for example in pictures[:WARM_UP]:
-            looks(example)
+            call(example)
         times = []
         for example in pictures:
             start = time.perf_counter()
-            looks(example)
+            call(example)
             times.append(round((time.perf_counter() - start) * 1e3, 3))
         found.append(Latency(protocol=protocol, row=row, milliseconds=tuple(times)))
     return tuple(found)

@@ -24,9 +24,10 @@ from PIL import Image
 
 from kidsnanny.errors import CorruptPictureError, InputError, UnreadableFileError
 from kidsnanny.media.loader import Frame, Source, open_picture
-from kidsnanny.records import Action, Box, Channel, Label, Reason, SceneGraph, Verdict
+from kidsnanny.records import Action, Box, Channel, Label, Reason, SceneGraph
 from kidsnanny.reports.markup import checksum, escape, fold, plural, untrusted, words
 from kidsnanny.stage1.findings_text import named, sentence
+from kidsnanny.verdict import Verdict
 
 SIDE = 480
 """Longest side of a thumbnail, in pixels of the page."""

@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ScriptedEye, ScriptedOcr, ScriptedTextModel, encoded, gradient
+from conftest import ScriptedOcr, ScriptedStage1, ScriptedTextModel, encoded, gradient
 from PIL import Image
 from typer.testing import CliRunner
 
 from kidsnanny import Pipeline, Stage2
 from kidsnanny.cli.app import app
 from kidsnanny.errors import WeightsError
-from kidsnanny.profiles.profiles import PROFILES, Profile
+from kidsnanny.profiles.profile import PROFILES, Profile
 
 runner = CliRunner()
 
@@ -22,7 +22,7 @@ runner = CliRunner()
 def scripted_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line is tested on scripted engines; test_wheel runs it on the real ones."""
     monkeypatch.setitem(
-        PROFILES, "embedded", Profile(ScriptedEye, lambda: Stage2(ScriptedOcr("hello"), ScriptedTextModel()))
+        PROFILES, "embedded", Profile(ScriptedStage1, lambda: Stage2(ScriptedOcr("hello"), ScriptedTextModel()))
     )
 
 
@@ -68,7 +68,7 @@ def test_exit_codes(album: Path, monkeypatch: pytest.MonkeyPatch, arguments: lis
 
 
 def test_a_part_that_cannot_be_built_is_exit_3_and_one_sentence(monkeypatch: pytest.MonkeyPatch, album: Path) -> None:
-    def missing() -> ScriptedEye:
+    def missing() -> ScriptedStage1:
         raise WeightsError("nudenet-320n: the package nudenet is not installed; reinstall it.")
 
     monkeypatch.setitem(PROFILES, "embedded", Profile(missing, lambda: None))
@@ -120,7 +120,7 @@ def test_stdin(album: Path) -> None:
 def test_text_from_a_picture_cannot_drive_the_terminal(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evil = "mean \x1b[31m[red]you\x1b[0m"
     monkeypatch.setitem(
-        PROFILES, "embedded", Profile(ScriptedEye, lambda: Stage2(ScriptedOcr(evil), ScriptedTextModel()))
+        PROFILES, "embedded", Profile(ScriptedStage1, lambda: Stage2(ScriptedOcr(evil), ScriptedTextModel()))
     )
     printed = runner.invoke(app, ["check", str(album / "a_safe.png")]).stdout
     assert "\x1b" not in printed
@@ -177,7 +177,7 @@ def test_doctor_proves_every_component_and_says_what_is_lacking(monkeypatch: pyt
 @pytest.mark.parametrize(
     ("part", "sick", "says"),
     [
-        ("stage1", lambda: ScriptedEye(), "no drawn face is seen"),
+        ("stage1", lambda: ScriptedStage1(), "no drawn face is seen"),
         ("stage2", lambda: Stage2(ScriptedOcr(), ScriptedTextModel()), "where 'HELLO 123' is written"),
         ("stage2", lambda: Stage2(ScriptedOcr("HELLO 123"), ScriptedTextModel()), "does not tell a scam"),
     ],

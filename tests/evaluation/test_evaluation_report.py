@@ -17,8 +17,9 @@ from kidsnanny.evaluation.predictions import About, Contents, Latency, Meta, Pre
 from kidsnanny.evaluation.report.evaluation_report import render
 from kidsnanny.evaluation.summary import Run, markdown, summary
 from kidsnanny.policy import Policy
-from kidsnanny.records import CategoryScore, NotInspected
+from kidsnanny.records import NotInspected
 from kidsnanny.taxonomy import Category
+from kidsnanny.verdict import CategoryScore
 
 browser = html_pages.browser
 PIXEL = (

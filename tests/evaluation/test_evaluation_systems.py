@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from conftest import ROOT, ScriptedEye, ScriptedOcr, ScriptedTextModel, encoded, gradient, page
+from conftest import ROOT, ScriptedOcr, ScriptedStage1, ScriptedTextModel, encoded, gradient, page
 from hypothesis import given
 from hypothesis import strategies as st
 from picture_files import FILES, without_the_last_scan_lines
@@ -25,11 +25,11 @@ from kidsnanny.evaluation.systems.llavaguard import prompt, rated
 from kidsnanny.evaluation.systems.pipelines import again, as_policy, composed
 from kidsnanny.evaluation.systems.registry import SYSTEMS
 from kidsnanny.evaluation.systems.system import Answer, Baseline, Options, Shown, System, mapped, predicted
-from kidsnanny.records import CategoryScore
 from kidsnanny.stage2.judge.judge import Explanation, Opinion
 from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
 from kidsnanny.stage2.judge.prompt import Question
 from kidsnanny.taxonomy import CATEGORIES, UNSAFEBENCH, Category
+from kidsnanny.verdict import CategoryScore
 
 SEXUAL = Options(categories=("Sexual",))
 
@@ -378,7 +378,7 @@ class FakeJudge:
 
 def judged(judge: FakeJudge | None, authority: str = "asymmetric", *lines: str, **ocr: Any) -> Pipeline:
     stage2 = Stage2(ScriptedOcr(*lines, **ocr), ScriptedTextModel(), judge)
-    return Pipeline(stage1=ScriptedEye(), stage2=stage2, policy=as_policy(Policy.load("preteen"), authority))
+    return Pipeline(stage1=ScriptedStage1(), stage2=stage2, policy=as_policy(Policy.load("preteen"), authority))
 
 
 def red(value: int) -> Example:
@@ -403,7 +403,7 @@ def test_every_row_is_what_its_own_run_would_have_said(line: str, value: int, ju
     rows = composed("ours", judged(build(), "asymmetric", line), SEXUAL)
     (found,) = rows.predict([picture])
     own = {
-        "ours:vision-only": Pipeline(stage1=ScriptedEye(), stage2=None),
+        "ours:vision-only": Pipeline(stage1=ScriptedStage1(), stage2=None),
         "ours:multimodal:asymmetric": judged(build(), "asymmetric", line),
         "ours:multimodal:judge": judged(build(), "judge", line),
     }
@@ -452,7 +452,7 @@ def test_a_judge_that_does_not_answer_is_a_system_that_is_absent() -> None:
 
 def test_regimes_and_authorities_are_the_users_choice() -> None:
     def rows(options: Options, judge: FakeJudge | None) -> list[str]:
-        pipeline = judged(judge) if "multimodal" in options.regimes else Pipeline(stage1=ScriptedEye(), stage2=None)
+        pipeline = judged(judge) if "multimodal" in options.regimes else Pipeline(stage1=ScriptedStage1(), stage2=None)
         return [row.name for row in composed("x", pipeline, options).rows]
 
     assert rows(SEXUAL, None) == ["x:vision-only", "x:multimodal"]

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from kidsnanny.profiles.profiles import PROFILES
-from kidsnanny.records import Box, Evidence, TextLine
-from kidsnanny.stage2.stage2 import LINE_WORTH, weigh_text
+from kidsnanny.profiles.profile import Profile
+from kidsnanny.records import Box, ModelId, TextLine
+from kidsnanny.stage2.text_signals import LINE_WEIGHT, text_signals
 from kidsnanny.taxonomy import Category
 
 
 class Listener:
     """Remembers what it was asked; a text scores 0.9 if it is the harmful one and nothing else."""
 
-    name = "listener@1"
+    model = ModelId(name="listener", revision="1")
     categories: tuple[Category, ...] = ("hate",)
     reentrant = True
 
@@ -53,31 +53,31 @@ SENTENCES = [
 @pytest.mark.parametrize(("given", "expected"), SENTENCES)
 def test_sentences_are_asked_about(given: tuple[TextLine, ...], expected: list[str]) -> None:
     model = Listener()
-    weigh_text(model, Evidence(findings_text="", lines=given))
+    text_signals(model, given)
     whole = " ".join(line.text for line in given)
     assert [text for text in model.asked if text][: len(expected) + 1] == [whole, *expected]
 
 
 def test_one_bad_sentence_does_not_drown_in_a_page() -> None:
     given = lines("We meet at eight.", "I hate you.", "Bring shoes.")
-    (reason,) = weigh_text(Listener("I hate you."), Evidence(findings_text="", lines=given)).reasons
+    (reason,) = text_signals(Listener("I hate you."), given).signals
     assert (reason.score, reason.what, reason.box) == (pytest.approx(0.9), "I hate you.", given[1].box)
 
 
 def test_a_sentence_may_run_over_frames() -> None:
     given = lines("I hate", "you", "you", frames=[0, 4, 7])
-    reasons = weigh_text(Listener("I hate you"), Evidence(findings_text="", lines=given)).reasons
+    reasons = text_signals(Listener("I hate you"), given).signals
     assert max(reason.score for reason in reasons) == pytest.approx(0.9)
     assert {reason.frame for reason in reasons} <= {0, 4, 7}
 
 
 def test_a_line_by_itself_counts_at_a_discount() -> None:
     given = lines("see you at five", "i hate you", "bring shoes")
-    (reason,) = weigh_text(Listener("i hate you"), Evidence(findings_text="", lines=given)).reasons
-    assert (reason.score, reason.what) == (pytest.approx(0.9 * LINE_WORTH), "i hate you")
+    (reason,) = text_signals(Listener("i hate you"), given).signals
+    assert (reason.score, reason.what) == (pytest.approx(0.9 * LINE_WEIGHT), "i hate you")
 
 
 def test_a_threat_in_a_chat_without_full_stops_is_not_drowned() -> None:
     given = lines("I will find you and kill you tomorrow", "haha see you at football practice", "bring shoes and water")
-    reasons = weigh_text(PROFILES["embedded"].stage2().text_model, Evidence(findings_text="", lines=given)).reasons
+    reasons = text_signals(Profile.load("embedded").build_stage2().text_model, given).signals
     assert max(reason.score for reason in reasons if reason.category == "violence") >= 0.6

@@ -32,8 +32,8 @@ from kidsnanny.evaluation.report.tables import (
     terms,
 )
 from kidsnanny.evaluation.summary import Beside, Measured, Run, Summary, other_pictures
+from kidsnanny.records import CAVEATS
 from kidsnanny.reports.markup import checksum, escape, fold, plural, untrusted
-from kidsnanny.stage1.stage1 import CAVEATS
 
 _HOW_TO_READ = (
     "Unsafe is positive. A picture is called unsafe when its score reaches the system's threshold. What is undefined "

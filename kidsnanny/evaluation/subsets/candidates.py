@@ -29,6 +29,7 @@ from kidsnanny.evaluation.datasets import Dataset, read_csv
 from kidsnanny.evaluation.predictions import Contents, Example
 from kidsnanny.evaluation.subsets.painting import paint_out, text_alone
 from kidsnanny.files import alone_in, replace
+from kidsnanny.inspection import MIN_CONFIDENCE
 from kidsnanny.media.loader import RGB, open_picture
 from kidsnanny.policy import Policy
 from kidsnanny.records import Box, Record, TextLine
@@ -131,7 +132,7 @@ def draw(
         DataError: `out` holds candidates of other data, another OCR or another rule, cannot be written, or another
             command writes there; or there is no candidate.
     """
-    rests = Rests(digest=contents.digest, ocr=ocr.name, noise=_FLOORS.noise, read=_FLOORS.read)
+    rests = Rests(digest=contents.digest, ocr=ocr.name, noise=MIN_CONFIDENCE, read=_FLOORS.read)
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
         with alone_in(out):
@@ -240,7 +241,7 @@ def _find(ocr: Ocr, example: Example) -> Looked:
 
 
 def _is_text(line: TextLine) -> bool:
-    return line.confidence >= (_FLOORS.noise if len(line.text) > SHORT else _FLOORS.read)
+    return line.confidence >= (MIN_CONFIDENCE if len(line.text) > SHORT else _FLOORS.read)
 
 
 def _lines(checkpoint: Path) -> list[Looked]:

@@ -1,12 +1,12 @@
-"""Baselines that are a Stage 1 of ours and nothing else: the paper's classifiers and NudeNet, by their cards.
+"""Baselines that are one model of ours and nothing else: the paper's classifiers and NudeNet, by their cards.
 
-They get every frame, upright and in RGB, through our door. A category's score is what the card says its labels are
-worth: for two classes the probability of the one, for Freepik's four levels the expected level, for NudeNet the
+They get every frame, upright and in RGB, from our loader. A category's score follows from the weights of the labels in
+the card: for two classes the probability of the one, for Freepik's four levels the expected level, for NudeNet the
 strongest detection times its weight.
 """
 
 from kidsnanny.evaluation.predictions import About
-from kidsnanny.evaluation.systems.pipelines import Composed, licences
+from kidsnanny.evaluation.systems.pipelines import PipelineSystem, licences
 from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Options
 from kidsnanny.pipeline import Pipeline
 from kidsnanny.stage1.classifier import Classifier
@@ -14,7 +14,7 @@ from kidsnanny.stage1.detector import Yolo
 from kidsnanny.stage1.stage1 import Stage1
 
 
-def classifier(name: str, card: str, options: Options) -> Composed:
+def classifier(name: str, card: str, options: Options) -> PipelineSystem:
     """A ViT by its card.
 
     Raises:
@@ -24,7 +24,7 @@ def classifier(name: str, card: str, options: Options) -> Composed:
     return _alone(name, Classifier(card), rule, options)
 
 
-def detector(name: str, card: str, options: Options) -> Composed:
+def detector(name: str, card: str, options: Options) -> PipelineSystem:
     """A YOLO by its card.
 
     Raises:
@@ -34,17 +34,17 @@ def detector(name: str, card: str, options: Options) -> Composed:
     return _alone(name, Yolo(card), rule, options)
 
 
-def _alone(name: str, eye: Stage1, rule: str, options: Options) -> Composed:
+def _alone(name: str, model: Stage1, rule: str, options: Options) -> PipelineSystem:
     threshold, origin = options.threshold(name, HALF, NOT_FOUND)
     about = About(
         name=name,
         regime="vision-only",
-        categories=tuple(sorted(frozenset().union(*eye.eyes.values()))),
+        categories=tuple(sorted(frozenset().union(*model.categories.values()))),
         rule=f"{rule}; unsafe from the threshold on",
-        licence=licences(eye.models),
+        licence=licences(model.models),
         threshold=threshold,
         origin=origin,
-        models={"stage1": "+".join(eye.models)},
+        models={"stage1": model.models},
         policy=options.policy.version,
     )
-    return Composed(Pipeline(stage1=eye, stage2=None, policy=options.policy), (about,))
+    return PipelineSystem(Pipeline(stage1=model, stage2=None, policy=options.policy), (about,))

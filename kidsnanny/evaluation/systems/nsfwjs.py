@@ -16,6 +16,7 @@ from typing import IO, Any
 from kidsnanny.errors import ComponentError
 from kidsnanny.evaluation.predictions import About
 from kidsnanny.evaluation.systems.system import HALF, Answer, Baseline, Options, Shown
+from kidsnanny.records import ModelId
 
 UNSAFE = ("Porn", "Hentai")
 """Of its classes Drawing, Hentai, Neutral, Porn and Sexy: the choice is ours."""
@@ -44,7 +45,10 @@ def nsfwjs(options: Options) -> Baseline:
         licence="MIT",
         threshold=threshold,
         origin=origin,
-        models={"nsfwjs": f"nsfwjs {version}, tfjs {node.loaded['tfjs']} ({node.loaded['backend']})"},
+        models={
+            "nsfwjs": (ModelId(name="nsfwjs", revision=str(version)),),
+            "tfjs": (ModelId(name=f"tfjs-{node.loaded['backend']}", revision=str(node.loaded["tfjs"])),),
+        },
     )
     return Baseline(about, look, batch=1)
 

@@ -13,6 +13,7 @@ from kidsnanny.errors import ComponentError
 from kidsnanny.evaluation.predictions import About
 from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Answer, Baseline, Options, Shown
 from kidsnanny.models.cards import cards
+from kidsnanny.records import ModelId
 
 
 def nudenet_path(options: Options) -> Baseline:
@@ -50,7 +51,7 @@ def nudenet_path(options: Options) -> Baseline:
         licence=card.licence,
         threshold=threshold,
         origin=origin,
-        models={"detector": f"nudenet.detect(path) {path.name}@{(card.sha256 or '')[:12]}"},
+        models={"detector": (ModelId(name=f"nudenet.detect(path) {path.name}", revision=(card.sha256 or "")[:12]),)},
     )
     return Baseline(about, look)
 

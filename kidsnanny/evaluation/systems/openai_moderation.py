@@ -13,6 +13,7 @@ from PIL import Image
 from kidsnanny.errors import ComponentError
 from kidsnanny.evaluation.predictions import About
 from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Answer, Baseline, Options, Shown
+from kidsnanny.records import ModelId
 from kidsnanny.taxonomy import Category
 
 MODEL = "omni-moderation-latest"
@@ -62,6 +63,6 @@ def openai_moderation(options: Options) -> Baseline:
         licence="a paid or rate-limited service; the pictures are sent to OpenAI",
         threshold=threshold,
         origin=origin,
-        models={"api": MODEL},
+        models={"api": (ModelId(name=MODEL),)},
     )
     return Baseline(about, look, batch=1)

@@ -1,51 +1,42 @@
-"""Our own systems. One look at a picture yields every row: both regimes and both authorities.
+"""Our own systems. One inspection of each picture yields every row: both regimes and both authorities of the judge.
 
-What a row would have said is decided again from the verdict's scores by channel, with `policy.decide`: *vision-only* is
-the verdict without the channels text and judge and without what they could not look at; the other authority is another
-policy. The judge is asked about every picture (`escalation = "always"`), and for no explanation, which cannot change a
-label.
+What a row says is `decide(inspection, policy)`: *vision-only* decides the inspection without what Stage 2 saw, and the
+other authority is another policy. The judge is asked about every picture (`escalation = "always"`), and for no
+explanation, which cannot change a label.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
-from typing import NamedTuple
 
+from kidsnanny.decision import decide
 from kidsnanny.errors import ComponentError, JudgeError
 from kidsnanny.evaluation.predictions import About, Authority, Example, Prediction, Regime
 from kidsnanny.evaluation.systems.system import Options, mapped, predicted, unmapped
+from kidsnanny.inspection import Inspection
 from kidsnanny.models.cards import cards
 from kidsnanny.pipeline import Pipeline
-from kidsnanny.policy import Decision, Policy, decide
-from kidsnanny.records import CategoryScore, Channel, NotInspected, Reason, Verdict
+from kidsnanny.policy import Policy
+from kidsnanny.records import Channel, ModelId
 from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
 from kidsnanny.stage2.stage2 import Stage2
-from kidsnanny.stage2.untrusted import suspicion
-from kidsnanny.taxonomy import CATEGORIES, Category
+from kidsnanny.taxonomy import CATEGORIES, Category, ordered
+from kidsnanny.verdict import Verdict
 
-Scores = dict[Category, dict[Channel, float]]
+Models = dict[str, tuple[ModelId, ...]]
 RULE = (
     "Verdict.risk, the largest final score of the mapped categories; unsafe from the threshold on, unscored where a "
     "part that looks for them could not"
 )
 
 
-class Case(NamedTuple):
-    """What one row goes by: `decide`'s arguments."""
-
-    policy: Policy
-    scores: Scores
-    not_inspected: tuple[NotInspected, ...]
-    may_lower: bool
-
-
-class Composed:
+class PipelineSystem:
     """A pipeline as a system.
 
     Args:
         pipeline: multimodal if any row is.
-        rows: what to make of each verdict.
+        rows: what to decide from each inspection.
         timed: further pipelines whose latency is of interest, by name.
     """
 
@@ -53,10 +44,8 @@ class Composed:
         self.rows = rows
         self._pipeline = pipeline
         self._timed = timed or {}
-        self._looking = _channels(pipeline)
-        self._policies = {
-            authority: as_policy(pipeline.policy, authority) for authority in ("asymmetric", "judge", None)
-        }
+        self._channels = _channels(pipeline)
+        self._policies = {row.authority: as_policy(pipeline.policy, row.authority) for row in rows}
 
     def predict(self, examples: Iterable[Example]) -> Iterator[tuple[Prediction, ...]]:
         """See `System`."""
@@ -69,103 +58,62 @@ class Composed:
 
         for verdict in self._pipeline.stream(sources()):  # type: ignore[arg-type]
             example = waiting.popleft()
-            yield tuple(self._prediction(example, row, verdict) for row in self.rows)
+            yield tuple(self._prediction(example, row, verdict.inspection) for row in self.rows)
 
-    def looks(self) -> dict[str, Callable[[Example], object]]:
-        """See `System`. Rows that make something else of the same look have one time, under the first one's name."""
+    def timed_calls(self) -> dict[str, Callable[[Example], object]]:
+        """See `System`. Rows that are decided from the same inspection have one time, under the first one's name."""
         regimes = {row.regime: row.name for row in reversed(self.rows)}
         pipelines = dict.fromkeys(regimes.values(), self._pipeline)
         if len(regimes) > 1:
             alone = Pipeline(stage1=self._pipeline.stage1, stage2=None, policy=self._pipeline.policy)
             pipelines[regimes["vision-only"]] = alone
         pipelines |= self._timed
-        return {name: partial(_look, looks) for name, looks in pipelines.items()}
+        return {name: partial(_check, pipeline) for name, pipeline in pipelines.items()}
 
-    def _prediction(self, example: Example, row: About, verdict: Verdict) -> Prediction:
-        case = again(verdict, self._policies[row.authority], row.regime)
-        decision = decide(case.policy, case.scores, case.not_inspected, may_lower=case.may_lower)
+    def _prediction(self, example: Example, row: About, inspection: Inspection) -> Prediction:
+        policy = self._policies[row.authority]
+        verdict = decide(inspection if row.regime == "multimodal" else inspection.vision_only(), policy)
         stands_for = mapped(example.category, row.categories)
-        unscored = self._unscored(example, row, case, stands_for)
-        loudest = None if unscored else max((decision.detail[c] for c in stands_for), key=lambda score: score.final)
-        images_only = row.regime == "vision-only"
+        unscored = self._unscored(example, row, verdict, stands_for)
+        highest = None if unscored else max((verdict.detail[c] for c in stands_for), key=lambda score: score.final)
         return predicted(
             example,
             row,
             sha256=verdict.provenance.sha256,
-            score=loudest.final if loudest else None,
+            score=highest.final if highest else None,
             unscored=unscored,
-            label=decision.label if row.ours else None,
+            label=verdict.label if row.ours else None,
             mapped=stands_for,
-            detail=decision.detail,
-            decided_by=loudest.decided_by if loudest and loudest.final else None,
-            reasons=self._reasons(row.regime, case.policy, verdict, decision),
-            not_inspected=case.not_inspected,
-            may_lower=case.may_lower,
-            timings={stage: ms for stage, ms in verdict.timings.items() if not images_only or stage in _STAGE1},
-            models={k: v for k, v in verdict.provenance.models.items() if not images_only or k == "stage1"},
-            policy=case.policy,
+            detail=verdict.detail,
+            decided_by=highest.decided_by if highest and highest.final else None,
+            reasons=verdict.reasons,
+            not_inspected=verdict.not_inspected,
+            timings=verdict.timings,
+            models=verdict.provenance.models,
+            policy=policy,
+            inspection=inspection,
         )
 
-    def _reasons(self, regime: Regime, policy: Policy, verdict: Verdict, decision: Decision) -> tuple[Reason, ...]:
-        """What reached `review`, strongest first, and what the judge lowered: as in the verdict of that row."""
-        given: Iterable[Reason] = verdict.reasons
-        if regime == "vision-only":  # the judge may have lowered one out of the verdict's
-            seen = self._pipeline.stage1.weigh(verdict.findings) if verdict.findings else []
-            given = sorted(seen, key=lambda reason: -reason.score)
-        flagged = (
-            r
-            for r in given
-            if r.lowered is None
-            and min(r.score, decision.detail[r.category].final) >= policy.categories[r.category].review
-        )
-        return (*flagged, *decision.lowered)
-
-    def _unscored(self, example: Example, row: About, case: Case, stands_for: tuple[Category, ...]) -> str | None:
+    def _unscored(self, example: Example, row: About, verdict: Verdict, stands_for: tuple[Category, ...]) -> str | None:
         """Why there is no score: the category is not ours, or a part that looks for it could not look."""
         if not stands_for:
             return unmapped(row.name, example.category)
         silent = {
             channel
-            for channel, categories in self._looking.items()
+            for channel, categories in self._channels.items()
             if row.regime == "multimodal" or channel == "image"
             for category in stands_for
-            if category in categories and channel not in case.scores.get(category, {})
+            if category in categories and channel not in verdict.coverage.get(category, ())
         }
         if not silent:
             return None
         parts = {"picture", "frames", *silent}
-        reasons = [str(missed) for missed in case.not_inspected if missed.part in parts]
+        reasons = [str(missed) for missed in verdict.not_inspected if missed.part in parts]
         return "; ".join(reasons) or f"{' and '.join(sorted(silent))}: it did not look"
 
 
-_STAGE1 = ("decode", "stage1")
-
-
-def _look(pipeline: Pipeline, example: Example) -> Verdict:
+def _check(pipeline: Pipeline, example: Example) -> Verdict:
     return pipeline(example.image)
-
-
-def again(verdict: Verdict, policy: Policy, regime: Regime) -> Case:
-    """What `decide` is to be asked so that it says what a run in that regime, under that policy, would have said."""
-    missed = verdict.not_inspected
-    if regime == "vision-only":
-        seen: Scores = {c: {"image": s.image} for c, s in verdict.detail.items() if s.image is not None}
-        return Case(policy, seen, tuple(m for m in missed if m.part not in ("text", "judge")), True)
-    scores = heard(verdict.detail)
-    if policy.judge.authority == "judge":  # then nobody looks whether the text speaks to it
-        lines = [line.text for line in verdict.text if line.confidence >= policy.text.noise]
-        why = suspicion(lines) if any(m.part == "judge" for m in missed) else None
-        missed = tuple(m for m in missed if not (why and m.part == "judge" and why in m.reason))
-    return Case(policy, scores, missed, not any(m.part == "judge" for m in missed))
-
-
-def heard(detail: Mapping[Category, CategoryScore]) -> Scores:
-    """What each channel that looked said, as `decide` was told."""
-    channels: tuple[Channel, ...] = ("image", "text", "judge")
-    return {
-        category: {by: said for by in channels if (said := getattr(score, by)) is not None}
-        for category, score in detail.items()
-    }
 
 
 def as_policy(policy: Policy, authority: Authority | None, escalation: str = "always") -> Policy:
@@ -174,7 +122,7 @@ def as_policy(policy: Policy, authority: Authority | None, escalation: str = "al
     return policy.model_copy(update={"judge": policy.judge.model_copy(update=judge)})
 
 
-def ours(profile: str, options: Options) -> Composed:
+def ours(profile: str, options: Options) -> PipelineSystem:
     """A profile in the regimes and, if it has a judge, with the authorities that were asked for.
 
     Raises:
@@ -186,29 +134,26 @@ def ours(profile: str, options: Options) -> Composed:
     return composed(profile, pipeline, options)
 
 
-def composed(name: str, pipeline: Pipeline, options: Options) -> Composed:
+def composed(name: str, pipeline: Pipeline, options: Options) -> PipelineSystem:
     """A pipeline of the user's own, likewise; its policy must have `escalation = "always"` and be asymmetric."""
     judge = pipeline.stage2.judge if pipeline.stage2 else None
-    models = {"stage1": "+".join(pipeline.stage1.models)}
+    models = pipeline.inspector.models
     rows: list[tuple[str, Regime, Authority | None]] = []
     if "vision-only" in options.regimes:
         rows.append((f"{name}:vision-only", "vision-only", None))
     if stage2 := pipeline.stage2:
-        read = models | {"ocr": stage2.ocr.name, "text_model": stage2.text_model.name} | _served(name, stage2)
+        models |= _served(name, stage2)
         if judge:
             judge.explains = False
             rows += [(f"{name}:multimodal:{a}", "multimodal", a) for a in options.authorities]
         else:
             rows.append((f"{name}:multimodal", "multimodal", None))
-    abouts = tuple(
-        _about(row, regime, authority, pipeline, models if regime == "vision-only" else read, options)
-        for row, regime, authority in rows
-    )
+    abouts = tuple(_about(row, regime, authority, pipeline, models, options) for row, regime, authority in rows)
     timed = {}
     if judge:
         auto = as_policy(pipeline.policy, None, "auto")
         timed[f"{name}:multimodal:auto"] = Pipeline(stage1=pipeline.stage1, stage2=pipeline.stage2, policy=auto)
-    return Composed(pipeline, abouts, timed)
+    return PipelineSystem(pipeline, abouts, timed)
 
 
 def _about(
@@ -216,12 +161,13 @@ def _about(
     regime: Regime,
     authority: Authority | None,
     pipeline: Pipeline,
-    models: dict[str, str],
+    models: Models,
     options: Options,
 ) -> About:
-    looking, policy = _channels(pipeline), as_policy(pipeline.policy, authority)
-    heard = looking["image"] if regime == "vision-only" else frozenset(chain.from_iterable(looking.values()))
-    speaks = tuple(category for category in CATEGORIES if category in heard)
+    channels, policy = _channels(pipeline), as_policy(pipeline.policy, authority)
+    if regime == "vision-only":
+        models = {"stage1": models["stage1"]}
+    looked_for = channels["image"] if regime == "vision-only" else frozenset(chain.from_iterable(channels.values()))
     asked = [category for name in options.categories for category in mapped(name, CATEGORIES)] or CATEGORIES
     review = min(policy.categories[category].review for category in asked)  # the same in both regimes
     origin = f"ours: the lowest `review` of the wanted categories in the policy {policy.name}, for both regimes"
@@ -231,9 +177,9 @@ def _about(
         regime=regime,
         authority=authority,
         ours=True,
-        categories=speaks,
+        categories=ordered(looked_for),
         rule=RULE,
-        licence=f"ours: Apache-2.0; {licences(models['stage1'].split('+'))}",
+        licence=f"ours: Apache-2.0; {licences(models['stage1'])}",
         threshold=threshold,
         origin=origin,
         models=models,
@@ -242,27 +188,27 @@ def _about(
 
 
 def _channels(pipeline: Pipeline) -> dict[Channel, frozenset[Category]]:
-    """Who looks for what."""
-    looking: dict[Channel, frozenset[Category]] = {"image": frozenset().union(*pipeline.stage1.eyes.values())}
+    """Channel -> the categories that it looks for."""
+    channels: dict[Channel, frozenset[Category]] = {"image": frozenset().union(*pipeline.stage1.categories.values())}
     if pipeline.stage2:
-        looking["text"] = frozenset(pipeline.stage2.text_model.categories)
+        channels["text"] = frozenset(pipeline.stage2.text_model.categories)
         if pipeline.stage2.judge:
-            looking["judge"] = frozenset(pipeline.stage2.judge.categories)
-    return looking
+            channels["judge"] = frozenset(pipeline.stage2.judge.categories)
+    return channels
 
 
-def _served(name: str, stage2: Stage2) -> dict[str, str]:
-    """What the judge's server serves: it must be there, or every picture of the run would lack its word."""
+def _served(name: str, stage2: Stage2) -> Models:
+    """What the judge's server serves: it must be there, or every picture of the run would lack its answer."""
     judge = stage2.judge
     if not isinstance(judge, OpenAIJudge):
-        return {"judge": judge.name} if judge else {}
+        return {"judge": (judge.model,)} if judge else {}
     try:
-        return {"judge": judge.models()[0]}
+        return {"judge": (ModelId(name=judge.models()[0]),)}
     except JudgeError as error:
         raise ComponentError(f"{name}: {error} Without it there is --regime vision-only.") from error
 
 
-def licences(models: Iterable[str]) -> str:
-    """Of the cards behind names of models."""
-    known = (model.partition("@")[0] for model in models)
-    return "; ".join(f"{name}: {cards()[name].licence}" for name in known if name in cards()) or "not known"
+def licences(models: Iterable[ModelId]) -> str:
+    """Of the cards behind the models."""
+    known = [model.name for model in models if model.name in cards()]
+    return "; ".join(f"{name}: {cards()[name].licence}" for name in known) or "not known"

@@ -13,8 +13,7 @@ from kidsnanny.evaluation.predictions import About, Authority, Example, Predicti
 from kidsnanny.media.loader import RGB, Picture, open_picture
 from kidsnanny.models.cards import digest, is_random
 from kidsnanny.policy import Policy
-from kidsnanny.records import NotInspected
-from kidsnanny.stage1.stage1 import RANDOM
+from kidsnanny.records import Caveat, ModelId, NotInspected
 from kidsnanny.taxonomy import CATEGORIES, UNSAFEBENCH, Category
 
 HALF = 0.5
@@ -65,7 +64,7 @@ class System(Protocol):
         """
         ...
 
-    def looks(self) -> dict[str, Callable[[Example], object]]:
+    def timed_calls(self) -> dict[str, Callable[[Example], object]]:
         """Row -> looks at one picture as that row alone would, and returns when its answer is there."""
         ...
 
@@ -109,7 +108,7 @@ class Baseline:
             for prediction in self._predict(batch):
                 yield (prediction,)
 
-    def looks(self) -> dict[str, Callable[[Example], object]]:
+    def timed_calls(self) -> dict[str, Callable[[Example], object]]:
         """See `System`."""
         return {self._about.name: lambda example: list(self.predict([example]))}
 
@@ -180,8 +179,8 @@ def unmapped(name: str, category: str) -> str:
     return f"{name} does not speak about {category or 'a category that the data set does not name'}"
 
 
-def weights_of(name: str, folder: Path) -> dict[str, str]:
-    """The name and checksums of the safetensors in a model's folder, marked if any of them is random.
+def weights_of(name: str, folder: Path) -> dict[str, tuple[ModelId, ...]]:
+    """The name and checksums of the safetensors in a model's folder, with a caveat if any of them is random.
 
     Raises:
         ComponentError: there are none.
@@ -189,8 +188,8 @@ def weights_of(name: str, folder: Path) -> dict[str, str]:
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise ComponentError(f"{name}: there are no .safetensors in {folder}; download the whole repository.")
-    random = RANDOM if any(is_random(file) for file in files) else ""
-    return {name: f"{name}@{'+'.join(digest(file)[:12] for file in files)}{random}"}
+    caveat: Caveat | None = "random" if any(is_random(file) for file in files) else None
+    return {name: (ModelId(name=name, revision="+".join(digest(file)[:12] for file in files), caveat=caveat),)}
 
 
 def _first_frame(picture: Picture) -> tuple[RGB, tuple[NotInspected, ...]]:

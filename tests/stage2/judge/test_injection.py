@@ -18,7 +18,7 @@ from kidsnanny.evaluation.attacks import (
     looked_at,
     noticed,
 )
-from kidsnanny.profiles.profiles import PROFILES
+from kidsnanny.profiles.profile import PROFILES
 
 BLIND = {"tiny (8 px)"}
 """Text that the OCR cannot read."""

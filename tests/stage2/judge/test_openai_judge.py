@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import ScriptedEye, ScriptedOcr, ScriptedTextModel, encoded
+from conftest import ScriptedOcr, ScriptedStage1, ScriptedTextModel, encoded
 from PIL import Image
 
 from kidsnanny import Pipeline, Policy, Stage2
@@ -330,7 +330,7 @@ def judged(score: float | Exception, *lines: str, **judge_rules: str) -> tuple[P
     policy = policy.model_copy(update={"judge": policy.judge.model_copy(update=judge_rules)})
     scripted = ScriptedJudge(score)
     stage2 = Stage2(ScriptedOcr(*lines), ScriptedTextModel(), scripted)
-    return Pipeline(stage1=ScriptedEye(), stage2=stage2, policy=policy), scripted
+    return Pipeline(stage1=ScriptedStage1(), stage2=stage2, policy=policy), scripted
 
 
 # picture, text ("mean" scores .90 in the text model), judge -> label by `asymmetric`, label by `judge`

@@ -19,7 +19,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import ROOT, ScriptedEye, ScriptedOcr, ScriptedTextModel
+from conftest import ROOT, ScriptedOcr, ScriptedStage1, ScriptedTextModel
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -153,7 +153,9 @@ def question(*lines: str, ages: str = "10-12") -> Question:
 
 
 def pipeline(judge: OpenAIJudge, *lines: str) -> Pipeline:
-    return Pipeline(stage1=ScriptedEye(), stage2=Stage2(ScriptedOcr(*lines or ["A note."]), ScriptedTextModel(), judge))
+    return Pipeline(
+        stage1=ScriptedStage1(), stage2=Stage2(ScriptedOcr(*lines or ["A note."]), ScriptedTextModel(), judge)
+    )
 
 
 def pictures(folder: Path, number: int) -> list[Path]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ScriptedEye, ScriptedTextModel, page
+from conftest import ScriptedStage1, ScriptedTextModel, page
 from ocr_contract import OcrContract
 
 from kidsnanny import Pipeline, Stage2
@@ -180,7 +180,7 @@ def test_more_lines_than_can_be_told_are_an_error(ocr: PaddleOcr) -> None:
 
 
 def test_the_pipeline_names_what_was_not_read(ocr: PaddleOcr) -> None:
-    pipeline = Pipeline(stage1=ScriptedEye(), stage2=Stage2(ocr, ScriptedTextModel()))
+    pipeline = Pipeline(stage1=ScriptedStage1(), stage2=Stage2(ocr, ScriptedTextModel()))
     dead, alive = pipeline([says(DIE), says(READ)])
     assert dead.label == "review"
     assert "its process died" in dead.not_inspected[0].reason

@@ -1,4 +1,4 @@
-"""One picture on its way through the pipeline: what is known of it so far, and how its frames are batched and timed."""
+"""One picture while it is inspected: what is known of it so far, and how frames are batched and timed."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,65 +8,65 @@ from typing import Literal
 
 import numpy as np
 
+from kidsnanny.inspection import Inspection, Media
 from kidsnanny.media.loader import RGB, Frame, Picture
-from kidsnanny.records import Channel, Detection, NotInspected, Reason, SceneGraph, TextLine, Verdict, VisualFindings
-from kidsnanny.taxonomy import Category
+from kidsnanny.records import Detection, NotInspected, SceneGraph, TextLine
 
 BATCH_FRAMES = 8
 BATCH_PIXELS = 16_000_000
 
 
 @dataclass(slots=True, eq=False)
-class Case:
-    """One picture on its way through the pipeline."""
+class Job:
+    """What is known so far of one picture that is being inspected."""
 
     name: str
     picture: Picture | None = None
+    key: str | None = None
+    """See `Inspection.key`."""
+    known: Inspection | None = None
+    """From the cache."""
     size: tuple[int, int] = (0, 0)
+    """Width and height of the largest frame."""
+    frames: int = 0
     screened: int = 0
     read: int = 0
     last_read: dict[int, RGB] = field(default_factory=dict)
+    """View -> the last frame that the OCR read."""
     seen: list[Detection | SceneGraph] = field(default_factory=list)
     lines: list[TextLine] = field(default_factory=list)
     not_inspected: list[NotInspected] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
     pending: int = 0
+    """Frames that wait for Stage 1 or the OCR."""
     decoded: bool = False
-    verdict: Verdict | None = None
-    """Known from the cache."""
+    """Whether all of its frames have been decoded."""
 
-
-@dataclass(slots=True)
-class Weighed:
-    """What has been found out about one picture, before it is decided."""
-
-    findings: VisualFindings | None
-    not_inspected: list[NotInspected]
-    findings_text: str = ""
-    lines: tuple[TextLine, ...] = ()
-    channels: dict[Channel, tuple[Category, ...]] = field(default_factory=dict)
-    """Who looked -> for what."""
-    reasons: list[Reason] = field(default_factory=list)
-    may_lower: bool = True
-    explanation: str | None = None
+    def media(self) -> Media | None:
+        """Facts about the picture; None if it could not be opened."""
+        if not self.picture:
+            return None
+        width, height = self.size
+        kind = self.picture.image.format if self.picture.data else None
+        return Media(sha256=self.picture.sha256, format=kind, width=width, height=height, frames=self.frames)
 
 
 @contextmanager
-def timed(cases: Sequence[Case], stage: str) -> Iterator[None]:
-    """Book the time of the block, in equal shares, on the cases (one may stand in there several times)."""
+def timed(jobs: Sequence[Job], stage: str) -> Iterator[None]:
+    """Add the time of the block, in equal shares, to the jobs; one that is named several times gets as many shares."""
     start = time.perf_counter()
     try:
         yield
     finally:
-        share = (time.perf_counter() - start) * 1e3 / len(cases)
-        for case in cases:
-            case.timings[stage] = case.timings.get(stage, 0.0) + share
+        share = (time.perf_counter() - start) * 1e3 / len(jobs)
+        for job in jobs:
+            job.timings[stage] = job.timings.get(stage, 0.0) + share
 
 
-def timed_frames(case: Case, picture: Picture) -> Iterator[Frame]:
+def timed_frames(job: Job, picture: Picture) -> Iterator[Frame]:
     frames = picture.frames()
     while True:
-        with timed([case], "decode"):
+        with timed([job], "decode"):
             frame = next(frames, None)
         if frame is None:
             return
@@ -111,12 +111,12 @@ def failed(part: Literal["image", "text"], error: Exception, frame: int | None) 
     return NotInspected(part=part, reason=f"the component failed ({type(error).__name__}: {error})", frame=frame)
 
 
-def batches(frames: Iterable[tuple[Case, Frame]]) -> Iterator[list[tuple[Case, Frame]]]:
+def batches(frames: Iterable[tuple[Job, Frame]]) -> Iterator[list[tuple[Job, Frame]]]:
     """Consecutive frames, a few at a time, bounded in number and pixels."""
-    batch: list[tuple[Case, Frame]] = []
+    batch: list[tuple[Job, Frame]] = []
     pixels = 0
-    for case, frame in frames:
-        batch.append((case, frame))
+    for job, frame in frames:
+        batch.append((job, frame))
         pixels += frame.rgb.shape[0] * frame.rgb.shape[1]
         if len(batch) == BATCH_FRAMES or pixels >= BATCH_PIXELS:
             yield batch

@@ -1,0 +1,291 @@
+"""What an inspection means for a child: thresholds, floors, fusion and the judge's authority. All of it is pure."""
+
+from collections.abc import Collection, Mapping, Sequence
+from statistics import fmean
+
+from kidsnanny.inspection import ChannelSignals, Inspection, JudgeOpinion
+from kidsnanny.policy import Band, JudgeRules, Policy
+from kidsnanny.records import (
+    Action,
+    Channel,
+    Label,
+    ModelKind,
+    NotInspected,
+    Reason,
+    Record,
+    Signal,
+    TextLine,
+    Thresholds,
+)
+from kidsnanny.taxonomy import CATEGORIES, Category
+from kidsnanny.verdict import CategoryScore, Provenance, Verdict
+
+_SEVERITY: tuple[Label, ...] = ("safe", "review", "unsafe")
+_URGENCY: tuple[Action, ...] = ("show", "warn", "block", "support")
+Scores = Mapping[Category, Mapping[Channel, float]]
+"""Category -> channel -> score in 0..1, for every category and channel that looked; 0 is "found nothing"."""
+
+
+def decide(inspection: Inspection, policy: Policy) -> Verdict:
+    """May a child of the policy's ages see what was inspected, and if not, why?
+
+    The judge's opinion counts if the policy's `escalation` asks for one. If a judge should have been asked about the
+    policy's ages and was not, or gave no answer, that is an entry of `not_inspected`.
+    """
+    signals = [s for channel in (inspection.image_signals, inspection.text_signals) if channel for s in channel.signals]
+    scores = channel_scores(inspection, policy)
+    missed = _not_inspected(inspection, policy)
+    opinion, may_lower = None, True
+    if judge_wanted(inspection, policy):
+        opinion = inspection.opinion(policy.ages)
+        limits = _limits_of_authority(inspection, policy)
+        may_lower = not limits
+        missed += [*limits, *_unanswered(opinion, policy)]
+        if opinion:
+            scores = _with_judge(scores, opinion)
+            signals += _judge_signals(opinion)
+    decision = combine(policy, scores, missed, may_lower=may_lower)
+    return Verdict(
+        source=inspection.source,
+        label=decision.label,
+        action=decision.action,
+        scores={category: score.final for category, score in decision.detail.items()},
+        detail=decision.detail,
+        reasons=_reasons(policy, signals, decision),
+        explanation=_explanation(policy, decision, opinion),
+        findings=inspection.findings,
+        text=inspection.text,
+        not_inspected=tuple(missed),
+        coverage={category: tuple(by) for category, by in scores.items()},
+        timings=inspection.timings,
+        provenance=Provenance(
+            kidsnanny=inspection.kidsnanny,
+            policy=policy.version,
+            models=inspection.models,
+            thresholds={c: _thresholds(policy, c) for c in scores},
+            sha256=inspection.media.sha256 if inspection.media else None,
+        ),
+        inspection=inspection,
+    )
+
+
+def channel_scores(inspection: Inspection, policy: Policy) -> dict[Category, dict[Channel, float]]:
+    """What image and text score for each category that they looked for, in 0..1."""
+    found: dict[Category, dict[Channel, float]] = {category: {} for category in CATEGORIES}
+    channels: tuple[tuple[Channel, ChannelSignals | None], ...] = (
+        ("image", inspection.image_signals),
+        ("text", inspection.text_signals),
+    )
+    for channel, said in channels:
+        if not said:
+            continue
+        for category in CATEGORIES:
+            kinds = [kind for kind, categories in said.looked_for.items() if category in categories]
+            if kinds:
+                of_category = [signal for signal in said.signals if signal.category == category]
+                found[category][channel] = fuse(policy, kinds, of_category)
+    return {category: by for category, by in found.items() if by}
+
+
+def judge_wanted(inspection: Inspection, policy: Policy) -> bool:
+    """Whether the policy's `escalation` asks the judge about this picture; never if there is none."""
+    scores = channel_scores(inspection, policy)
+    if not (inspection.judge and scores):
+        return False
+    rules = policy.judge
+    if rules.escalation != "auto":
+        return rules.escalation == "always"
+    has_text = bool(inspection.text_signals and inspection.lines)
+    bands: dict[Channel, Band] = {"image": rules.image_grey, "text": rules.text_grey}
+    grey = (
+        low <= by[channel] < below for by in scores.values() for channel, (low, below) in bands.items() if channel in by
+    )
+    return has_text or any(grey)
+
+
+def flagged(verdict: Verdict) -> tuple[Category, ...]:
+    """The categories whose final score reached `review`."""
+    return tuple(c for c, score in verdict.scores.items() if score >= verdict.provenance.thresholds[c].review)
+
+
+class Decision(Record):
+    """What a policy makes of a picture's scores."""
+
+    label: Label
+    action: Action
+    detail: dict[Category, CategoryScore]
+    lowered: tuple[Reason, ...] = ()
+    """Each score that the judge brought down."""
+
+
+def combine(
+    policy: Policy,
+    scores: Scores,
+    not_inspected: Sequence[NotInspected] = (),
+    *,
+    may_lower: bool = True,
+) -> Decision:
+    """The decision table, from scores by channel. Any channel may raise a category; only the judge lowers one, as
+    `policy.judge` allows.
+
+    Args:
+        policy: thresholds and actions.
+        scores: by category and channel.
+        not_inspected: what could not be looked at. One entry is enough for the picture not to be `safe`.
+        may_lower: whether the judge saw all there is to see, and nothing that was written for it.
+
+    Returns:
+        The label is that of the worst category, or `policy.on_failure` if something (or everything: no scores) was not
+        inspected and that is worse. The action is the most urgent one: `support` before `block` before `warn`.
+    """
+    label: Label = "safe"
+    actions: list[Action] = ["show"]
+    detail: dict[Category, CategoryScore] = {}
+    lowered: list[Reason] = []
+    for category, by_channel in scores.items():
+        counted = _after_judge(policy.judge, by_channel, may_lower=may_lower)
+        decided_by = max(counted, key=lambda channel: counted[channel])
+        final = counted[decided_by]
+        for channel in ("image", "text"):
+            before = by_channel.get(channel, 0.0)
+            if before > final:
+                seen = "in the picture" if channel == "image" else "in its text"
+                by = Reason(category=category, channel="judge", source="judge", score=final, what=seen, lowered=before)
+                lowered.append(by)
+        detail[category] = CategoryScore(
+            image=by_channel.get("image"),
+            text=by_channel.get("text"),
+            judge=by_channel.get("judge"),
+            final=final,
+            decided_by=decided_by,
+        )
+        rule = policy.categories[category]
+        if final >= rule.block:
+            label = "unsafe"
+            actions.append(rule.action)
+        elif final >= rule.review:
+            label = max(label, "review", key=_SEVERITY.index)
+            actions.append("support" if rule.action == "support" else "warn")
+    if not_inspected or not scores:
+        label = max(label, policy.on_failure, key=_SEVERITY.index)
+        actions.append("block" if policy.on_failure == "unsafe" else "warn")
+    return Decision(label=label, action=max(actions, key=_URGENCY.index), detail=detail, lowered=tuple(lowered))
+
+
+def _after_judge(rules: JudgeRules, by_channel: Mapping[Channel, float], *, may_lower: bool) -> dict[Channel, float]:
+    """The scores that count, after the judge has lowered what it may."""
+    counted = dict(by_channel)
+    if (judge := counted.get("judge")) is None:
+        return counted
+    if rules.authority == "judge":
+        return {"judge": judge}
+    bands: dict[Channel, Band] = {"image": rules.image_grey, "text": rules.text_grey}
+    for channel, (low, below) in bands.items():
+        if may_lower and low <= counted.get(channel, -1.0) < below:
+            counted[channel] = min(counted[channel], judge)
+    return counted
+
+
+def fuse(policy: Policy, kinds: Collection[ModelKind], signals: Sequence[Signal]) -> float:
+    """A channel's score for one category, in 0..1.
+
+    Args:
+        policy: says which of `max`, `mean` and `min` over the kinds of model is taken.
+        kinds: those that look for the category; one that found nothing scores 0.
+        signals: theirs, of that category. Of one kind the highest score counts, of whichever frame and model.
+    """
+    highest = [max((s.score for s in signals if s.source == kind), default=0.0) for kind in kinds]
+    match policy.image.fusion:
+        case "max":
+            return max(highest)
+        case "min":
+            return min(highest)
+        case "mean":
+            return fmean(highest)
+
+
+def unreadable_text(policy: Policy, lines: Sequence[TextLine], frame_area: int) -> list[NotInspected]:
+    """Frames in which text that was found but not read covers at least the area floor.
+
+    One or two characters are a button, a wheel or a pupil more often than they are a message: they do not count.
+    """
+    area: dict[int, int] = {}
+    for line in lines:
+        if line.confidence < policy.text.read and len(line.text) > 2:
+            area[line.frame] = area.get(line.frame, 0) + line.box.area
+    return [
+        NotInspected(part="text", reason=f"text on {share:.1%} of the picture could not be read", frame=frame)
+        for frame, covered in area.items()
+        if (share := covered / frame_area) >= policy.text.area
+    ]
+
+
+def _not_inspected(inspection: Inspection, policy: Policy) -> list[NotInspected]:
+    """What could not be looked at, before the judge."""
+    media = inspection.media
+    area = media.width * media.height if media and inspection.text_signals else 0
+    unread = unreadable_text(policy, inspection.lines, area) if area else []
+    image, text = inspection.image_signals, inspection.text_signals
+    return [
+        *inspection.not_inspected,
+        *(image.not_inspected if image else ()),
+        *unread,
+        *(text.not_inspected if text else ()),
+    ]
+
+
+def _limits_of_authority(inspection: Inspection, policy: Policy) -> list[NotInspected]:
+    """Why the judge may lower nothing here."""
+    text, found = inspection.text_for_judge, []
+    if text.addressed_to_model and policy.judge.authority == "asymmetric":
+        reason = f"the text holds {text.addressed_to_model}, meant for a model"
+        found.append(NotInspected(part="judge", reason=reason))
+    if text.cut:
+        found.append(NotInspected(part="judge", reason=text.cut))
+    return found
+
+
+def _unanswered(opinion: JudgeOpinion | None, policy: Policy) -> list[NotInspected]:
+    if opinion is None:
+        return [NotInspected(part="judge", reason=f"the judge was not asked about ages {policy.ages}")]
+    return [NotInspected(part="judge", reason=opinion.error)] if opinion.error else []
+
+
+def _with_judge(scores: Scores, opinion: JudgeOpinion) -> dict[Category, dict[Channel, float]]:
+    """The scores with the judge's beside them, for every category that somebody looked for."""
+    found: dict[Category, dict[Channel, float]] = {}
+    for category in CATEGORIES:
+        by = dict(scores.get(category, {}))
+        if category in opinion.scores:
+            by["judge"] = opinion.scores[category]
+        if by:
+            found[category] = by
+    return found
+
+
+def _judge_signals(opinion: JudgeOpinion) -> list[Signal]:
+    return [
+        Signal(category=category, channel="judge", source="judge", score=score, what="the judge")
+        for category, score in opinion.scores.items()
+    ]
+
+
+def _reasons(policy: Policy, signals: Sequence[Signal], decision: Decision) -> tuple[Reason, ...]:
+    """What reached its category's `review` threshold, strongest first, and what the judge lowered."""
+    reasons = (
+        Reason(**dict(signal))
+        for signal in signals
+        if min(signal.score, decision.detail[signal.category].final) >= policy.categories[signal.category].review
+    )
+    return (*sorted(reasons, key=lambda reason: -reason.score), *decision.lowered)
+
+
+def _explanation(policy: Policy, decision: Decision, opinion: JudgeOpinion | None) -> str | None:
+    """The judge's sentence, if it is about the categories that this policy flags."""
+    over = {c for c, score in decision.detail.items() if score.final >= policy.categories[c].review}
+    return opinion.explanation if opinion and over == set(opinion.explained) else None
+
+
+def _thresholds(policy: Policy, category: Category) -> Thresholds:
+    rule = policy.categories[category]
+    return Thresholds(review=rule.review, block=rule.block)

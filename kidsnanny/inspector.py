@@ -1,0 +1,308 @@
+"""From sources to inspections: decoding, Stage 1 in batches, OCR and the text model, and asking the judge.
+
+Nothing here raises because of a picture: what cannot be looked at is in the inspection's `not_inspected`.
+"""
+
+import hashlib
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import Literal, Self
+
+from PIL import ExifTags
+
+from kidsnanny import __version__
+from kidsnanny.decision import decide, flagged, judge_wanted
+from kidsnanny.engines import exclusive
+from kidsnanny.errors import InputError, JudgeError
+from kidsnanny.inspection import MIN_CONFIDENCE, ChannelSignals, Inspection, JudgeOpinion, TextForJudge
+from kidsnanny.inspection_job import Job, batches, changed, failed, merged, timed, timed_frames, unread
+from kidsnanny.media.loader import DEFAULT_LIMITS, Frame, Limits, Picture, Source, open_picture
+from kidsnanny.policy import Policy
+from kidsnanny.profiles.profile import DEFAULT, Profile
+from kidsnanny.records import CAVEATS, Detection, ModelId, NotInspected, SceneGraph, TextLine, VisualFindings
+from kidsnanny.stage1 import findings_text
+from kidsnanny.stage1.stage1 import Stage1
+from kidsnanny.stage2.judge.judge import Judge
+from kidsnanny.stage2.judge.prompt import Question
+from kidsnanny.stage2.stage2 import Stage2
+from kidsnanny.stage2.text_signals import text_signals
+from kidsnanny.stage2.untrusted import clean, suspicion
+from kidsnanny.taxonomy import ordered
+
+
+class Inspector:
+    """Looks at pictures and writes down what is in them, whatever the policy.
+
+    Args:
+        profile: a built-in profile's name, or the path of a TOML file.
+        stage1: another Stage 1 than the profile's.
+        stage2: another Stage 2 than the profile's; None is the paper's *vision-only* regime (arXiv 2603.16181).
+        limits: how large a picture may be.
+        cache: how many inspections to keep in memory, for pictures that come again; they hold the text that was read.
+            Those with something not inspected are not kept.
+        min_confidence: an OCR line with a lower confidence, 0..1, is taken for noise.
+
+    An inspector may be used from several threads. Everything is loaded here, so that a missing part shows at once.
+
+    Raises:
+        ComponentError: a part of the profile cannot be built.
+        TypeError: an argument is of another type.
+    """
+
+    def __init__(
+        self,
+        profile: str | Path = DEFAULT,
+        *,
+        stage1: Stage1 | None = None,
+        stage2: Stage2 | Literal["profile"] | None = "profile",
+        limits: Limits = DEFAULT_LIMITS,
+        cache: int = 0,
+        min_confidence: float = MIN_CONFIDENCE,
+    ) -> None:
+        composition = Profile.load(profile)
+        self.stage1 = composition.build_stage1() if stage1 is None else stage1
+        self.stage2 = composition.build_stage2() if stage2 == "profile" else stage2
+        if not hasattr(self.stage1, "screen"):
+            raise TypeError(f"stage1 is a {type(stage1).__name__}; expected a Stage1, such as Yolo or Ensemble.")
+        if not (self.stage2 is None or isinstance(self.stage2, Stage2)):
+            raise TypeError(f"stage2 is a {type(stage2).__name__}; expected a Stage2 or None.")
+        self.limits = limits
+        self.min_confidence = min_confidence
+        self._cache: OrderedDict[str, Inspection] = OrderedDict()
+        self._cache_size = cache
+        self._cache_lock = Lock()
+
+    @property
+    def models(self) -> dict[str, tuple[ModelId, ...]]:
+        """Part of the pipeline -> its models."""
+        models = {"stage1": self.stage1.models}
+        if self.stage2:
+            models |= {"ocr": (self.stage2.ocr.model,), "text_model": (self.stage2.text_model.model,)}
+            models |= {"judge": (self.stage2.judge.model,)} if self.stage2.judge else {}
+        return models
+
+    def inspect(self, source: Source) -> Inspection:
+        """Look at one picture. The judge, which needs a policy's age group, is not asked: see `consult`."""
+        return next(self.stream([source]))
+
+    def stream(self, sources: Iterable[Source]) -> Iterator[Inspection]:
+        """Inspections in the order of `sources`, holding only a batch of frames in memory."""
+        jobs: deque[Job] = deque()
+        for batch in batches(self._decode(sources, jobs)):
+            self._screen(batch)
+            for job, frame in batch:
+                self._read(job, frame)
+                job.pending -= 1
+            while jobs and jobs[0].decoded and not jobs[0].pending:
+                yield self._finished(jobs.popleft())
+        while jobs:
+            yield self._finished(jobs.popleft())
+
+    def consult(self, inspection: Inspection, policy: Policy) -> Inspection:
+        """Ask the judge, if there is one and the policy wants it asked; else the inspection as it is.
+
+        The question holds the policy's age group, which is the one place where a policy reaches into an inspection. A
+        judge that gives no answer leaves an opinion with the reason.
+        """
+        judge = self.stage2.judge if self.stage2 else None
+        if not (judge and judge_wanted(inspection, policy)):
+            return inspection
+        text = clean(line.text for line in inspection.lines)
+        question = Question(policy.ages, inspection.findings_text, text)
+        known = inspection.opinion(policy.ages)
+        if known is None or known.error:
+            known, took = _ask(judge, question, inspection.question(policy.ages))
+            inspection = inspection.with_opinion(known, judge=took)
+        over = () if known.error else flagged(decide(inspection, policy))
+        if over and judge.explains and over != known.explained:
+            start = time.perf_counter()
+            with suppress(Exception):  # a sentence less; the verdict stands
+                sentence = judge.explain(question, over).sentence
+                known = known.model_copy(update={"explained": over, "explanation": sentence})
+            inspection = inspection.with_opinion(known, explanation=_since(start))
+        self._keep(inspection)
+        return inspection
+
+    def close(self) -> None:
+        """Close what the engines hold: connections, worker processes, threads."""
+        engines = [self.stage1, *(self.stage2 or ())]
+        for engine in engines:
+            if callable(close := getattr(engine, "close", None)):
+                close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _decode(self, sources: Iterable[Source], jobs: deque[Job]) -> Iterator[tuple[Job, Frame]]:
+        for source in sources:
+            job = Job(name=str(source) if isinstance(source, str | Path) else type(source).__name__)
+            jobs.append(job)
+            try:
+                with timed([job], "decode"):
+                    job.picture = open_picture(source, self.limits)
+                    job.key = self._key(job.picture)
+                job.name = job.picture.name
+                if known := self._recall(job):
+                    job.known = known
+                    job.decoded = True
+                    continue
+                for frame in timed_frames(job, job.picture):
+                    height, width = frame.rgb.shape[:2]
+                    job.size = max(job.size, (width, height), key=lambda size: size[0] * size[1])
+                    job.frames = frame.index + 1
+                    job.pending += 1
+                    yield job, frame
+                job.not_inspected += job.picture.skipped
+            except Exception as error:  # an InputError says all there is to say; anything else must not lose the batch
+                reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+                job.not_inspected.append(NotInspected(part="picture", reason=reason))
+            job.decoded = True
+
+    def _screen(self, batch: Sequence[tuple[Job, Frame]]) -> None:
+        try:
+            with exclusive(self.stage1), timed([job for job, _ in batch], "stage1"):
+                seen = self.stage1.screen([frame.rgb for _, frame in batch])
+                answered = list(zip(batch, seen, strict=True))
+        except Exception as error:
+            if len(batch) > 1:  # one bad frame must not cost the others
+                for one in batch:
+                    self._screen([one])
+                return
+            ((job, frame),) = batch
+            job.not_inspected.append(failed("image", error, frame.index))
+            return
+        for (job, frame), found in answered:
+            job.screened += 1
+            job.seen += [one.model_copy(update={"frame": frame.index}) for one in found]
+
+    def _read(self, job: Job, frame: Frame) -> None:
+        if self.stage2 is None or not changed(job.last_read.get(frame.view), frame.rgb):
+            return
+        job.last_read[frame.view] = frame.rgb
+        with exclusive(self.stage2.ocr), timed([job], "ocr"):
+            try:
+                lines = self.stage2.ocr.read(frame.rgb)
+            except Exception as error:
+                job.not_inspected.append(failed("text", error, frame.index))
+                return
+        job.read += 1
+        known = {(line.frame, line.text) for line in job.lines}  # the second view of a transparent frame repeats most
+        new = [line.model_copy(update={"frame": frame.index}) for line in lines]
+        job.lines += [line for line in new if (frame.index, line.text) not in known]
+
+    def _finished(self, job: Job) -> Inspection:
+        job.last_read.clear()
+        if job.known:
+            return job.known
+        findings = self._findings(job)
+        image, written = self._image_signals(findings) if findings else (None, "")
+        judge = self.stage2.judge if self.stage2 else None
+        lines = [line for line in job.lines if line.confidence >= self.min_confidence]
+        text = self._text_signals(job, lines) if job.read else None
+        inspection = Inspection(
+            source=job.name,
+            key=job.key,
+            media=job.media(),
+            findings=findings,
+            findings_text=written,
+            text=tuple(job.lines),
+            min_confidence=self.min_confidence,
+            image_signals=image,
+            text_signals=text,
+            judge=judge.model if judge else None,
+            text_for_judge=_for_judge([line.text for line in lines]) if judge else TextForJudge(),
+            not_inspected=tuple(job.not_inspected),
+            models=self.models,
+            timings={stage: round(ms, 3) for stage, ms in job.timings.items()},
+            kidsnanny=__version__,
+        )
+        self._keep(inspection)
+        return inspection
+
+    def _findings(self, job: Job) -> VisualFindings | None:
+        if not job.screened:
+            return None
+        width, height = job.size
+        return VisualFindings(
+            width=width,
+            height=height,
+            frames=job.screened,
+            models=self.stage1.models,
+            detections=tuple(found for found in job.seen if isinstance(found, Detection)),
+            graphs=merged(found for found in job.seen if isinstance(found, SceneGraph)),
+        )
+
+    def _image_signals(self, findings: VisualFindings) -> tuple[ChannelSignals, str]:
+        """What Stage 1 says of each category, and its findings as text."""
+        signals = self.stage1.signals(findings)
+        missed = [unread(graph) for graph in findings.graphs if graph.dropped]
+        for caveat, why in CAVEATS.items():
+            if marked := [str(model) for model in self.stage1.models if model.caveat == caveat]:
+                missed.append(NotInspected(part="image", reason=f"the weights of {', '.join(marked)} {why}"))
+        looked_for = {kind: ordered(categories) for kind, categories in self.stage1.categories.items()}
+        said = ChannelSignals(looked_for=looked_for, signals=tuple(signals), not_inspected=tuple(missed))
+        return said, findings_text.render(findings, signals)
+
+    def _text_signals(self, job: Job, lines: Sequence[TextLine]) -> ChannelSignals:
+        assert self.stage2
+        model = self.stage2.text_model
+        with exclusive(model), timed([job], "text"):
+            try:
+                return text_signals(model, lines)
+            except Exception as error:
+                return ChannelSignals(looked_for={}, not_inspected=(failed("text", error, None),))
+
+    def _key(self, picture: Picture) -> str:
+        """See `Inspection.key`. The pixels of a PIL image do not say how it is turned and which colours they are."""
+        profile = picture.image.info.get("icc_profile") or b""
+        orientation = picture.image.getexif().get(ExifTags.Base.Orientation)
+        pixels = picture.sha256 if picture.data else (picture.sha256, orientation, profile)
+        models = {part: list(map(str, models)) for part, models in self.models.items() if part != "judge"}
+        everything = (pixels, models, self.limits, self.min_confidence, __version__)
+        return hashlib.sha256(repr(everything).encode()).hexdigest()
+
+    def _recall(self, job: Job) -> Inspection | None:
+        """The inspection of the same picture, under this one's name, if it is kept."""
+        with self._cache_lock:
+            if not job.key or not (known := self._cache.get(job.key)):
+                return None
+            self._cache.move_to_end(job.key)
+        timings = {stage: round(ms, 3) for stage, ms in job.timings.items()}
+        return known.model_copy(update={"source": job.name, "timings": timings})
+
+    def _keep(self, inspection: Inspection) -> None:
+        signals = (inspection.image_signals, inspection.text_signals)
+        missed = inspection.not_inspected or any(said and said.not_inspected for said in signals)
+        failed_judge = any(opinion.error for opinion in inspection.opinions)
+        if self._cache_size and inspection.key and not missed and not failed_judge:
+            with self._cache_lock:
+                self._cache[inspection.key] = inspection
+                if len(self._cache) > self._cache_size:
+                    self._cache.popitem(last=False)
+
+
+def _ask(judge: Judge, question: Question, identity: str) -> tuple[JudgeOpinion, float]:
+    """The judge's opinion, or why there is none, and the milliseconds that it took."""
+    start = time.perf_counter()
+    scores, error = {}, None
+    try:
+        scores = judge.ask(question).scores
+    except Exception as failure:
+        error = str(failure) if isinstance(failure, JudgeError) else f"{type(failure).__name__}: {failure}"
+    opinion = JudgeOpinion(model=judge.model, ages=question.ages, question=identity, scores=scores, error=error)
+    return opinion, _since(start)
+
+
+def _for_judge(lines: Sequence[str]) -> TextForJudge:
+    return TextForJudge(addressed_to_model=suspicion(lines), cut=clean(lines).cut)
+
+
+def _since(start: float) -> float:
+    return round((time.perf_counter() - start) * 1e3, 3)

@@ -1,0 +1,99 @@
+"""Compositions of Stage 1 and Stage 2 as data. A part that cannot be built is an error, never a weaker profile."""
+
+import tomllib
+from inspect import signature
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, ValidationError
+
+from kidsnanny.errors import ComponentError
+from kidsnanny.models.cards import cards
+from kidsnanny.profiles.registry import Kind, factory
+from kidsnanny.records import Record
+from kidsnanny.stage1.stage1 import Stage1
+from kidsnanny.stage2.stage2 import Stage2
+
+FOLDER = Path(__file__).parent
+PROFILES = ("embedded", "standard", "senben")
+"""The built-in ones."""
+DEFAULT = "embedded"
+
+
+class Profile(Record):
+    """Which engines a pipeline is made of. Each table names an `engine` of the registry; its other keys are the
+    arguments of the engine's factory."""
+
+    name: str
+    stage1: tuple[dict[str, Any], ...] = Field(min_length=1)
+    """Models that look at the picture. With `model`, the name of a weight card, `engine` is by default the card's role;
+    several classifiers and detectors look side by side."""
+    ocr: dict[str, Any] | None = None
+    text_model: dict[str, Any] | None = None
+    judge: dict[str, Any] | None = None
+
+    @classmethod
+    def load(cls, name: str | Path) -> Self:
+        """A built-in profile by name, or a TOML file by path.
+
+        Raises:
+            ComponentError: there is no such profile or file, or it is malformed or has unknown keys.
+            TypeError: `name` is neither a string nor a path.
+        """
+        if not isinstance(name, str | Path):
+            raise TypeError(f"A profile is a name or a path, not a {type(name).__name__}.")
+        path = FOLDER / f"{name}.toml" if name in PROFILES else Path(name)
+        try:
+            return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
+        except FileNotFoundError as error:
+            known = ", ".join(PROFILES)
+            raise ComponentError(f"{name}: there is no such profile; choose one of {known}, or a TOML file.") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the file"
+            why = "there is no such key" if first["type"] == "extra_forbidden" else first["msg"]
+            raise ComponentError(f"{name}: {where}: {why}; {FOLDER / 'standard.toml'} is an example.") from error
+        except (OSError, ValueError) as error:
+            raise ComponentError(f"{name}: the profile cannot be read ({error}); correct the file.") from error
+
+    def build_stage1(self) -> Stage1:
+        """The models that look at the picture; several of them as an Ensemble.
+
+        Raises:
+            ComponentError: a part is missing.
+        """
+        models = [self._built("stage1", table) for table in self.stage1]
+        if len(models) == 1:
+            return models[0]  # type: ignore[no-any-return]
+        from kidsnanny.stage1.ensemble import Ensemble
+
+        return Ensemble(*models)
+
+    def build_stage2(self) -> Stage2 | None:
+        """OCR, text model and judge; None if the profile has no OCR.
+
+        Raises:
+            ComponentError: a part is missing.
+        """
+        if self.ocr is None:
+            if self.text_model or self.judge:
+                raise ComponentError(f"{self.name}: a text model and a judge read what an OCR reads; add [ocr].")
+            return None
+        judge = self._built("judge", self.judge) if self.judge is not None else None
+        text_model = self.text_model or {"engine": "ngram"}
+        return Stage2(self._built("ocr", self.ocr), self._built("text_model", text_model), judge)
+
+    def _built(self, kind: Kind, table: dict[str, Any]) -> Any:
+        arguments = dict(table)
+        engine = arguments.pop("engine", None)
+        if engine is None and (card := cards().get(str(arguments.get("model")))):
+            engine = card.role
+        if not isinstance(engine, str):
+            known = f"the model {arguments['model']} has no card" if "model" in arguments else "no engine is named"
+            raise ComponentError(f"{self.name}: {kind}: {known}; see `kidsnanny weights list`, or name an `engine`.")
+        build = factory(kind, engine)
+        try:
+            signature(build).bind(**arguments)
+        except TypeError as error:
+            raise ComponentError(f"{self.name}: {kind}: {engine} takes other arguments ({error}).") from error
+        return build(**arguments)

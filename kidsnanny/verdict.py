@@ -1,0 +1,132 @@
+"""What a policy makes of an inspection."""
+
+from typing import Any, Self
+
+from pydantic import SerializerFunctionWrapHandler, field_serializer, model_validator
+
+from kidsnanny.inspection import Inspection
+from kidsnanny.records import (
+    Action,
+    Channel,
+    Label,
+    ModelId,
+    NotInspected,
+    Reason,
+    Record,
+    TextLine,
+    Thresholds,
+    VisualFindings,
+)
+from kidsnanny.taxonomy import CATEGORIES, Category
+
+SHARED = ("source", "findings", "text", "timings")
+"""Fields of the inspection that the verdict has as well; its JSON holds them once, in the verdict."""
+
+
+class CategoryScore(Record):
+    """One category's scores by channel (None: that channel did not look) and the final one."""
+
+    image: float | None = None
+    text: float | None = None
+    judge: float | None = None
+    final: float
+    decided_by: Channel
+
+
+class Provenance(Record):
+    """What a verdict rests on, so that it can be repeated."""
+
+    kidsnanny: str
+    policy: str
+    models: dict[str, tuple[ModelId, ...]]
+    """Part of the pipeline -> its models."""
+    thresholds: dict[Category, Thresholds]
+    sha256: str | None
+    """Of the input's bytes (of its pixels for an array or PIL image); None when it could not be read."""
+
+
+class Verdict(Record):
+    """May a child see this picture, and if not, why?"""
+
+    source: str
+    """The path, or `sha256:…` of what was handed over."""
+    label: Label
+    action: Action
+    """`show`; `warn`: hold it back until a grown-up has looked; `block`; or `support`: somebody may need help, so offer
+    it (and hide the picture if `unsafe`)."""
+    scores: dict[Category, float]
+    """Final score of every category that was looked for."""
+    detail: dict[Category, CategoryScore]
+    reasons: tuple[Reason, ...]
+    """What reached its category's `review` threshold, strongest first, and whatever the judge lowered."""
+    explanation: str | None = None
+    """The judge's sentence for the parents, if it was asked for one and gave one that can be used. Plain text, written
+    by a model that has read the picture's text: never markup."""
+    findings: VisualFindings | None
+    text: tuple[TextLine, ...]
+    not_inspected: tuple[NotInspected, ...]
+    coverage: dict[Category, tuple[Channel, ...]]
+    """Category -> the channels that looked for it in this very picture."""
+    timings: dict[str, float]
+    """Stage -> milliseconds."""
+    provenance: Provenance
+    inspection: Inspection
+    """What was seen, whatever the policy: `decide(verdict.inspection, other_policy)` needs no model."""
+
+    @field_serializer("inspection", mode="wrap")
+    def _once(self, inspection: Inspection, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The verdict's JSON has the fields that both share once, in the verdict."""
+        return {name: value for name, value in serialize(inspection).items() if name not in SHARED}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(inspection := data.get("inspection"), dict):
+            return data | {"inspection": {name: data.get(name) for name in SHARED} | inspection}
+        return data
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read back what `model_dump_json` wrote.
+
+        Raises:
+            ValueError: it is not the JSON of a verdict.
+        """
+        return cls.model_validate_json(text)
+
+    @property
+    def not_looked_for(self) -> tuple[Category, ...]:
+        """Categories that nothing looked for: no all-clear for these."""
+        return tuple(c for c in CATEGORIES if c not in self.coverage)
+
+    def risk(self, categories: tuple[Category, ...] = CATEGORIES) -> float:
+        """The largest final score among `categories`, 0..1: the one number an evaluation thresholds.
+
+        Raises:
+            ValueError: none of them was looked for, so there is no number to give.
+        """
+        looked_for = [self.scores[c] for c in categories if c in self.scores]
+        if not looked_for:
+            raise ValueError(f"{self.source}: none of {', '.join(categories)} was looked for, so it has no risk score.")
+        return max(looked_for)
+
+    def __str__(self) -> str:
+        """A short paragraph for a parent."""
+        strongest = {reason.category: reason for reason in reversed(self.reasons)}
+        parts = [f"{self.label.upper()}: {self.source}."]
+        if strongest:
+            parts.append(f"Found {'; '.join(str(r) for r in sorted(strongest.values(), key=lambda r: -r.score))}.")
+        if self.explanation:
+            parts.append(f"The judge says: {self.explanation.rstrip('.')}.")
+        if self.action == "support":
+            parts.append("Somebody may need help: talk with the child.")
+        if self.not_inspected:
+            parts.append(f"Not inspected: {'; '.join(str(missed).rstrip('.') for missed in self.not_inspected)}.")
+        looked = (
+            f"for {', '.join(found)} in {where}"
+            for channel, where in (("image", "the picture"), ("text", "its text"), ("judge", "both by the judge"))
+            if (found := [category for category, by in self.coverage.items() if channel in by])
+        )
+        missed = f"not for {', '.join(self.not_looked_for)}" if self.not_looked_for else ""
+        parts.append(f"Looked {'; '.join(filter(None, (*looked, missed)))}.".replace("_", " "))
+        return " ".join(parts)
