@@ -2,16 +2,14 @@
 
 import gc
 import os
-import signal
-import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from conftest import page
+from forked import in_child
 
 from kidsnanny.engines import ForkSafeExecutor, exclusive
 from kidsnanny.records import TextLine
@@ -19,28 +17,6 @@ from kidsnanny.stage2.ocr.ppocr import PpOcr
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this platform")
-
-
-def in_child(what: Callable[[], bool], seconds: float = 60) -> str:
-    """Run that in a forked child: "yes", "no", "fails", or "hangs" if it has not ended in time (it is then killed)."""
-    sys.stdout.flush()
-    pid = os.fork()
-    if not pid:
-        code = 2
-        try:
-            code = 0 if what() else 1
-            gc.collect()
-        finally:
-            os._exit(code)
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return ("yes", "no", "fails")[os.waitstatus_to_exitcode(status)]
-        time.sleep(0.02)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return "hangs"
 
 
 class Single:
@@ -182,4 +158,3 @@ def test_a_child_that_was_forked_while_others_read() -> None:
                 assert in_child(lambda: [line.text for line in ocr.read(frame)] == ["HELLO"]) == "yes"
         finally:
             stop.set()
-
