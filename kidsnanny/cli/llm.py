@@ -9,7 +9,7 @@ import typer
 
 from kidsnanny.errors import ComponentError
 from kidsnanny.stage2.judge.openai_judge import URL
-from kidsnanny.stage2.judge.serving import CONTEXT, ENVIRONMENT, MODEL, command, examine, is_loopback
+from kidsnanny.stage2.judge.serving import CONTEXT, ENVIRONMENT, MODEL, check_server, command, is_loopback
 from kidsnanny.stage2.judge.serving import serve as become
 
 Key = Annotated[
@@ -106,7 +106,7 @@ def check(
     except ComponentError as error:
         _fail(Exit.USAGE, str(error))
     findings = []
-    for finding in examine(judge, url, model, repeats):
+    for finding in check_server(judge, url, model, repeats):
         findings.append(finding)
         if not as_json:
             stdout.print(

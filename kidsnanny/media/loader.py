@@ -1,4 +1,4 @@
-"""The one door through which pictures come in: everything behind it is 8-bit sRGB, upright, and within limits.
+"""The one loader of pictures: every frame that comes out of it is 8-bit sRGB, upright, and within limits.
 
 A picture is sniffed by content (never by name), measured before it is decoded, turned by its EXIF orientation,
 converted through its ICC profile, and handed on frame by frame. No URL is ever fetched.
@@ -40,7 +40,7 @@ UNREAD_SUFFIXES = {".heic", ".heif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".e
 
 
 class Limits(NamedTuple):
-    """What the door lets in. All of it is checked before pixels are decoded."""
+    """What the loader accepts. All of it is checked before pixels are decoded."""
 
     bytes: int = 64 * 2**20
     pixels: int = 89_478_485
@@ -146,10 +146,10 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:
 
     Args:
         source: a path, the bytes of a file, a binary file object, a PIL image, or an (H, W, 3) uint8 RGB array.
-        limits: what to let in.
+        limits: what is accepted.
 
     Raises:
-        InputError: one of its children; the message names the input, the reason and the mend.
+        InputError: one of its children; the message names the input, the reason and the fix.
     """
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or not source.size:

@@ -1,20 +1,69 @@
 """ONNX Runtime sessions on the CPU."""
 
+import ctypes
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from kidsnanny.engines import renew_after_fork
 from kidsnanny.errors import WeightsError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 
-def onnx_session(path: Path) -> "InferenceSession":
+class OnnxSession:
+    """What we use of an `onnxruntime.InferenceSession`. A forked child opens one of its own at its first call.
+
+    ONNX Runtime's threads do not exist in a forked child: a session of the parent's computes there on one thread, and
+    waits for ever for the others when it is freed. So a child keeps such a session unused and never frees it.
+    """
+
+    def __init__(self, load: "Callable[[], InferenceSession]") -> None:
+        self._load = load
+        self._session: InferenceSession | None = load()
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def run(self, outputs: Sequence[str] | None, inputs: Mapping[str, Any]) -> list[Any]:
+        """The outputs of that name, or all of them, in order."""
+        found: list[Any] = (self._session or self._open()).run(outputs, inputs)
+        return found
+
+    def get_inputs(self) -> list[Any]:
+        """Name, shape and type of each input."""
+        found: list[Any] = (self._session or self._open()).get_inputs()
+        return found
+
+    def get_modelmeta(self) -> Any:
+        """The file's metadata."""
+        return (self._session or self._open()).get_modelmeta()
+
+    def after_fork(self) -> None:
+        """Keep the parent's session for as long as the child runs, and let the next call open another."""
+        if self._session is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
+        self._session = None
+        self._lock = threading.Lock()
+
+    def _open(self) -> "InferenceSession":
+        with self._lock:
+            if self._session is None:
+                self._session = self._load()
+            return self._session
+
+
+def onnx_session(path: Path) -> OnnxSession:
     """An ONNX Runtime session on the CPU. Sessions may be run from several threads at once.
 
     Raises:
         WeightsError: ONNX Runtime does not accept the file.
     """
+    return OnnxSession(lambda: _load(path))
+
+
+def _load(path: Path) -> "InferenceSession":
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()  # for a program that imported it before kidsnanny could say no

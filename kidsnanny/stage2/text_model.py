@@ -247,23 +247,23 @@ class TextModel:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read `model.npz` and `card.toml`; WeightsError says which file, why, and what to do."""
-        mend = "reinstall kidsnanny, or train one with: kidsnanny train text --data DIR --out DIR"
+        fix = "reinstall kidsnanny, or train one with: kidsnanny train text --data DIR --out DIR"
         card_path, model_path = folder / "card.toml", folder / "model.npz"
         for path in (card_path, model_path):
             if not path.is_file():
-                raise WeightsError(f"{path}: the text model's file is missing; {mend}.")
+                raise WeightsError(f"{path}: the text model's file is missing; {fix}.")
         try:
             card = TextModelCard.model_validate(tomllib.loads(card_path.read_text("utf-8")))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
             why = " ".join(str(error).split())
-            raise WeightsError(f"{card_path}: not a text model card ({why}); {mend}.") from error
+            raise WeightsError(f"{card_path}: not a text model card ({why}); {fix}.") from error
         if hashlib.sha256(model_path.read_bytes()).hexdigest() != card.sha256:
-            raise WeightsError(f"{model_path}: its sha256 is not the one in {card_path.name}; {mend}.")
+            raise WeightsError(f"{model_path}: its sha256 is not the one in {card_path.name}; {fix}.")
         try:
             with np.load(model_path, allow_pickle=False) as arrays:
                 weights = Weights(**{name: arrays[name] for name in Weights.__dataclass_fields__})
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise WeightsError(f"{model_path}: cannot be read ({error}); {mend}.") from error
+            raise WeightsError(f"{model_path}: cannot be read ({error}); {fix}.") from error
         buckets, columns = weights.weights.shape
         fits = (
             columns == len(card.categories) + 1
@@ -271,7 +271,7 @@ class TextModel:
             and len(weights.idf) == buckets
         )
         if not fits or buckets & (buckets - 1):
-            raise WeightsError(f"{model_path}: its arrays do not fit the categories in {card_path.name}; {mend}.")
+            raise WeightsError(f"{model_path}: its arrays do not fit the categories in {card_path.name}; {fix}.")
         return cls(card, weights)
 
     def score(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:

@@ -30,7 +30,7 @@ _INVISIBLE = ("Cc", "Cf", "Co", "Cs", "Cn")
 
 
 @dataclass(frozen=True, slots=True)
-class Untrusted:
+class UntrustedText:
     """Cleaned lines, fit to be quoted in a prompt as data. Only `clean` makes them."""
 
     lines: tuple[str, ...]
@@ -38,7 +38,7 @@ class Untrusted:
     """What was left out because of the caps, in words; None if nothing was."""
 
 
-def clean(lines: Iterable[str]) -> Untrusted:
+def clean(lines: Iterable[str]) -> UntrustedText:
     """Lines without invisible characters and delimiters, each once, within the caps; cleaning again changes nothing.
 
     NFKC first, so that nothing can turn into a delimiter afterwards.
@@ -55,7 +55,7 @@ def clean(lines: Iterable[str]) -> Untrusted:
         room -= len(short)
         kept.append(short)
     cut = [f"lines {what}: {count}" for what, count in (("shortened", shortened), ("left out", dropped)) if count]
-    return Untrusted(tuple(kept), ", ".join(cut) or None)
+    return UntrustedText(tuple(kept), ", ".join(cut) or None)
 
 
 def _visible(line: str) -> str:

@@ -1,4 +1,4 @@
-"""Pictures made to deceive or to break: each attack on the image door, and that nothing broken reads as safe."""
+"""Pictures made to deceive or to break: each attack on the loader, and that nothing broken reads as safe."""
 
 import io
 import random

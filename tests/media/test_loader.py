@@ -79,7 +79,7 @@ def test_cmyk_jpeg_keeps_its_colour() -> None:
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_transparency_is_seen_on_white_and_on_black(mode: str) -> None:
-    """White letters on nothing are invisible on white and legible on black: both views come through the door."""
+    """White letters on nothing are invisible on white and legible on black: the loader gives both views."""
     image = Image.new("RGBA", (8, 8), (255, 255, 255, 0))
     image.putpixel((3, 3), (255, 255, 255, 255))
     views = list(open_picture(encoded(image.convert(mode))).frames())

@@ -8,18 +8,28 @@ letters before it. A second call, for flagged pictures, asks for one sentence fo
 An answer of any other form, a cut one, an empty one, a refusal: each is a JudgeError, and never a "no".
 """
 
-import json
-import math
 import random
 import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from kidsnanny.engines import renew_after_fork
 from kidsnanny.errors import ComponentError, JudgeError
+from kidsnanny.stage2.judge.answer_forms import (
+    FORMS,
+    Form,
+    InvalidAnswerError,
+    UnsupportedFormError,
+    request_options,
+    response_format,
+    unsafe_scores,
+)
+from kidsnanny.stage2.judge.circuit_breaker import CircuitBreaker, ServerDownError
 from kidsnanny.stage2.judge.judge import Explanation, Opinion
 from kidsnanny.stage2.judge.prompt import Prompt, Question, explanation_prompt, fresh_marker, verdict_prompt
 from kidsnanny.stage2.untrusted import clean, suspicion
@@ -29,29 +39,9 @@ if TYPE_CHECKING:
     import httpx
 
 URL = "http://127.0.0.1:8000/v1"
-MASS = 0.5
-"""Y and N together must have at least this probability where a letter stands, or the answer is no answer."""
-ALTERNATIVES = 10
-"""`top_logprobs`: vLLM allows up to 20."""
 ATTEMPTS = 2
 SENTENCE = 300
 """Characters, at most, of the sentence for the parents."""
-
-
-class Form(NamedTuple):
-    """How an answer is asked for; `letters` finds the letters in it."""
-
-    name: str
-    schema: bool
-    logprobs: bool
-
-
-FORMS = (
-    Form("letters with probabilities", schema=False, logprobs=True),
-    Form("JSON with probabilities", schema=True, logprobs=True),
-    Form("JSON without probabilities", schema=True, logprobs=False),
-)
-"""From the one that costs least to the one that more servers understand."""
 
 
 class OpenAIJudge:
@@ -96,16 +86,22 @@ class OpenAIJudge:
         self._form: Form | None = None
         self._detecting = threading.Lock()
         self._version = verdict_prompt(Question("", "", clean(())), categories, "").version
-        self._breaker = _Breaker(pause)
+        self._pause = pause
+        self._breaker = CircuitBreaker(pause)
         self._thread = threading.local()
         self._timeout = timeout
-        self._client = httpx.Client(
+        self._connect = partial(
+            httpx.Client,
             transport=transport,
             timeout=httpx.Timeout(timeout, connect=min(2.0, timeout)),
             limits=httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight, keepalive_expiry=60),
             headers={"Authorization": f"Bearer {key}"} if key else {},
             trust_env=False,  # no proxy of the environment gets to read what is in a picture
         )
+        self._client: httpx.Client | None = self._connect()
+        self._connecting = threading.Lock()
+        self._closed = False
+        renew_after_fork(self)
 
     @property
     def name(self) -> str:
@@ -134,8 +130,17 @@ class OpenAIJudge:
         return names
 
     def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        """Close the connections; nothing can be asked any more. It may be repeated."""
+        with self._connecting:
+            self._closed = True
+            if self._client:
+                self._client.close()
+
+    def after_fork(self) -> None:
+        """Leave the parent's connections alone: the next call opens others. The form of the answer stays known."""
+        self._client = None
+        self._connecting, self._detecting = threading.Lock(), threading.Lock()
+        self._breaker = CircuitBreaker(self._pause)
 
     def ask(self, question: Question) -> Opinion:
         """P(unsafe) per category, from one call of a few tokens: see the head of this module.
@@ -173,24 +178,24 @@ class OpenAIJudge:
             "required": ["categories", "lines", "sentence"],
             "additionalProperties": False,
         }
-        choice = self._answer(prompt, {"max_tokens": 250, "response_format": _as_format("explanation", schema)})
+        choice = self._answer(prompt, {"max_tokens": 250, "response_format": response_format("explanation", schema)})
         try:
             found = Explanation.model_validate_json(choice["message"]["content"])
         except (ValidationError, KeyError, TypeError) as error:
             raise self._no_answer("its explanation is not of the schema") from error
-        told = " ".join(clean([found.sentence]).lines)
+        sentence = " ".join(clean([found.sentence]).lines)
         if not set(found.categories) <= set(flagged) or not all(0 < line <= lines for line in found.lines):
             raise self._no_answer("its explanation speaks of other categories or lines than it was given")
-        if not told or suspicion([told]):
+        if not sentence or suspicion([sentence]):
             raise self._no_answer("its explanation speaks to a model rather than to a parent")
-        return found.model_copy(update={"sentence": told[:SENTENCE]})
+        return found.model_copy(update={"sentence": sentence[:SENTENCE]})
 
     def _detect(self, prompt: Prompt) -> Opinion:
         """The first answer, in the first form that the server understands."""
         for form in FORMS:
             try:
                 opinion = self._opinion(prompt, form)
-            except _NotUnderstoodError as error:
+            except _UnsupportedFormError as error:
                 refused = error
                 continue
             self._form = form
@@ -201,62 +206,12 @@ class OpenAIJudge:
         )
 
     def _opinion(self, prompt: Prompt, form: Form) -> Opinion:
-        count = len(self.categories)
-        constraint: dict[str, Any] = {
-            "structured_outputs": {"regex": f"( [YN]){{{count}}}"},
-            "max_tokens": 2 * count + 2,
-        }
-        if form.schema:
-            properties = {category: {"enum": ["Y", "N"]} for category in self.categories}
-            required = {"required": list(properties), "additionalProperties": False}
-            schema = {"type": "object", "properties": properties, **required}
-            constraint = {"response_format": _as_format("verdict", schema), "max_tokens": 12 * count + 20}
-        if form.logprobs:
-            constraint |= {"logprobs": True, "top_logprobs": ALTERNATIVES}
-        choice = self._answer(prompt, constraint)
-        content = choice["message"].get("content") or ""
-        letters = self._letters(content, form)
-        if not form.logprobs:
-            return Opinion(scores={c: float(content[at] == "Y") for c, at in letters.items()})
-        tokens = (choice.get("logprobs") or {}).get("content") or []
-        if "".join(token["token"] for token in tokens)[: len(content)] != content:
-            raise self._no_answer("it gives no probabilities for its answer", _NotUnderstoodError)
-        return Opinion(scores={c: self._unsafe(tokens, at) for c, at in letters.items()})
-
-    def _letters(self, content: str, form: Form) -> dict[Category, int]:
-        """Category -> where its letter stands in the answer."""
-        if not form.schema:
-            if not re.fullmatch(rf"\s*[YN](?:\s+[YN]){{{len(self.categories) - 1}}}\s*", content):
-                raise self._no_answer("its answer is not one letter per category", _NotUnderstoodError)
-            return dict(zip(self.categories, (m.start() for m in re.finditer("[YN]", content)), strict=True))
+        choice = self._answer(prompt, request_options(form, self.categories))
         try:
-            answer = json.loads(content)
-        except ValueError as error:
-            raise self._no_answer("its answer is not JSON", _NotUnderstoodError) from error
-        if not isinstance(answer, dict) or set(answer) != set(self.categories) or set(answer.values()) - {"Y", "N"}:
-            raise self._no_answer("its answer is not of the schema", _NotUnderstoodError)
-        found = {m[1]: m.start(2) for m in re.finditer(r'"(\w+)"\s*:\s*"([YN])"', content)}
-        return {category: found[category] for category in self.categories}
-
-    def _unsafe(self, tokens: Sequence[Mapping[str, Any]], at: int) -> float:
-        """p(Y) / (p(Y) + p(N)) at a position of the answer, whatever the tokens: of the alternatives to the token that
-        stands there, those count that begin alike."""
-        start = 0
-        for token in tokens:
-            text = token["token"]
-            if at < start + len(text):
-                break
-            start += len(text)
-        before = at - start
-        mass = {"Y": 0.0, "N": 0.0}
-        options = {option["token"]: option["logprob"] for option in [*token.get("top_logprobs", []), token]}
-        for option, logprob in options.items():
-            if option[:before] == text[:before] and option[before : before + 1] in mass:
-                mass[option[before]] += math.exp(logprob)
-        total = sum(mass.values())
-        if not MASS <= total <= 1.5:
-            raise self._no_answer(f"Y and N have a probability of {total:.2f} together where one of them stands")
-        return mass["Y"] / total
+            return Opinion(scores=unsafe_scores(choice, form, self.categories))
+        except InvalidAnswerError as error:
+            kind = _UnsupportedFormError if isinstance(error, UnsupportedFormError) else JudgeError
+            raise self._no_answer(str(error), kind) from error
 
     def _answer(self, prompt: Prompt, more: dict[str, Any]) -> dict[str, Any]:
         """The one choice of a finished chat completion."""
@@ -269,7 +224,7 @@ class OpenAIJudge:
         except (KeyError, TypeError, ValueError) as error:
             raise self._no_answer("its answer is no chat completion") from error
         if ended != "stop" or not content:
-            raise self._no_answer(f"its answer is {'cut' if content else 'empty'} ({ended})", _NotUnderstoodError)
+            raise self._no_answer(f"its answer is {'cut' if content else 'empty'} ({ended})", _UnsupportedFormError)
         found: dict[str, Any] = choice
         return found
 
@@ -278,6 +233,14 @@ class OpenAIJudge:
             self._model = self.models()[0]
         return self._model
 
+    def _connected(self) -> "httpx.Client":
+        with self._connecting:
+            if self._closed:
+                raise JudgeError(f"The judge at {self._url} was closed; make a new OpenAIJudge.")
+            if self._client is None:
+                self._client = self._connect()
+            return self._client
+
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The server's JSON. Errors of the connection and of the server are tried once more; a timeout is not."""
         import httpx
@@ -285,18 +248,22 @@ class OpenAIJudge:
         with self._breaker.guard(self._url):
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    response = self._client.request(method, self._url + path, json=body)
+                    response = self._connected().request(method, self._url + path, json=body)
                 except httpx.TimeoutException as error:
-                    raise _DownError(f"The judge at {self._url} took over {self._timeout:g} s; see its log.") from error
+                    raise ServerDownError(
+                        f"The judge at {self._url} took over {self._timeout:g} s; see its log."
+                    ) from error
                 except (httpx.HTTPError, httpx.InvalidURL) as error:
-                    down = _DownError(
+                    down = ServerDownError(
                         f"The judge at {self._url} cannot be reached ({error or type(error).__name__}); start it, for "
                         "instance with `kidsnanny llm serve`."
                     )
                 else:
                     if response.status_code < 500 and response.status_code != 429:
                         return self._read(response)
-                    down = _DownError(f"The judge at {self._url} fails (HTTP {response.status_code}); see its log.")
+                    down = ServerDownError(
+                        f"The judge at {self._url} fails (HTTP {response.status_code}); see its log."
+                    )
                 if attempt < ATTEMPTS:
                     time.sleep(random.uniform(0.05, 0.2) * attempt)
             raise down
@@ -313,7 +280,7 @@ class OpenAIJudge:
             )
         if status >= 400:
             why = re.sub(r"\s+", " ", response.text)[:200]
-            raise self._no_answer(f"it refuses the request (HTTP {status}: {why})", _NotUnderstoodError)
+            raise self._no_answer(f"it refuses the request (HTTP {status}: {why})", _UnsupportedFormError)
         try:
             return response.json()
         except ValueError as error:
@@ -323,50 +290,5 @@ class OpenAIJudge:
         return kind(f"The judge at {self._url} gave no answer that counts: {why}; try `kidsnanny llm check`.")
 
 
-class _NotUnderstoodError(JudgeError):
-    """Perhaps the server does not know this form of constraint."""
-
-
-class _DownError(JudgeError):
-    """The server does not answer."""
-
-
-class _Breaker:
-    """Lets calls through until one finds the server down; then none for a while, then one, then all again."""
-
-    def __init__(self, pause: float) -> None:
-        self._pause = pause
-        self._lock = threading.Lock()
-        self._closed_until = 0.0
-        self._down = False
-
-    def guard(self, url: str) -> "_Guard":
-        """Raises a JudgeError at once while the server is left alone."""
-        with self._lock:
-            now = time.monotonic()
-            if self._down:
-                if now < self._closed_until:
-                    raise JudgeError(f"The judge at {url} did not answer a moment ago; it is asked again shortly.")
-                self._closed_until = now + self._pause  # this call tries, the others wait for what it finds
-        return _Guard(self)
-
-    def report(self, down: bool) -> None:
-        """What a call found."""
-        with self._lock:
-            self._down = down
-            self._closed_until = time.monotonic() + self._pause
-
-
-class _Guard:
-    def __init__(self, breaker: _Breaker) -> None:
-        self._breaker = breaker
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        self._breaker.report(down=isinstance(error, _DownError))
-
-
-def _as_format(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": schema}}
+class _UnsupportedFormError(JudgeError):
+    """Perhaps the server does not support the form that was asked for."""

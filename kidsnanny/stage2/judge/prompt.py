@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from kidsnanny.errors import ComponentError
 from kidsnanny.models.cards import data_dir
-from kidsnanny.stage2.untrusted import Untrusted
+from kidsnanny.stage2.untrusted import UntrustedText
 from kidsnanny.taxonomy import DEFINITIONS, Category
 
 
@@ -20,8 +20,8 @@ class Question(NamedTuple):
     ages: str
     """The policy's, like `10-12`."""
     findings: str
-    """Stage 1's, as `stage1.serialize.render` wrote them; empty if nothing was screened."""
-    text: Untrusted
+    """Stage 1's, as `stage1.findings_text.render` wrote them; empty if nothing was screened."""
+    text: UntrustedText
 
 
 class Prompt(NamedTuple):
@@ -59,7 +59,7 @@ def fresh_marker() -> str:
 def _rendered(
     name: str, question: Question, categories: Sequence[Category], marker: str, *, numbered: bool = False, **facts: str
 ) -> Prompt:
-    if not isinstance(question.text, Untrusted):
+    if not isinstance(question.text, UntrustedText):
         raise TypeError(f"Text for a prompt must come from untrusted.clean, not as {type(question.text).__name__}.")
     version, system, user = _template(name)
     lines, cut = question.text.lines, question.text.cut

@@ -75,8 +75,8 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-class Finding(NamedTuple):
-    """One line of the examination; `detail` of one that is not `well` says what to do."""
+class ServerCheck(NamedTuple):
+    """The result of one check of a server; `detail` of one that is not `well` says what to do."""
 
     what: str
     well: bool
@@ -84,13 +84,13 @@ class Finding(NamedTuple):
     figures: Mapping[str, Any] = {}
 
 
-class _Proof(NamedTuple):
+class _Outcome(NamedTuple):
     detail: str
     figures: Mapping[str, Any] = {}
 
 
-def examine(judge: OpenAIJudge, url: str, model: str | None = None, repeats: int = 20) -> Iterator[Finding]:
-    """Every finding, as it is made. Ends with the first that leaves nothing more to be found.
+def check_server(judge: OpenAIJudge, url: str, model: str | None = None, repeats: int = 20) -> Iterator[ServerCheck]:
+    """Every check, as it is made. Ends with the first that leaves nothing more to be found.
 
     Args:
         judge: a client of the server.
@@ -99,46 +99,46 @@ def examine(judge: OpenAIJudge, url: str, model: str | None = None, repeats: int
         repeats: how often the verdict and the explanation are asked for, for latency and stability.
     """
     for what, proof in (("server", partial(_models, url, model)), ("verdict", _verdict)):
-        yield (finding := _finding(what, partial(proof, judge)))
-        if not finding.well:
+        yield (check := _checked(what, partial(proof, judge)))
+        if not check.well:
             return
-    yield _finding("explanation", partial(_explanation, judge))
-    yield _finding("long text", partial(_long_text, judge))
+    yield _checked("explanation", partial(_explanation, judge))
+    yield _checked("long text", partial(_long_text, judge))
     try:
         yield from _repeated(judge, url, repeats)
     except JudgeError as error:
-        yield Finding("repeats", False, str(error))
+        yield ServerCheck("repeats", False, str(error))
 
 
-def _finding(what: str, proof: Callable[[], _Proof]) -> Finding:
+def _checked(what: str, proof: Callable[[], _Outcome]) -> ServerCheck:
     try:
-        return Finding(what, True, *proof())
+        return ServerCheck(what, True, *proof())
     except JudgeError as error:
-        return Finding(what, False, str(error))
+        return ServerCheck(what, False, str(error))
 
 
-def _models(url: str, model: str | None, judge: OpenAIJudge) -> _Proof:
+def _models(url: str, model: str | None, judge: OpenAIJudge) -> _Outcome:
     names = judge.models()
     if model and model not in names:
         raise JudgeError(f"{url} does not serve {model}; name one that it serves: {', '.join(names)}.")
-    return _Proof(f"{url} lets us in and serves {', '.join(names)}", {"models": names})
+    return _Outcome(f"{url} lets us in and serves {', '.join(names)}", {"models": names})
 
 
-def _verdict(judge: OpenAIJudge) -> _Proof:
+def _verdict(judge: OpenAIJudge) -> _Outcome:
     scores = judge.ask(HARMLESS).scores
     worst = max(scores, key=lambda category: scores[category])
-    return _Proof(
+    return _Outcome(
         f"{judge.name}; a note about a school trip gets at most {scores[worst]:.3f} ({worst})",
         {"judge": judge.name, "scores": scores},
     )
 
 
-def _explanation(judge: OpenAIJudge) -> _Proof:
+def _explanation(judge: OpenAIJudge) -> _Outcome:
     sentence = judge.explain(HARMLESS, judge.categories[:1]).sentence
-    return _Proof(f"{sentence!r}", {"sentence": sentence})
+    return _Outcome(f"{sentence!r}", {"sentence": sentence})
 
 
-def _long_text(judge: OpenAIJudge) -> _Proof:
+def _long_text(judge: OpenAIJudge) -> _Outcome:
     """A server must read a long prompt to its end or refuse it. Some leave out its head, our instructions, in silence;
     then twice the text is not twice the tokens."""
     tokens: list[int] = []
@@ -150,21 +150,21 @@ def _long_text(judge: OpenAIJudge) -> _Proof:
             judge.ask(HARMLESS._replace(text=text))
         except JudgeError as error:
             if lines and "refuses the request" in str(error):
-                return _Proof(f"{width * lines:,} digits are refused, and so not taken for safe: {error}")
+                return _Outcome(f"{width * lines:,} digits are refused, and so not taken for safe: {error}")
             raise
         tokens.append(judge.usage.get("prompt_tokens") or 0)
     none, half, full = tokens
     if not full:
-        return _Proof("not reported: the server does not count a prompt's tokens", {"tokens": None})
+        return _Outcome("not reported: the server does not count a prompt's tokens", {"tokens": None})
     if not full - none > 1.8 * (half - none) > 0:
         raise JudgeError(
             f"The server cuts long prompts in silence, at about {full:,} tokens; give it a context of at least "
             f"{2 * CONTEXT:,} (with Ollama: OLLAMA_CONTEXT_LENGTH), or use a server that refuses them."
         )
-    return _Proof(f"{width * MAX_LINES:,} digits, {full:,} tokens, are read to the end", {"tokens": full})
+    return _Outcome(f"{width * MAX_LINES:,} digits, {full:,} tokens, are read to the end", {"tokens": full})
 
 
-def _repeated(judge: OpenAIJudge, url: str, repeats: int) -> Iterator[Finding]:
+def _repeated(judge: OpenAIJudge, url: str, repeats: int) -> Iterator[ServerCheck]:
     verdicts: list[dict[Category, float]] = []
     took: dict[str, list[float]] = {"verdict": [], "explanation": []}
     prompt = cached = 0
@@ -180,7 +180,7 @@ def _repeated(judge: OpenAIJudge, url: str, repeats: int) -> Iterator[Finding]:
         cached += details.get("cached_tokens") or 0
     if not reports and before and (after := _counters(url)):
         cached, prompt, reports = after[0] - before[0], after[1] - before[1], True
-    yield _cache(cached, prompt) if reports else Finding("prefix cache", True, "not reported", {"cached": None})
+    yield _cache(cached, prompt) if reports else ServerCheck("prefix cache", True, "not reported", {"cached": None})
     for _ in range(repeats):
         start = time.perf_counter()
         try:
@@ -192,7 +192,7 @@ def _repeated(judge: OpenAIJudge, url: str, repeats: int) -> Iterator[Finding]:
         if times:
             p50, p95 = percentiles(times)
             figures = {"p50": round(p50, 1), "p95": round(p95, 1), "n": len(times)}
-            yield Finding(f"{what} ms", True, f"p50 {p50:.0f}, p95 {p95:.0f}, {len(times)} answers", figures)
+            yield ServerCheck(f"{what} ms", True, f"p50 {p50:.0f}, p95 {p95:.0f}, {len(times)} answers", figures)
     yield _stability(verdicts)
 
 
@@ -202,12 +202,12 @@ def percentiles(times: Sequence[float]) -> tuple[float, float]:
     return statistics.median(ordered), ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
 
 
-def _cache(cached: int, prompt: int) -> Finding:
+def _cache(cached: int, prompt: int) -> ServerCheck:
     share = cached / max(1, prompt)
     detail = f"{share:.0%} of the prompts' tokens were known already"
     if not cached:
         detail = "nothing of a prompt is kept for the next; start vLLM with --enable-prefix-caching"
-    return Finding("prefix cache", cached > 0, detail, {"cached": round(share, 3)})
+    return ServerCheck("prefix cache", cached > 0, detail, {"cached": round(share, 3)})
 
 
 def _counters(url: str) -> tuple[int, int] | None:
@@ -223,7 +223,7 @@ def _counters(url: str) -> tuple[int, int] | None:
     return (hits, queries) if all(found) else None
 
 
-def _stability(verdicts: Sequence[Mapping[Category, float]]) -> Finding:
+def _stability(verdicts: Sequence[Mapping[Category, float]]) -> ServerCheck:
     """The same question, but for its marker: how far its answers lie apart."""
     columns = {category: [scores[category] for scores in verdicts] for category in verdicts[0]}
     spreads = {category: max(column) - min(column) for category, column in columns.items()}
@@ -233,4 +233,4 @@ def _stability(verdicts: Sequence[Mapping[Category, float]]) -> Finding:
     detail = f"P(unsafe) differs by at most {spreads[widest]:.3f} ({widest}) over {len(verdicts)} repeats"
     if flips:
         detail += f", and {flips} answers are on the other side of 0.5 than most; use a larger model"
-    return Finding("stability", not flips, detail, {"spread": round(spreads[widest], 4), "flips": flips})
+    return ServerCheck("stability", not flips, detail, {"spread": round(spreads[widest], 4), "flips": flips})

@@ -21,6 +21,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from pydantic import ValidationError
 
+from kidsnanny.engines import renew_after_fork
 from kidsnanny.errors import ComponentError
 from kidsnanny.media.loader import RGB
 from kidsnanny.models.cards import cards, digest
@@ -92,6 +93,7 @@ class PaddleOcr:
         self._workers: dict[int, _Worker] = {}
         """At most one of each process: a fork must not talk to its parent's."""
         self._end = weakref.finalize(self, _end, self._workers)
+        renew_after_fork(self)
         try:
             prove(self)
         except BaseException:
@@ -119,6 +121,10 @@ class PaddleOcr:
         with self._lock:
             self._end()
 
+    def after_fork(self) -> None:
+        """A lock that a thread of the parent holds would never be released here."""
+        self._lock = Lock()
+
     def __enter__(self) -> Self:
         return self
 
@@ -130,8 +136,8 @@ class PaddleOcr:
         try:
             engine = f"paddleocr-{version('paddleocr')}"
         except PackageNotFoundError as error:
-            mend = "run `pip install 'kidsnanny[paddle]'`"
-            raise ComponentError(f"paddleocr: the package is not installed; {mend}.") from error
+            fix = "run `pip install 'kidsnanny[paddle]'`"
+            raise ComponentError(f"paddleocr: the package is not installed; {fix}.") from error
         if models := self._models:
             weights = {
                 part: [path for end in ("onnx", "pdiparams") if (path := models / part / f"inference.{end}").is_file()]
@@ -144,8 +150,8 @@ class PaddleOcr:
         if self._download:
             return f"{engine}/{self._lang}@downloaded"
         if self._lang not in LANGS:
-            mend = "give a folder of weights as `models=`, or say `download=True`"
-            raise ComponentError(f"{self._lang}: rapidocr's weights do not read this language; {mend}.")
+            fix = "give a folder of weights as `models=`, or say `download=True`"
+            raise ComponentError(f"{self._lang}: rapidocr's weights do not read this language; {fix}.")
         card = cards()["ppocrv6-small-rec"]
         return f"{engine}/{card.name}@{(card.sha256 or '')[:12]}"
 
@@ -169,14 +175,14 @@ class PaddleOcr:
             answer = self._ask(worker, {**load, "download": self._download}, b"", START[self._download])
             if not answer.error:
                 return worker
-            why, mend = answer.error, "reinstall it with `pip install --force-reinstall 'kidsnanny[paddle]'`"
+            why, fix = answer.error, "reinstall it with `pip install --force-reinstall 'kidsnanny[paddle]'`"
         except OSError as error:
-            why, mend = str(error), "set TMPDIR to a folder that can be written to"
+            why, fix = str(error), "set TMPDIR to a folder that can be written to"
         except BaseException:
             _end(self._workers)
             raise
         _end(self._workers)
-        raise ComponentError(f"{self.name}: PaddleOCR does not start ({why}); {mend}.")
+        raise ComponentError(f"{self.name}: PaddleOCR does not start ({why}); {fix}.")
 
     def _ask(self, worker: _Worker, header: object, pixels: bytes | memoryview, seconds: float) -> _Answer:
         """Unless there is a whole answer the worker goes: what it may still say is not about the next frame."""

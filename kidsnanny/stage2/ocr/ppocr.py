@@ -1,4 +1,6 @@
-"""The text in a picture, by PP-OCRv6 small as RapidOCR packages it. What comes out is untrusted text.
+"""The text in a picture, by PP-OCRv6 small, run here through ONNX Runtime. What comes out is untrusted text.
+
+Only the weights come from RapidOCR's wheel; none of its code runs.
 
 PP-OCR's detector pools over the whole picture, so a single small line in a large one is averaged away: at 1080p it
 finds hardly a 10-pixel line at any scale, and nearly all of them in a tile of 600. So a large picture is looked

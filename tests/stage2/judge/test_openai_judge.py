@@ -1,17 +1,24 @@
-"""The judge's client against a scripted server; tests/test_vllm.py runs the same contract against a real one."""
+"""The judge's client against a scripted server; test_vllm.py runs the same contract against a real one."""
 
 import json
 import math
+import os
+import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
-from conftest import ScriptedOcr, ScriptedStage1, ScriptedTextModel, encoded
+from conftest import ScriptedEye, ScriptedOcr, ScriptedTextModel, encoded
+from forked import in_child
+from judge_contract import JudgeContract
 from PIL import Image
 
 from kidsnanny import Pipeline, Policy, Stage2
@@ -252,7 +259,7 @@ def test_a_trouble_that_stays_is_one_sentence(answer: Any, says: str, asked: int
 def test_a_dead_server_costs_one_timeout_and_is_asked_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1.0]
     clock = SimpleNamespace(monotonic=lambda: now[0], sleep=time.sleep)
-    monkeypatch.setattr("kidsnanny.stage2.judge.openai_judge.time", clock)
+    monkeypatch.setattr("kidsnanny.stage2.judge.circuit_breaker.time", clock)
     ours, server = judge(SLOW)
     for _ in range(20):
         with pytest.raises(JudgeError):
@@ -288,6 +295,75 @@ def _asked(ours: OpenAIJudge) -> str:
     except JudgeError:
         return "refused"
     return "answered"
+
+
+# ------------------------------------------------------------------ the contract
+
+
+def obliging(request: httpx.Request) -> httpx.Response:
+    """Answers either question; how likely a Y is depends on the text of the picture."""
+    body = json.loads(request.content)
+    if "response_format" in body:
+        return explained(lines=[1], categories=["sexual"])
+    user = body["messages"][1]["content"]
+    marker = re.search(r"after the marker (\w+)$", user, re.M)[1]
+    lines = re.findall(rf"^{marker} (.*)$", user, re.M)
+    sure = 0.1 + 0.8 * (sum(map(ord, "".join(lines))) % 97) / 97
+    return chat(" N N", [token(" N", _N=1 - sure, _Y=sure), token(" N", _N=0.9, _Y=0.1)])
+
+
+class TestOpenAIJudge(JudgeContract):
+    @pytest.fixture
+    def judge(self) -> Iterator[OpenAIJudge]:
+        with closing(judge(obliging)[0]) as ours:
+            yield ours
+
+    @pytest.fixture
+    def broken(self) -> list[Callable[[], OpenAIJudge]]:
+        answers = [DOWN, SLOW, httpx.Response(500), *NO_ANSWERS.values()]
+        return [partial(lambda answer: judge(answer, pause=0.0)[0], answer) for answer in answers]
+
+
+def test_one_that_was_closed_says_so() -> None:
+    ours, _ = judge(GOOD)
+    ours.close()
+    ours.close()
+    with pytest.raises(JudgeError, match="was closed; make a new OpenAIJudge"):
+        ours.ask(QUESTION)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this platform")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_child_asks_over_connections_of_its_own() -> None:
+    """On a kept connection the child would read what its parent is answered, and a held lock would never be let go."""
+    peers: list[tuple[str, int]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            peers.append(self.client_address)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(GOOD.content)))
+            self.end_headers()
+            self.wfile.write(GOOD.content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+        with closing(OpenAIJudge(url, "tiny", categories=TWO, in_flight=1)) as ours:
+            ours.ask(QUESTION)
+            with ours._connecting, ours._detecting, ours._breaker._lock:
+                assert in_child(lambda: ours.ask(QUESTION).scores["nudity"] == pytest.approx(0.7)) == "yes"
+            ours.ask(QUESTION)
+        server.shutdown()
+    parent, child, again = peers
+    assert parent == again != child
 
 
 # ------------------------------------------------------------------ in the pipeline

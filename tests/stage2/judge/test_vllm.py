@@ -26,8 +26,9 @@ from typer.testing import CliRunner
 from kidsnanny import Pipeline, Stage2, Verdict
 from kidsnanny.cli.app import app
 from kidsnanny.errors import JudgeError
+from kidsnanny.stage2.judge.answer_forms import FORMS, Form
 from kidsnanny.stage2.judge.judge import Explanation
-from kidsnanny.stage2.judge.openai_judge import FORMS, SENTENCE, Form, OpenAIJudge
+from kidsnanny.stage2.judge.openai_judge import SENTENCE, OpenAIJudge
 from kidsnanny.stage2.judge.prompt import Question, verdict_prompt
 from kidsnanny.stage2.untrusted import MAX_LINES, clean
 from kidsnanny.taxonomy import CATEGORIES

@@ -346,10 +346,10 @@ class TestPaddleOcr(OcrContract):
 @pytest.mark.paddle
 def test_both_engines_read_the_same(real: PaddleOcr) -> None:
     """benchmarks/paddle_agreement.py counts over 240 pictures."""
-    rapid = PpOcr()
+    ppocr = PpOcr()
     for letters in (16, 28, 44):
         frame = np.asarray(page("Dear Ms Baker,", "the trip is on Friday.", "Bring 2 coats!", letters=letters))
-        assert [line.text for line in real.read(frame)] == [line.text for line in rapid.read(frame)]
+        assert [line.text for line in real.read(frame)] == [line.text for line in ppocr.read(frame)]
 
 
 @pytest.mark.paddle

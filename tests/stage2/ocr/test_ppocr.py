@@ -13,17 +13,17 @@ from kidsnanny.stage2.ocr.ppocr import PpOcr, quads
 
 
 @pytest.fixture(scope="module")
-def rapid() -> PpOcr:
+def ppocr() -> PpOcr:
     return PpOcr()
 
 
-class TestRapidOcr(OcrContract):
+class TestPpOcr(OcrContract):
     @pytest.fixture
-    def engine(self, rapid: PpOcr) -> PpOcr:
-        return rapid
+    def engine(self, ppocr: PpOcr) -> PpOcr:
+        return ppocr
 
 
-def test_finds_the_lines_rapidocr_finds(rapid: PpOcr) -> None:
+def test_finds_the_lines_rapidocr_finds(ppocr: PpOcr) -> None:
     """Same weights, our own pre- and post-processing: RapidOCR's own answer on pictures it can read."""
     from rapidocr import RapidOCR
 
@@ -33,7 +33,7 @@ def test_finds_the_lines_rapidocr_finds(rapid: PpOcr) -> None:
     for picture in (page("Dear Ms Baker,", "the trip is on Friday."), turned, column, page("HUGE", letters=200)):
         frame = np.asarray(picture)
         expected = theirs(np.ascontiguousarray(frame[:, :, ::-1]))
-        ours = rapid.read(frame)
+        ours = ppocr.read(frame)
         assert [line.text for line in ours] == list(expected.txts)
         for line, quad in zip(ours, expected.boxes, strict=True):
             assert np.abs(np.array(line.box) - [*quad.min(0), *quad.max(0)]).max() < 0.06 * max(frame.shape)
@@ -42,20 +42,20 @@ def test_finds_the_lines_rapidocr_finds(rapid: PpOcr) -> None:
 @pytest.mark.parametrize(
     "turn", [lambda p: p.rotate(180), lambda p: p.rotate(90, expand=True), ImageOps.mirror, ImageOps.flip]
 )
-def test_turned_and_mirrored_lines_are_read(rapid: PpOcr, turn: object) -> None:
-    lines = rapid.read(np.asarray(turn(page("Nobody likes you at school", "and never come back here"))))
+def test_turned_and_mirrored_lines_are_read(ppocr: PpOcr, turn: object) -> None:
+    lines = ppocr.read(np.asarray(turn(page("Nobody likes you at school", "and never come back here"))))
     assert {line.text for line in lines} == {"Nobody likes you at school", "and never come back here"}
 
 
 @pytest.mark.parametrize(("size", "letters"), [((1920, 1080), 14), ((3840, 2160), 20)])
-def test_one_small_line_in_a_large_picture_is_read(rapid: PpOcr, size: tuple[int, int], letters: int) -> None:
+def test_one_small_line_in_a_large_picture_is_read(ppocr: PpOcr, size: tuple[int, int], letters: int) -> None:
     """benchmarks/small_text.py counts over 200 pictures; this is one of each."""
-    lines = rapid.read(np.asarray(page("meet me behind the gate", size=size, letters=letters)))
+    lines = ppocr.read(np.asarray(page("meet me behind the gate", size=size, letters=letters)))
     assert [line.text for line in lines] == ["meet me behind the gate"]
 
 
-def test_a_line_taller_than_a_tile_is_read(rapid: PpOcr) -> None:
-    lines = rapid.read(np.asarray(page("MENU", size=(3840, 2160), letters=1200)))
+def test_a_line_taller_than_a_tile_is_read(ppocr: PpOcr) -> None:
+    lines = ppocr.read(np.asarray(page("MENU", size=(3840, 2160), letters=1200)))
     assert "MENU" in [line.text for line in lines]
 
 
