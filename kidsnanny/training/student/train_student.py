@@ -1,7 +1,7 @@
 """A first student, small enough for a CPU, trained on drawn scenes with plain cross-entropy: `kidsnanny train student`.
 
-It proves the way from pictures to verdicts, and it knows drawings only. SenBen's own losses and schedule are not here;
-a second teacher of ours, `grid`, is.
+It demonstrates the path from pictures to verdicts and knows drawings only. SenBen's losses and schedule are not here;
+an auxiliary head, `grid_head`, supervises the image encoder instead.
 """
 
 import json
@@ -29,7 +29,7 @@ from kidsnanny.stage1.student.florence import SenBen
 from kidsnanny.stage1.student.settings import Settings
 from kidsnanny.stage1.student.student import TASKS, Student
 from kidsnanny.stage1.student.vocabulary import Vocabulary
-from kidsnanny.training.student.grid_teacher import Grid
+from kidsnanny.training.student.grid_head import GridHead
 from kidsnanny.training.student.scenes import VOCABULARY, Scene, scene
 
 SIDE = 128
@@ -76,7 +76,7 @@ def train(out: Path, *, steps: int = STEPS, seed: int = 0) -> None:
     model.set_attn_implementation("eager")  # on a CPU the fused one takes thrice as long backwards
     student = Student(model, words, VOCABULARY, out.name, beams=1, constrained=False)
     unseen = [_drawn(FIRST_UNSEEN + n) for n in range(CURVE_SCENES)]
-    grid = Grid(VOCABULARY, WIDTH, SIDE // CELL)
+    grid = GridHead(VOCABULARY, WIDTH, SIDE // CELL)
     optimizer = torch.optim.AdamW([*_groups(model), *_groups(grid)], lr=RATE, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     curve: list[dict[str, float | None]] = []
@@ -210,7 +210,7 @@ def _rate(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / WARM_UP) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
 
 
-def _loss(student: Student, grid: Grid, batch: Sequence[Scene]) -> torch.Tensor:
+def _loss(student: Student, grid: GridHead, batch: Sequence[Scene]) -> torch.Tensor:
     """Cross-entropy of the four texts' tokens, of the tags (which the image encoder never feels) and of the grid."""
     model = student.model
     texts = [text for drawn in batch for text in targets(drawn, student.codec)]
