@@ -31,9 +31,9 @@ def _vit_and_yolo() -> Stage1:
 
 
 def _student() -> Stage1:
-    from kidsnanny.stage1.scene_graphs import SceneGraphs, student
+    from kidsnanny.stage1.scene_graphs import SceneGraphs, load_student
 
-    return SceneGraphs(student(os.environ.get("KIDSNANNY_STUDENT")))
+    return SceneGraphs(load_student(os.environ.get("KIDSNANNY_STUDENT")))
 
 
 def _embedded_stage2() -> Stage2:
