@@ -24,10 +24,9 @@ from PIL import Image
 
 from kidsnanny.errors import CorruptPictureError, InputError, UnreadableFileError
 from kidsnanny.media.loader import Frame, Source, open_picture
-from kidsnanny.records import Action, Box, Channel, Label, Reason, SceneGraph
+from kidsnanny.records import Action, Box, Channel, Label, Reason, SceneGraph, Verdict
 from kidsnanny.reports.markup import checksum, escape, fold, plural, untrusted, words
-from kidsnanny.stage1.findings_text import named, sentence
-from kidsnanny.verdict import Verdict
+from kidsnanny.stage1.findings_text import object_name, relation_text
 
 SIDE = 480
 """Longest side of a thumbnail, in pixels of the page."""
@@ -222,17 +221,17 @@ def _details(verdict: Verdict) -> str:
 def _said(graph: SceneGraph) -> Iterator[str]:
     """Each object with its attributes, and each relation."""
     for place, thing in enumerate(graph.objects):
-        yield f"<li>{escape(named(graph, place))} {_aside(thing.score, graph.frame, graph.model)}</li>"
+        yield f"<li>{escape(object_name(graph, place))} {_aside(thing.score, graph.frame, graph.model)}</li>"
         if thing.attributes:
             sure = min(thing.score, thing.attributes_score)
             yield f"<li>{_called(graph, place)} {_aside(sure, graph.frame, graph.model)}</li>"
     for relation in graph.relations:
-        yield f"<li>{escape(sentence(graph, relation))} {_aside(relation.score, graph.frame, graph.model)}</li>"
+        yield f"<li>{escape(relation_text(graph, relation))} {_aside(relation.score, graph.frame, graph.model)}</li>"
 
 
 def _called(graph: SceneGraph, place: int) -> str:
     """An object's name and how it is: `woman:1 bandaged, tall`."""
-    return escape(" ".join(filter(None, (named(graph, place), ", ".join(graph.objects[place].attributes)))))
+    return escape(" ".join(filter(None, (object_name(graph, place), ", ".join(graph.objects[place].attributes)))))
 
 
 def _aside(score: float, frame: int, model: str = "") -> str:
@@ -310,7 +309,7 @@ def _boxes(verdict: Verdict, frame: Frame) -> Iterator[str]:
             yield _box("image", seen.box, f"{words(seen.label.lower())} {seen.score:.2f}")
     for graph in graphs:
         for place, thing in enumerate(graph.objects):
-            yield _box("thing", thing.box, f"{escape(named(graph, place))} {thing.score:.2f}")
+            yield _box("thing", thing.box, f"{escape(object_name(graph, place))} {thing.score:.2f}")
     for line in verdict.text:
         if line.frame == frame.index:
             yield _box("text", line.box, f"{escape(line.text)} {line.confidence:.2f}")
@@ -338,7 +337,9 @@ def _names(graph: SceneGraph, width: int, letters: float) -> Iterator[str]:
     for place, thing in enumerate(graph.objects):
         anchor, x = _side(thing.box, width)
         how = escape(", ".join(thing.attributes))
-        label = f'{escape(named(graph, place))}<tspan x="{x}" dy="{small:.1f}" font-size="{small:.1f}">{how}</tspan>'
+        label = (
+            f'{escape(object_name(graph, place))}<tspan x="{x}" dy="{small:.1f}" font-size="{small:.1f}">{how}</tspan>'
+        )
         yield f'<g class="thing">{_text(anchor, x, thing.box.y0 + letters, letters * 0.9, label)}</g>'
 
 
@@ -353,7 +354,7 @@ def _arrows(graph: SceneGraph, reasons: Container[str], width: int, letters: flo
         drawn[pair] += 1
         anchor = "start" if x < width / 6 else "end" if x > width * 5 / 6 else "middle"
         label = _text(anchor, x, y - letters / 2, letters, escape(relation.predicate))
-        said = sentence(graph, relation)
+        said = relation_text(graph, relation)
         yield (
             f'<g class="relation{" reason" if said in reasons else ""}"><title>{escape(said)} {relation.score:.2f}'
             f'</title><path d="{path}"/><path class="ink" d="{path}"/>{label}</g>'

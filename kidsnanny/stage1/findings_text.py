@@ -54,21 +54,21 @@ class _Row(NamedTuple):
     score: float
     frame: int
     box: Box | None
-    says: tuple[str, ...]
-    """What a reason that rests on this row says."""
+    statements: tuple[str, ...]
+    """The texts (`Reason.what`) of the reasons that this row supports."""
 
 
-def named(graph: SceneGraph, place: int) -> str:
-    """How an object is called: `woman:1`."""
+def object_name(graph: SceneGraph, place: int) -> str:
+    """An object's name: `woman:1`."""
     return f"{graph.objects[place].label}:{place}"
 
 
-def sentence(graph: SceneGraph, relation: Relation) -> str:
-    """What a relation says: `man:0 hitting woman:1`."""
-    return f"{named(graph, relation.subject)} {relation.predicate} {named(graph, relation.object)}"
+def relation_text(graph: SceneGraph, relation: Relation) -> str:
+    """A relation as text: `man:0 hitting woman:1`."""
+    return f"{object_name(graph, relation.subject)} {relation.predicate} {object_name(graph, relation.object)}"
 
 
-def around(graph: SceneGraph, relation: Relation) -> Box:
+def union_box(graph: SceneGraph, relation: Relation) -> Box:
     """The box around both objects of a relation."""
     first, second = graph.objects[relation.subject].box, graph.objects[relation.object].box
     return Box(*map(min, first[:2], second[:2]), *map(max, first[2:], second[2:]))
@@ -91,7 +91,7 @@ def render(findings: VisualFindings, reasons: Sequence[Reason]) -> str:
         weights[key] = max(weights.get(key, 0.0), reason.score)
 
     def weight(row: _Row) -> float:  # a reason without a box rests on all rows that say the same
-        keys = [(row.frame, what, box) for what in row.says for box in (row.box, None)]
+        keys = [(row.frame, what, box) for what in row.statements for box in (row.box, None)]
         return round(max(weights.get(key, 0.0) for key in keys), 1)
 
     seen = sorted(_rows(findings), key=lambda row: (-weight(row), -row.score, row.text))
@@ -114,15 +114,15 @@ def _rows(findings: VisualFindings) -> Iterator[_Row]:
         yield _Row(text, seen.score, seen.frame, seen.box, (seen.label,))
     for graph in findings.graphs:
         for place, thing in enumerate(graph.objects):
-            name = named(graph, place)
+            name = object_name(graph, place)
             how = f" {','.join(map(_word, thing.attributes))} {thing.attributes_score:.2f}" if thing.attributes else ""
             text = f"- {_word(name)} {thing.score:.2f} at {','.join(map(str, thing.box))}{how}{_by(graph)}"
-            says = name, *(f"{name} {attribute}" for attribute in thing.attributes)
-            yield _Row(text, thing.score, graph.frame, thing.box, says)
+            statements = name, *(f"{name} {attribute}" for attribute in thing.attributes)
+            yield _Row(text, thing.score, graph.frame, thing.box, statements)
         for relation in graph.relations:
-            words = named(graph, relation.subject), relation.predicate, named(graph, relation.object)
+            words = object_name(graph, relation.subject), relation.predicate, object_name(graph, relation.object)
             text = f"- {' '.join(map(_word, words))} {relation.score:.2f}{_by(graph)}"
-            yield _Row(text, relation.score, graph.frame, around(graph, relation), (sentence(graph, relation),))
+            yield _Row(text, relation.score, graph.frame, union_box(graph, relation), (relation_text(graph, relation),))
 
 
 def _by(seen: Detection | SceneGraph) -> str:

@@ -14,61 +14,64 @@ from kidsnanny.errors import ComponentError, WeightsError
 from kidsnanny.media.loader import RGB
 from kidsnanny.models.cards import cards
 from kidsnanny.records import Box, Detection, ModelKind, Reason, SceneGraph, VisualFindings
-from kidsnanny.stage1.findings_text import around, named, sentence
+from kidsnanny.stage1.findings_text import object_name, relation_text, union_box
 from kidsnanny.stage1.stage1 import Seen
 from kidsnanny.stage1.student.vocabulary import Vocabulary
 from kidsnanny.taxonomy import Category
 
 
 class SceneGraphModel(Protocol):
-    """What is asked of a student; `senben.student.Student` is one."""
+    """The interface of a student; `student.student.Student` implements it."""
 
     name: str
     vocabulary: Vocabulary
 
-    def __call__(self, frames: Sequence[RGB], ask: float = 0.0) -> list[SceneGraph]:
-        """A graph per frame: every tag of the vocabulary, and the rest where a tag's probability reaches `ask`."""
+    def __call__(self, frames: Sequence[RGB], describe_above: float = 0.0) -> list[SceneGraph]:
+        """A graph per frame: all tags, and the rest where a tag's probability reaches `describe_above`."""
         ...
 
 
 class SceneGraphs:
-    """A student as both kinds of eye: its tags are a classifier's word, its objects and relations a detector's. If the
-    tags say where there shall be a graph at all, it is one eye, a classifier: no second one looked everywhere.
+    """A student as both kinds of model: its tags count as a classifier's, its objects and relations as a detector's. If
+    the tags decide which frames get a graph, it is a classifier only, since no detector looked at every frame.
 
     Args:
         student: who writes the graphs.
-        ask: the graph is written only of frames with a tag of this probability (0..1) or more. 0, the default and the
-            paper's way, is every frame. More saves most of the time on harmless frames; on those nobody looks at the
-            objects, so every category must have a tag.
+        describe_above: a graph is decoded only for frames with a tag of this probability (0..1) or more. 0, the
+            default and the paper's way, is every frame. More saves most of the time on harmless
+            frames; on those nothing looks at the objects, so every category must have a tag.
 
     Raises:
-        ComponentError: `ask` is no probability, or a frame could go by without anybody looking for some category.
+        ComponentError: `describe_above` is not a probability, or some category would not be looked for in every frame.
     """
 
     reentrant = False
 
-    def __init__(self, student: SceneGraphModel, *, ask: float = 0.0) -> None:
+    def __init__(self, student: SceneGraphModel, *, describe_above: float = 0.0) -> None:
         words = student.vocabulary
         tagged = frozenset(category for tag in words.tags.values() for category in tag.means)
         sensitive = frozenset(category for categories in words.sensitive.values() for category in categories)
-        if not 0 <= ask <= 1:
-            raise ComponentError(f"{student.name}: ask is {ask}, which is no probability; give one from 0 to 1.")
-        if ask and (untagged := sorted(sensitive - tagged)):
+        if not 0 <= describe_above <= 1:
             raise ComponentError(
-                f"{student.name}: with ask={ask:g} nobody looks for {', '.join(untagged)} in frames without a graph, "
-                "since no tag means that; set ask to 0."
+                f"{student.name}: describe_above is {describe_above}, which is not a probability; "
+                "give a number from 0 to 1."
+            )
+        if describe_above and (untagged := sorted(sensitive - tagged)):
+            raise ComponentError(
+                f"{student.name}: with describe_above={describe_above:g} nothing looks for {', '.join(untagged)} in "
+                "frames without a graph, since no tag means that; set describe_above to 0."
             )
         if not tagged | sensitive:
             raise ComponentError(
-                f"{student.name}: nothing in its vocabulary {words.name} means one of our categories, so nobody would "
-                "look for anything; say there what its tags mean."
+                f"{student.name}: nothing in its vocabulary {words.name} maps to a category, so it would "
+                "look for nothing; state there what its tags mean."
             )
-        self._graphs: ModelKind = "classifier" if ask else "detector"
+        self._graphs: ModelKind = "classifier" if describe_above else "detector"
         kinds: dict[ModelKind, frozenset[Category]] = {"classifier": tagged}
-        kinds |= {} if ask else {"detector": sensitive}
+        kinds |= {} if describe_above else {"detector": sensitive}
         self.eyes: Mapping[ModelKind, frozenset[Category]] = {kind: found for kind, found in kinds.items() if found}
         self.models: tuple[str, ...] = (student.name,)
-        self._student, self._ask = student, ask
+        self._student, self._describe_above = student, describe_above
         self._model = student.name.partition("@")[0]
         self._means = {_label(word): tag.means for word, tag in words.tags.items()}
 
@@ -78,7 +81,7 @@ class SceneGraphs:
         Raises:
             ComponentError: the student left a tag out, or used a word that its vocabulary lacks.
         """
-        return [self._seen(graph) for graph in self._student(frames, self._ask)]
+        return [self._seen(graph) for graph in self._student(frames, self._describe_above)]
 
     def _seen(self, graph: SceneGraph) -> Seen:
         words = self._student.vocabulary
@@ -132,15 +135,15 @@ class Element(NamedTuple):
 def elements(graph: SceneGraph) -> Iterator[Element]:
     """Objects, each with its attributes, then relations."""
     for place, thing in enumerate(graph.objects):
-        name = named(graph, place)
+        name = object_name(graph, place)
         yield Element(thing.label, name, thing.score, thing.box)
         for attribute in thing.attributes:
             yield Element(attribute, f"{name} {attribute}", min(thing.score, thing.attributes_score), thing.box)
     for relation in graph.relations:
-        yield Element(relation.predicate, sentence(graph, relation), relation.score, around(graph, relation))
+        yield Element(relation.predicate, relation_text(graph, relation), relation.score, union_box(graph, relation))
 
 
-def student(name: str | None) -> SceneGraphModel:
+def load_student(name: str | None) -> SceneGraphModel:
     """The student of a card, of a folder, or of an ONNX file of its tags.
 
     Args:
@@ -150,13 +153,13 @@ def student(name: str | None) -> SceneGraphModel:
         WeightsError: there is nothing of that name, or the weights are missing, altered or unfit.
         ComponentError: a package is missing, or the folder is not whole.
     """
-    mend = (
+    fix = (
         "set KIDSNANNY_STUDENT to a student's folder (config.json, model.safetensors, tokenizer.json, "
         "tokenizer_config.json, vocabulary.toml), to an ONNX file of its tags, or, to see how it works, to "
         "senben-tiny, which knows drawn scenes only"
     )
     if not name:
-        raise WeightsError(f"No student is named, and none ships that knows photographs; {mend}.")
+        raise WeightsError(f"No student is named, and none ships that knows photographs; {fix}.")
     card = cards().get(name)
     path = card.locate().parent if card and card.role == "student" else Path(name)
     if path.suffix == ".onnx" and path.is_file():
@@ -167,7 +170,7 @@ def student(name: str | None) -> SceneGraphModel:
         from kidsnanny.stage1.student.student import Student
 
         return Student.open(path)
-    raise WeightsError(f"{name}: there is neither a student's card nor a folder nor an ONNX file of that name; {mend}.")
+    raise WeightsError(f"{name}: there is neither a student's card nor a folder nor an ONNX file of that name; {fix}.")
 
 
 def _label(word: str) -> str:

@@ -45,15 +45,17 @@ class ScriptedStudent:
     def __init__(self, *graphs: SceneGraph, name: str = "tiny@0123456789ab", vocabulary: Vocabulary = WORDS) -> None:
         self.name, self.vocabulary, self.graphs = name, vocabulary, list(graphs)
 
-    def __call__(self, frames: Sequence[RGB], ask: float = 0.0) -> list[SceneGraph]:
+    def __call__(self, frames: Sequence[RGB], describe_above: float = 0.0) -> list[SceneGraph]:
         written = [self.graphs.pop(0) if len(self.graphs) > 1 else self.graphs[0] for _ in frames]
         return [
-            one if max(one.tags.values()) >= ask else SceneGraph(tags=one.tags) for one in written
+            one if max(one.tags.values()) >= describe_above else SceneGraph(tags=one.tags) for one in written
         ]  # as a student does
 
 
-def look(*graphs: SceneGraph, picture: object = None, ask: float = 0.0, name: str = "tiny@0123456789ab") -> Verdict:
-    eye = SceneGraphs(ScriptedStudent(*graphs, name=name), ask=ask)
+def look(
+    *graphs: SceneGraph, picture: object = None, describe_above: float = 0.0, name: str = "tiny@0123456789ab"
+) -> Verdict:
+    eye = SceneGraphs(ScriptedStudent(*graphs, name=name), describe_above=describe_above)
     return Pipeline(stage1=eye, stage2=None)(gradient(100, 100) if picture is None else picture)
 
 
@@ -127,7 +129,7 @@ def test_it_claims_an_eye_only_for_what_its_words_mean(change: dict[str, object]
 
 def test_words_that_mean_nothing_to_us_are_no_eye() -> None:
     words = WORDS.model_copy(update={"tags": {"romance": WORDS.tags["romance"]}, "sensitive": {}})
-    with pytest.raises(ComponentError, match="nobody would look for anything; say there what its tags mean"):
+    with pytest.raises(ComponentError, match="it would look for nothing; state there what its tags mean"):
         SceneGraphs(ScriptedStudent(FIGHT, vocabulary=words))
 
 
@@ -165,7 +167,8 @@ def test_the_graph_is_in_the_record_and_its_frame_is_named() -> None:
 
 def test_frames_below_ask_have_tags_only() -> None:
     eye = SceneGraphs(
-        ScriptedStudent(FIGHT, vocabulary=WORDS.model_copy(update={"sensitive": {"hitting": ("violence",)}})), ask=0.5
+        ScriptedStudent(FIGHT, vocabulary=WORDS.model_copy(update={"sensitive": {"hitting": ("violence",)}})),
+        describe_above=0.5,
     )
     verdict = Pipeline(stage1=eye, stage2=None)(gradient(100, 100))
     assert (verdict.label, verdict.scores["violence"]) == ("safe", 0.01)
@@ -179,12 +182,13 @@ def test_with_ask_the_student_is_one_eye(fusion: str) -> None:
     policy = Policy.load("preteen")
     policy = policy.model_copy(update={"image": policy.image.model_copy(update={"fusion": fusion})})
     words = WORDS.model_copy(update={"sensitive": {"hitting": ("violence",)}})
-    for ask in (0.95, 0.5):
+    for describe_above in (0.95, 0.5):
         eye = SceneGraphs(
-            ScriptedStudent(FIGHT.model_copy(update={"tags": tagged(fight=0.9).tags}), vocabulary=words), ask=ask
+            ScriptedStudent(FIGHT.model_copy(update={"tags": tagged(fight=0.9).tags}), vocabulary=words),
+            describe_above=describe_above,
         )
         verdict = Pipeline(stage1=eye, stage2=None, policy=policy)(gradient(100, 100))
-        assert (verdict.label, verdict.scores["violence"]) == ("unsafe", 0.9 if ask > 0.9 else 0.93)
+        assert (verdict.label, verdict.scores["violence"]) == ("unsafe", 0.9 if describe_above > 0.9 else 0.93)
 
 
 def test_both_views_of_a_transparent_picture_become_one_graph() -> None:
@@ -251,12 +255,13 @@ def test_a_student_that_guesses_is_never_safe() -> None:
 
 def test_ask_leaves_no_category_without_an_eye() -> None:
     with pytest.raises(
-        ComponentError, match=r"^tiny@\w+: with ask=0.2 nobody looks for gore, weapons .*; set ask to 0"
+        ComponentError,
+        match=r"^tiny@\w+: with describe_above=0.2 nothing looks for gore, weapons .*; set describe_above",
     ):
-        SceneGraphs(ScriptedStudent(FIGHT), ask=0.2)
-    for ask in (-0.1, 1.1, float("nan")):
-        with pytest.raises(ComponentError, match="no probability; give one from 0 to 1"):
-            SceneGraphs(ScriptedStudent(FIGHT), ask=ask)
+        SceneGraphs(ScriptedStudent(FIGHT), describe_above=0.2)
+    for describe_above in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ComponentError, match="not a probability; give a number from 0 to 1"):
+            SceneGraphs(ScriptedStudent(FIGHT), describe_above=describe_above)
 
 
 # ------------------------------------------------------------------ what a language model is told

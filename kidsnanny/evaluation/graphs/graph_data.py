@@ -30,7 +30,7 @@ from kidsnanny.errors import DataError, InputError
 from kidsnanny.evaluation.datasets import open_table, split_of, stored_image, table_rows
 from kidsnanny.media.loader import open_picture
 from kidsnanny.records import Record, Relation, SceneGraph, SceneObject
-from kidsnanny.stage1.student.codec import box_from_permille, permille_from_box
+from kidsnanny.stage1.student.boxes import box_from_permille, permille_from_box
 from kidsnanny.training.student.scenes import scene
 
 SERIES = 100

@@ -1,4 +1,4 @@
-"""Scene graphs as the texts of SenBen's five tasks, and back (arXiv 2604.08819; section 2.2 in our notes on it).
+"""Scene graphs as the texts of SenBen's five tasks, and back (arXiv 2604.08819, pipeline figure).
 
 Grammar (LOC is one of Florence-2's location tokens, `<loc_0>` to `<loc_999>`; LF is a line break):
 
@@ -11,17 +11,17 @@ Grammar (LOC is one of Florence-2's location tokens, `<loc_0>` to `<loc_999>`; L
     tags       = [ TAG { ", " TAG } ]                           violence, gore
     thing      = LABEL ":" N
 
-N is an object's place in `objects`, of whatever class. The forms are the published figure's. Not public, and ours:
-the order of the four location tokens, what stands between two relations, and that an empty text says "none".
+N is an object's place in `objects`, of whatever class. The forms are the published figure's. Not published, and chosen
+here: the order of the four location tokens, what stands between two relations, and that an empty text says "none".
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from operator import index
 from typing import Literal, get_args
 
 from kidsnanny.errors import ComponentError, DataError
 from kidsnanny.records import Box, Relation, SceneGraph, SceneObject
+from kidsnanny.stage1.student.boxes import bin_of, nonempty, pixel_of
 from kidsnanny.stage1.student.vocabulary import Vocabulary
 
 Task = Literal["objects", "attributes", "relations", "caption", "tags"]
@@ -35,7 +35,6 @@ PROMPTS: dict[Task, str] = {
 }
 """What the decoder is asked, word for word as published. The tags have no prompt: a head of their own finds them."""
 
-BINS = 1000
 MAX_CAPTION = 300
 """Characters."""
 MAX_DROPPED = 20
@@ -64,7 +63,7 @@ class Codec:
     def __init__(self, vocabulary: Vocabulary, loc_order: LocOrder = "yxyx") -> None:
         if loc_order not in get_args(LocOrder):
             orders = " or ".join(get_args(LocOrder))
-            raise ComponentError(f"loc_order is {loc_order!r}, which is no order of location tokens; set {orders}.")
+            raise ComponentError(f"loc_order is {loc_order!r}, which is not an order of location tokens; set {orders}.")
         self.vocabulary = vocabulary
         self.loc_order = loc_order
 
@@ -159,8 +158,8 @@ class Codec:
                 )
 
     def _locations(self, box: Box, width: int, height: int) -> str:
-        x0, x1 = (_bin(x, width) for x in (box.x0, box.x1))
-        y0, y1 = (_bin(y, height) for y in (box.y0, box.y1))
+        x0, x1 = (bin_of(x, width) for x in (box.x0, box.x1))
+        y0, y1 = (bin_of(y, height) for y in (box.y0, box.y1))
         corners = (y0, x0, y1, x1) if self.loc_order == "yxyx" else (x0, y0, x1, y1)
         return "".join(f"<loc_{number}>" for number in corners)
 
@@ -170,59 +169,9 @@ class Codec:
         y0, x0, y1, x1 = (a0, b0, a1, b1) if self.loc_order == "yxyx" else (b0, a0, b1, a1)
         if x0 > x1 or y0 > y1:
             return None
-        left, right = _inside(_pixel(x0, width), _pixel(x1, width), width)
-        top, bottom = _inside(_pixel(y0, height), _pixel(y1, height), height)
+        left, right = nonempty(pixel_of(x0, width), pixel_of(x1, width), width)
+        top, bottom = nonempty(pixel_of(y0, height), pixel_of(y1, height), height)
         return Box(left, top, right, bottom)
-
-
-def _bin(pixel: int, size: int) -> int:
-    """As Florence-2's processor in transformers has it (`models/florence2/processing_florence2.py`, `quantize`)."""
-    return min(max(pixel * BINS // size, 0), BINS - 1)
-
-
-def _pixel(number: int, size: int) -> int:
-    """Nearest to the middle of the bin, halves downwards (`dequantize`, there, cuts): a side of up to 1000 pixels gets
-    every pixel back as it was, but 999 for 1000."""
-    return -((BINS - (2 * number + 1) * size) // (2 * BINS))
-
-
-def _inside(begin: int, end: int, size: int) -> tuple[int, int]:
-    """At least one wide, and begun within the size."""
-    begin = min(begin, size - 1)
-    return begin, max(end, begin + 1)
-
-
-def box_from_permille(permille: Sequence[int], width: int, height: int) -> Box:
-    """Pixels of a box as SenBen stores it, `[y0, x0, y1, x1]` in integers 0..1000: at least one wide and high.
-
-    Raises:
-        DataError: it is no such box, or has no inside.
-    """
-    try:
-        y0, x0, y1, x1 = map(index, permille)
-        if not (0 <= y0 < y1 <= 1000 and 0 <= x0 < x1 <= 1000):
-            raise ValueError
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"the box {_quote(permille)} is not [y0, x0, y1, x1] in integers from 0 to 1000 with y0 < y1 and x0 < x1; "
-            "correct it."
-        ) from error
-    left, right = _inside(_scaled(x0, width, 1000), _scaled(x1, width, 1000), width)
-    top, bottom = _inside(_scaled(y0, height, 1000), _scaled(y1, height, 1000), height)
-    return Box(left, top, right, bottom)
-
-
-def permille_from_box(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
-    """A box as SenBen stores it, `[y0, x0, y1, x1]` in integers 0..1000: clipped, at least one wide and high."""
-    left, right = (min(max(_scaled(x, 1000, width), 0), 1000) for x in (box.x0, box.x1))
-    top, bottom = (min(max(_scaled(y, 1000, height), 0), 1000) for y in (box.y0, box.y1))
-    (left, right), (top, bottom) = _inside(left, right, 1000), _inside(top, bottom, 1000)
-    return top, left, bottom, right
-
-
-def _scaled(number: int, times: int, over: int) -> int:
-    """`number * times / over`, rounded to the nearest, halves upwards."""
-    return (2 * number * times + over) // (2 * over)
 
 
 def _quote(found: object, most: int = MAX_QUOTE) -> str:
@@ -247,11 +196,11 @@ class _Reader:
         self._repeated = 0
 
     def read(self, texts: Mapping[Task, str]) -> SceneGraph:
-        self._read_objects(_bare(texts.get("objects", "")))
-        self._read_attributes(_bare(texts.get("attributes", "")))
-        relations = self._read_relations(_bare(texts.get("relations", "")))
-        caption = self._read_caption(_bare(texts.get("caption", "")))
-        tags = self._read_tags(_bare(texts.get("tags", "")))
+        self._read_objects(_without_special_tokens(texts.get("objects", "")))
+        self._read_attributes(_without_special_tokens(texts.get("attributes", "")))
+        relations = self._read_relations(_without_special_tokens(texts.get("relations", "")))
+        caption = self._read_caption(_without_special_tokens(texts.get("caption", "")))
+        tags = self._read_tags(_without_special_tokens(texts.get("tags", "")))
         score, how = (self._scores.get(task, 1.0) for task in ("objects", "attributes"))
         more = [f"and {self._more} more"] if self._more else []
         return SceneGraph(
@@ -375,7 +324,7 @@ class _Reader:
         return tags
 
 
-def _bare(text: str) -> str:
+def _without_special_tokens(text: str) -> str:
     """Without what a tokenizer puts around it."""
     around = list(_AROUND.finditer(text))
     begin = around[0].end() if around and around[0].start() == 0 else 0

@@ -3,7 +3,7 @@
     pixels ─ DaViT ─ projector ─┬─ (detached) ─ Query2Label head ──────────────► tags
                                 └─ BART encoder (with a prompt) ─ BART decoder ─► one task's text
 
-Needs torch and transformers (the extra `student`). Sizes as published (section 2.2 in our notes on the paper): DaViT-B
+Needs torch and transformers (the extra `student`). Sizes as published (arXiv 2604.08819): DaViT-B
 88M, encoder and decoder 144M, head 9.5M. How the head spends its 9.5M is not published: one decoder layer of width 768
 with 16 queries and a group-wise linear has 9,476,368 parameters, so that is our default.
 """
@@ -24,7 +24,7 @@ from kidsnanny.stage1.student.settings import Settings
 
 
 class Query2Label(nn.Module):  # type: ignore[misc]
-    """Label queries look at the image features, and give a logit per label (arXiv 2107.10834; our notes, section 2.6).
+    """Label queries look at the image features, and give a logit per label (arXiv 2107.10834).
 
     Args:
         width: of the features and queries.
@@ -46,11 +46,11 @@ class Query2Label(nn.Module):  # type: ignore[misc]
         return (seen * self.weight).sum(-1) + self.bias
 
 
-class Misfit(NamedTuple):
+class WeightMismatch(NamedTuple):
     """Names of weights by what is wrong with them, as transformers reports them."""
 
     missing: tuple[str, ...]
-    surplus: tuple[str, ...]
+    unexpected: tuple[str, ...]
     shape: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -102,7 +102,7 @@ class SenBen(Florence2ForConditionalGeneration):  # type: ignore[misc]
         return self.model.language_model.encoder(inputs_embeds=given, attention_mask=whole), whole
 
     @classmethod
-    def read(cls, folder: Path) -> tuple[Self, Misfit]:
+    def read(cls, folder: Path) -> tuple[Self, WeightMismatch]:
         """Open a checkpoint folder: `config.json` and safetensors, in float32, and what of it does not fit.
 
         Raises:
@@ -136,12 +136,12 @@ class SenBen(Florence2ForConditionalGeneration):  # type: ignore[misc]
             said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise WeightsError(f"{folder}: it is no checkpoint of Florence-2's kind ({said}); get it again.") from error
         wrong = (sorted(name if isinstance(name, str) else name[0] for name in report[kind]) for kind in _KINDS)
-        return model.eval(), Misfit(*map(tuple, wrong))
+        return model.eval(), WeightMismatch(*map(tuple, wrong))
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' progress bar and its table of misfits: ours is in the error."""
+    """Without transformers' progress bar and its table of mismatches, which the error names."""
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()

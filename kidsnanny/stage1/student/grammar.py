@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.stage1.student.codec import BINS, MAX_CAPTION, Task
+from kidsnanny.stage1.student.boxes import BINS
+from kidsnanny.stage1.student.codec import MAX_CAPTION, Task
 from kidsnanny.stage1.student.vocabulary import Vocabulary
 
 _THING = """
@@ -51,8 +52,8 @@ class Constraint:
 
     What is generated after the start token, and after `<s>` if that comes first, is the text. EOS is possible only
     where the text is complete, and a row that has ended gets padding. A row whose next token another processor has
-    already settled is left as it is; where others leave nothing that the grammar allows, the grammar wins. What is no
-    number stays none.
+    already settled is left as it is; where others leave nothing that the grammar allows, the grammar wins. NaN
+    stays NaN.
 
     Args:
         tokenizer: a fast tokenizer of transformers whose tokens make up the text letter by letter, as byte-level BPE
@@ -67,8 +68,8 @@ class Constraint:
 
     def __init__(self, tokenizer: Any, vocabulary: Vocabulary, tasks: Sequence[Task], beams: int = 1) -> None:
         words = _words(vocabulary)
-        compiled, self._locations = _compiled(tokenizer, len(tokenizer))
-        _prove(
+        compiled, self._locations = _llguidance_tokenizer(tokenizer, len(tokenizer))
+        _check_round_trip(
             tokenizer, compiled, "\n".join(f"({word}:0123456789, {word})," for kind in words.values() for word in kind)
         )
         self._bins = {token: number for number, token in enumerate(self._locations)}
@@ -103,7 +104,7 @@ class Constraint:
                 allowed[row, : self._size] = self._next(matcher)[: scores.shape[1]]
                 allowed[row, self._start] = len(tokens) == 1
                 if task == "objects":
-                    allowed[row, self._locations[: self._least(written)]] = False
+                    allowed[row, self._locations[: self._first_allowed_bin(written)]] = False
         self._matchers = matchers
         may = torch.from_numpy(allowed).to(scores.device)
         held = scores.masked_fill(~may, float("-inf"))
@@ -131,7 +132,7 @@ class Constraint:
             raise ComponentError(f"the grammar cannot go on ({matcher.get_error()}); shorten the vocabulary.")
         return np.unpackbits(mask.view(np.uint8), bitorder="little", count=self._size).astype(bool)
 
-    def _least(self, written: tuple[int, ...]) -> int:
+    def _first_allowed_bin(self, written: tuple[int, ...]) -> int:
         """The first bin that is not before the beginning of the box, in either order of location tokens."""
         run = next((n for n, token in enumerate(reversed(written)) if token not in self._bins), len(written))
         return self._bins[written[-2]] if run in (2, 3) else 0
@@ -166,7 +167,7 @@ def _root(compiled: Any, grammar: str) -> Any:
     return matcher
 
 
-def _prove(tokenizer: Any, compiled: Any, text: str) -> None:
+def _check_round_trip(tokenizer: Any, compiled: Any, text: str) -> None:
     tokens = tokenizer(text, add_special_tokens=False).input_ids
     if {tokenizer.decode(tokens, clean_up_tokenization_spaces=False), compiled.decode_str(tokens)} != {text}:
         raise ComponentError(
@@ -176,7 +177,7 @@ def _prove(tokenizer: Any, compiled: Any, text: str) -> None:
 
 
 @lru_cache(maxsize=2)
-def _compiled(tokenizer: Any, size: int) -> tuple[Any, list[int]]:  # noqa: ARG001
+def _llguidance_tokenizer(tokenizer: Any, size: int) -> tuple[Any, list[int]]:  # noqa: ARG001
     """llguidance's tokenizer, which takes long to make, and the thousand numbers of the location tokens.
 
     `size` is the tokenizer's: one that has grown is another.
@@ -194,10 +195,10 @@ def _compiled(tokenizer: Any, size: int) -> tuple[Any, list[int]]:  # noqa: ARG0
     try:
         return from_tokenizer(tokenizer), locations
     except ValueError:  # not byte-level: its tokens are the text itself
-        return LLTokenizer(TokenizerWrapper(_Words(tokenizer))), locations
+        return LLTokenizer(TokenizerWrapper(_TokenizerAdapter(tokenizer))), locations
 
 
-class _Words:
+class _TokenizerAdapter:
     """What llguidance asks of a tokenizer that it does not know: the bytes of each token."""
 
     def __init__(self, tokenizer: Any) -> None:

@@ -28,11 +28,11 @@ class Settings(Record):
     max_new_tokens: int = Field(default=256, ge=1)
     """Per task; what is cut off there is named in the graph's `dropped`."""
     beams: int = Field(default=3, ge=1)
-    """The paper's efficiency table has 3 (section 2.3 in our notes on it); 1 is greedy."""
+    """3 in the efficiency table of arXiv 2604.08819; 1 is greedy."""
     trained_on: str = ""
-    """What a reader must know before believing a word of it."""
+    """The training data, shown to whoever reads its output."""
     demo: bool = False
-    """It knows drawings alone: no picture is `safe` on its word."""
+    """It was trained on drawings only: no picture is `safe` on its output."""
 
     def named(self, stem: str, revision: str, *, random: bool) -> str:
         """A student's name for provenance: one word of the findings text, marked if what it says means nothing."""

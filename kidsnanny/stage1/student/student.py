@@ -15,24 +15,25 @@ from kidsnanny.models.cards import digest, is_random
 from kidsnanny.models.runtime import Device, Precision, chosen
 from kidsnanny.records import SceneGraph
 from kidsnanny.stage1.classifier import pixels
-from kidsnanny.stage1.student.codec import BINS, PROMPTS, Codec, Task
+from kidsnanny.stage1.student.boxes import BINS
+from kidsnanny.stage1.student.codec import PROMPTS, Codec, Task
 from kidsnanny.stage1.student.vocabulary import Vocabulary
 
 WEIGHTS = "model.safetensors"
 FILES = ("config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json", "vocabulary.toml")
 TASKS: tuple[Task, ...] = tuple(PROMPTS)
-KEPT = 2**28
+MAX_SCORES = 2**28
 """Numbers of a decoder's scores that are kept at once, a gigabyte: how many frames are described together."""
 
 
-class Written(NamedTuple):
+class DecodedText(NamedTuple):
     """What the decoder wrote for one task."""
 
     text: str
     score: float
     """How sure it was of the words: the geometric mean of the probabilities of their tokens and of the end, 0..1. Which
     of a few neighbouring location tokens it takes says nothing of what is there."""
-    whole: bool
+    complete: bool
     """Whether it came to an end before the limit."""
 
 
@@ -71,8 +72,8 @@ class Student:
                 f"{len(vocabulary.tags)}; give it the vocabulary that it was trained on."
             )
         if None in (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id):
-            mend = "give it the tokenizer_config.json it was trained with"
-            raise ComponentError(f"{name}: its tokenizer names no token that begins, ends or pads a text; {mend}.")
+            fix = "give it the tokenizer_config.json it was trained with"
+            raise ComponentError(f"{name}: its tokenizer names no token that begins, ends or pads a text; {fix}.")
         if tokenizer.convert_tokens_to_ids("<loc_999>") in (None, tokenizer.unk_token_id):
             raise ComponentError(f"{name}: its tokenizer has no <loc_999>; give it the tokenizer it was trained with.")
         places = tokenizer.convert_tokens_to_ids([f"<loc_{number}>" for number in range(BINS)])
@@ -83,9 +84,9 @@ class Student:
             raise ComponentError(f"{name}: it cannot decode with {beams} beams; give 1 (greedy) or more.")
         self._constrained = constrained
         kept = len(TASKS) * self._beams * len(tokenizer) * self.settings.max_new_tokens
-        self._at_once = max(1, KEPT // kept)
-        asked = tokenizer([PROMPTS[task] for task in TASKS], padding=True, return_tensors="pt")
-        self.prompts, self.prompts_mask = (asked[key].to(model.device) for key in ("input_ids", "attention_mask"))
+        self._at_once = max(1, MAX_SCORES // kept)
+        encoded = tokenizer([PROMPTS[task] for task in TASKS], padding=True, return_tensors="pt")
+        self.prompts, self.prompts_mask = (encoded[key].to(model.device) for key in ("input_ids", "attention_mask"))
 
     @classmethod
     def open(
@@ -122,14 +123,14 @@ class Student:
 
             from kidsnanny.stage1.student.florence import SenBen
         except ImportError as error:
-            mend = "run `pip install 'kidsnanny[student]'`"
-            raise ComponentError(f"{folder}: a student needs torch and transformers ({error}); {mend}.") from error
+            fix = "run `pip install 'kidsnanny[student]'`"
+            raise ComponentError(f"{folder}: a student needs torch and transformers ({error}); {fix}.") from error
         vocabulary = Vocabulary.load(folder / "vocabulary.toml")
         where, dtype = chosen(str(folder), device, precision)
-        model, misfit = SenBen.read(folder)
-        if str(misfit):
-            mend = "give them the config.json that they were trained with"
-            raise WeightsError(f"{folder}: its weights do not fit the network of its config.json: {misfit}; {mend}.")
+        model, mismatch = SenBen.read(folder)
+        if str(mismatch):
+            fix = "give them the config.json that they were trained with"
+            raise WeightsError(f"{folder}: its weights do not fit the network of its config.json: {mismatch}; {fix}.")
         try:
             tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
         except Exception as error:  # the library's own, and whatever a broken file makes it raise
@@ -138,28 +139,11 @@ class Student:
                 f"{folder}: its tokenizer.json and tokenizer_config.json do not open ({why}); get them again."
             ) from error
         model = model.to(where, dtype)
-        side = model.settings.input
-        try:
-            with torch.inference_mode():
-                model.tag_head(model.features(torch.zeros(1, 3, side, side, device=where, dtype=dtype)))
-        except torch.OutOfMemoryError as error:
-            raise ComponentError(
-                f"{folder}: there is no room for it on {where}; free some, or take the CPU."
-            ) from error
-        except Exception as error:
-            why = str(error).partition("\n")[0]
-            raise WeightsError(
-                f"{folder}: its network cannot look at {side} x {side} pixels ({why}); correct senben.input, heads or "
-                "vision_config in config.json."
-            ) from error
+        _check_forward(folder, model, where, dtype)
         if compiled:
             model.model.vision_tower = torch.compile(model.model.vision_tower, mode="reduce-overhead")
         path = folder / WEIGHTS
-        others = "".join(digest(folder / file) for file in FILES if file != WEIGHTS)
-        how = [f"files={hashlib.sha256(others.encode()).hexdigest()[:8]}"]
-        how += [f"beams={model.settings.beams if beams is None else beams}"] + ["unconstrained"] * (not constrained)
-        how += [str(dtype).removeprefix("torch.")] * (dtype != torch.float32)
-        revision = ",".join([digest(path)[:12], *how])
+        revision = _revision(folder, dtype, model.settings.beams if beams is None else beams, constrained)
         name = model.settings.named(folder.resolve().name, revision, random=is_random(path))
         return cls(model, tokenizer, vocabulary, name, beams=beams, constrained=constrained)
 
@@ -190,16 +174,16 @@ class Student:
         except (OSError, SafetensorError) as error:
             raise DataError(f"{folder}: the student cannot be written ({error}); name another folder.") from error
 
-    def __call__(self, frames: Sequence[RGB], ask: float = 0.0) -> list[SceneGraph]:
+    def __call__(self, frames: Sequence[RGB], describe_above: float = 0.0) -> list[SceneGraph]:
         """The scene graph of each (H, W, 3) uint8 RGB frame.
 
         Args:
             frames: any sizes.
-            ask: decode only frames with a tag of this probability; of the others the graph has nothing but tags. 0
-                decodes all, anything above 1 none.
+            describe_above: decode only frames with a tag of at least this probability; the graphs of the others hold
+                only tags. 0 decodes all, anything above 1 none.
 
         Raises:
-            ComponentError: the network gives no numbers.
+            ComponentError: the network returned NaN or infinity.
         """
         import torch
 
@@ -209,15 +193,19 @@ class Student:
             features = self.features(frames)
             tags = self.tags(features)
             graphs = [SceneGraph(tags=dict(zip(self.vocabulary.tags, row.tolist(), strict=True))) for row in tags]
-            asked = [n for n, row in enumerate(tags) if row.max(initial=0.0) >= ask]
-            parts = [asked[start : start + self._at_once] for start in range(0, len(asked), self._at_once)]
-            for n, told in zip(asked, (one for part in parts for one in self.describe(features[part])), strict=True):
+            selected = [n for n, row in enumerate(tags) if row.max(initial=0.0) >= describe_above]
+            parts = [selected[start : start + self._at_once] for start in range(0, len(selected), self._at_once)]
+            for n, decoded in zip(
+                selected, (one for part in parts for one in self.describe(features[part])), strict=True
+            ):
                 height, width = frames[n].shape[:2]
-                texts = {task: one.text for task, one in told.items()}
-                scores = {task: one.score for task, one in told.items()}
+                texts = {task: one.text for task, one in decoded.items()}
+                scores = {task: one.score for task, one in decoded.items()}
                 graph = self.codec.decode(texts, width, height, scores)
                 limit = self.settings.max_new_tokens
-                cut = (f"{task}: it was cut off after {limit} tokens" for task, one in told.items() if not one.whole)
+                cut = (
+                    f"{task}: it was cut off after {limit} tokens" for task, one in decoded.items() if not one.complete
+                )
                 graphs[n] = graph.model_copy(update={"tags": graphs[n].tags, "dropped": (*graph.dropped, *cut)})
         return graphs
 
@@ -236,21 +224,21 @@ class Student:
         """(N, tags) probabilities in 0..1, in the vocabulary's order. The decoder has no part in it."""
         found: npt.NDArray[np.float32] = self.model.tag_head(features).float().sigmoid().cpu().numpy()
         if not np.isfinite(found).all():
-            raise ComponentError(f"{self.name}: its tag head gives numbers that are none; use float32.")
+            raise ComponentError(f"{self.name}: its tag head returned NaN or infinity; use float32.")
         return found
 
-    def describe(self, features: Any) -> list[dict[Task, Written]]:
+    def describe(self, features: Any) -> list[dict[Task, DecodedText]]:
         """What the decoder writes for each task of each picture.
 
         Raises:
-            ComponentError: the decoder gives no numbers.
+            ComponentError: the decoder returned NaN.
         """
         written = self.write(features)
         texts = self.tokenizer.batch_decode(written.sequences, clean_up_tokenization_spaces=False)
         # the last token may be an end that was forced
         ended = (written.sequences[:, 1 : self.settings.max_new_tokens] == self.tokenizer.eos_token_id).any(1).tolist()
-        told = list(map(Written, texts, self._sure(written), ended))
-        return [dict(zip(TASKS, told[n : n + len(TASKS)], strict=True)) for n in range(0, len(told), len(TASKS))]
+        decoded = list(map(DecodedText, texts, self._scores(written), ended))
+        return [dict(zip(TASKS, decoded[n : n + len(TASKS)], strict=True)) for n in range(0, len(decoded), len(TASKS))]
 
     def write(self, features: Any) -> Any:
         """What transformers' `generate` gives for every task of every picture (picture by picture), as one batch."""
@@ -273,7 +261,7 @@ class Student:
             max_new_tokens=self.settings.max_new_tokens,
             num_return_sequences=1,
             stop_strings=None,
-            no_repeat_ngram_size=0,  # Florence-2's own 3 forbids `male:0` a second deed
+            no_repeat_ngram_size=0,  # Florence-2's own 3 allows `male:0` only one relation
             logits_processor=LogitsProcessorList(self._constraint(TASKS * len(features))),
             return_dict_in_generate=True,
             output_scores=True,
@@ -286,7 +274,7 @@ class Student:
 
         return [Constraint(self.tokenizer, self.vocabulary, rows, self._beams)]
 
-    def _sure(self, written: Any) -> list[float]:
+    def _scores(self, written: Any) -> list[float]:
         """exp of the mean log-probability, among the tokens that were allowed, of each row's words and end."""
         import torch
 
@@ -301,6 +289,35 @@ class Student:
             1,
         )
         if each.isnan().any():
-            raise ComponentError(f"{self.name}: its decoder gives numbers that are none; use float32.")
+            raise ComponentError(f"{self.name}: its decoder returned NaN; use float32.")
         said = ~torch.isin(tokens, torch.tensor(self._silent, device=tokens.device))
         return torch.exp(each.where(said, 0).sum(1) / said.sum(1).clamp(min=1)).tolist()  # type: ignore[no-any-return]
+
+
+def _check_forward(folder: Path, model: Any, where: Any, dtype: Any) -> None:
+    """Run the image encoder and the tag head once, so that an unfit configuration fails here."""
+    import torch
+
+    side = model.settings.input
+    try:
+        with torch.inference_mode():
+            model.tag_head(model.features(torch.zeros(1, 3, side, side, device=where, dtype=dtype)))
+    except torch.OutOfMemoryError as error:
+        raise ComponentError(f"{folder}: there is no room for it on {where}; free some, or take the CPU.") from error
+    except Exception as error:
+        why = str(error).partition("\n")[0]
+        raise WeightsError(
+            f"{folder}: its network cannot look at {side} x {side} pixels ({why}); correct senben.input, heads or "
+            "vision_config in config.json."
+        ) from error
+
+
+def _revision(folder: Path, dtype: Any, beams: int, constrained: bool) -> str:
+    """Checksums of the files and the decoding options, for provenance."""
+    import torch
+
+    others = "".join(digest(folder / file) for file in FILES if file != WEIGHTS)
+    how = [f"files={hashlib.sha256(others.encode()).hexdigest()[:8]}"]
+    how += [f"beams={beams}"] + ["unconstrained"] * (not constrained)
+    how += [str(dtype).removeprefix("torch.")] * (dtype != torch.float32)
+    return ",".join([digest(folder / WEIGHTS)[:12], *how])

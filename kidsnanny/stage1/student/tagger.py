@@ -42,19 +42,19 @@ class Tagger:
             self([np.zeros((1, 1, 3), np.uint8)])
         except Exception as error:  # whatever a file of another kind makes ONNX Runtime raise
             why = str(error).partition("\n")[0]
-            mend = "name a student's file that `kidsnanny export` wrote"
-            raise WeightsError(f"{path}: it holds no student's tags ({why}); {mend}.") from error
+            fix = "name a student's file that `kidsnanny export` wrote"
+            raise WeightsError(f"{path}: it holds no student's tags ({why}); {fix}.") from error
 
-    def __call__(self, frames: Sequence[RGB], ask: float = 0.0) -> list[SceneGraph]:  # noqa: ARG002
-        """The tags of each (H, W, 3) uint8 RGB frame. Nothing is decoded, whatever `ask` says.
+    def __call__(self, frames: Sequence[RGB], describe_above: float = 0.0) -> list[SceneGraph]:  # noqa: ARG002
+        """The tags of each (H, W, 3) uint8 RGB frame. Nothing is decoded, whatever `describe_above` says.
 
         Raises:
-            ComponentError: the network gives no numbers.
+            ComponentError: the network returned NaN or infinity.
         """
         given = (pixels(frame, self._settings)[None] for frame in frames)  # a batch is no faster on a CPU
         rows = [self._session.run(None, {"pixels": one})[0][0] for one in given]
         if not all(np.isfinite(row).all() for row in rows):
-            raise ComponentError(f"{self.name}: it gives numbers that are none; export the student again.")
+            raise ComponentError(f"{self.name}: it returned NaN or infinity; export the student again.")
         return [SceneGraph(tags=dict(zip(self.vocabulary.tags, row.tolist(), strict=True))) for row in rows]
 
 

@@ -1,11 +1,12 @@
-"""Where the things of a drawn scene stand: who acts is beside, behind or upon what it acts on."""
+"""Where the objects of a drawn scene stand: an actor is beside, behind or on top of the object of its relation."""
 
 import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from kidsnanny.records import Box, SceneGraph
-from kidsnanny.training.student.sprites import Look, Point, Sprite, look, sprite
+from kidsnanny.training.student.canvas import Palette, Point
+from kidsnanny.training.student.sprites import Sprite, choose_palette, sprite
 
 SIZES: dict[str, tuple[float, float]] = {
     "man": (0.34, 0.43), "woman": (0.34, 0.43), "robot": (0.32, 0.4), "dog": (0.26, 0.33), "cat": (0.26, 0.33),
@@ -13,55 +14,55 @@ SIZES: dict[str, tuple[float, float]] = {
     "bottle": (0.24, 0.31), "cake": (0.22, 0.29), "flower": (0.25, 0.32), "sword": (0.28, 0.36),
     "cigarette": (0.21, 0.26), "umbrella": (0.26, 0.33),
 }  # fmt: skip
-"""Shares of the side that a drawing's hundred units measure, from and to."""
+"""Label -> smallest and largest size of a hundred units, as a share of the picture's side."""
 FRONTS = {"throwing": "up", "watching": "down", "riding": "down"}
-"""Where an actor's hand is; of all other predicates `forward`."""
+"""Predicate -> position of the actor's right hand; `forward` for all others."""
 
 Placed = tuple[int, Sprite, int, int]
-"""Number of the thing, its drawing, and the pixel of its top left corner."""
+"""Index of the object, its drawing, and x and y of its top left corner in pixels."""
 Mark = tuple[str, list[Point]]
-"""A predicate and where its sign is drawn."""
+"""A predicate and the points (x, y) in pixels where its mark is drawn."""
 
 
-class _Make(NamedTuple):
-    """What of a thing varies and means nothing."""
+class _Appearance(NamedTuple):
+    """What varies between drawings of an object and is not in the graph."""
 
-    looks: Look
+    palette: Palette
     size: float
-    """Pixels that are a hundred units."""
+    """Pixels per hundred units."""
     left: bool
     """Whether it faces left."""
     height: float
-    """Of what flies or is watched, 0..1."""
+    """0..1; of an object that is thrown or watched."""
 
 
-def laid_out(graph: SceneGraph, rng: random.Random, side: int) -> tuple[list[Placed], list[Mark]]:
-    """Place groups of things that have to do with each other, none upon another; all smaller until they fit.
+def lay_out(graph: SceneGraph, rng: random.Random, side: int) -> tuple[list[Placed], list[Mark]]:
+    """Place groups of related objects without overlap; all sizes shrink until the groups fit.
 
     Args:
-        graph: its boxes do not matter.
-        rng: chooses colours, sizes and places.
+        graph: its boxes are ignored.
+        rng: chooses colours, sizes and positions.
         side: of the picture, in pixels.
 
     Returns:
-        The drawings in the order in which they cover each other, and the marks, which cover them all.
+        The drawings in painting order, and the marks, which are painted last.
     """
-    looks = [look(thing.label, rng) for thing in graph.objects]
+    palettes = [choose_palette(thing.label, rng) for thing in graph.objects]
     sizes = [rng.uniform(*SIZES[thing.label]) * side for thing in graph.objects]
     lefts = [rng.random() < 0.5 for _ in graph.objects]
     heights = [rng.random() for _ in graph.objects]
-    makes = [_Make(*made) for made in zip(looks, sizes, lefts, heights, strict=True)]
+    appearances = [_Appearance(*each) for each in zip(palettes, sizes, lefts, heights, strict=True)]
     scale, gap = 1.0, side // 50
     while True:
         groups = [
-            _group(graph, members, [made._replace(size=scale * made.size) for made in makes], side)
+            _group(graph, members, [each._replace(size=scale * each.size) for each in appearances], side)
             for members in _members(graph)
         ]
         groups.sort(key=lambda group: -group[2].area)
         taken: list[Box] = []
         placed: list[Placed] = []
         marks: list[Mark] = []
-        for things, signs, box in groups:
+        for things, group_marks, box in groups:
             for _ in range(60):
                 x, y = (
                     rng.randint(gap, side - gap - length) if length <= side - 2 * gap else -1
@@ -75,7 +76,7 @@ def laid_out(graph: SceneGraph, rng: random.Random, side: int) -> tuple[list[Pla
             taken.append(here)
             dx, dy = x - box.x0, y - box.y0
             placed += [(index, piece, px + dx, py + dy) for index, piece, px, py in things]
-            marks += [(kind, [(px + dx, py + dy) for px, py in points]) for kind, points in signs]
+            marks += [(kind, [(px + dx, py + dy) for px, py in points]) for kind, points in group_marks]
         if len(taken) == len(groups):
             return placed, marks
         scale *= 0.94
@@ -86,7 +87,7 @@ def _meet(one: Box, other: Box) -> bool:
 
 
 def _members(graph: SceneGraph) -> list[list[int]]:
-    """The things that belong together, the one that acts first."""
+    """Indices of the objects that belong together, the actor first."""
     groups: dict[int, list[int]] = {}
     for relation in graph.relations:
         groups.setdefault(relation.subject, [relation.subject]).append(relation.object)
@@ -95,23 +96,23 @@ def _members(graph: SceneGraph) -> list[list[int]]:
 
 
 def _group(
-    graph: SceneGraph, members: list[int], makes: Sequence[_Make], side: int
+    graph: SceneGraph, members: list[int], appearances: Sequence[_Appearance], side: int
 ) -> tuple[list[Placed], list[Mark], Box]:
-    """One actor with what it does, around an origin of its own: drawings, marks, and the box around all of them."""
-    deeds = [relation for relation in graph.relations if relation.subject == members[0]]
-    main = deeds[0].predicate if deeds else ""
-    both = len(deeds) > 1
-    deeds.reverse()  # what the other hand holds comes first: speed lines start behind it
+    """One actor with the objects of its relations, around a local origin: drawings, marks, and the box around all."""
+    relations = [relation for relation in graph.relations if relation.subject == members[0]]
+    main = relations[0].predicate if relations else ""
+    both = len(relations) > 1
+    relations.reverse()  # what the other hand holds comes first, because speed lines start behind it
 
     def drawn(index: int, front: str = "down", rear: str = "down") -> Sprite:
         thing = graph.objects[index]
-        return sprite(thing.label, thing.attributes, makes[index].size, makes[index].looks, front, rear)
+        return sprite(thing.label, thing.attributes, appearances[index].size, appearances[index].palette, front, rear)
 
     front = FRONTS.get(main, "forward") if main else "down"
     actor = drawn(members[0], front, "out" if both else "down")
     things: list[Placed] = [(members[0], actor, 0, 0)]
     marks: list[Mark] = []
-    for relation in deeds:
+    for relation in relations:
         other = drawn(relation.object)
         if relation.predicate == "holding":
             if both:
@@ -121,7 +122,7 @@ def _group(
             continue
         if relation.predicate in ("hitting", "hugging", "feeding", "watching"):
             other = other.mirrored()
-        x, y, points = _beside(relation.predicate, actor, other, makes[relation.object].height, side)
+        x, y, points = _position(relation.predicate, actor, other, appearances[relation.object].height, side)
         if relation.predicate == "chasing":
             behind = min(left for _, _, left, _ in things)
             points = [(px + behind, py) for px, py in points]
@@ -131,24 +132,24 @@ def _group(
             things.append((relation.object, other, x, y))
         if points:
             marks.append((relation.predicate, points))
-    if makes[members[0]].left:
+    if appearances[members[0]].left:
         things = [(index, piece.mirrored(), -x - piece.image.width, y) for index, piece, x, y in things]
         marks = [(kind, [(-x, y) for x, y in points]) for kind, points in marks]
     reach = 0.09 * side
-    spots = [(x + d, y + d) for kind, points in marks for x, y in points for d in _reach(kind, reach)]
-    spots += [(x, y) for _, _, x, y in things]
-    spots += [(x + piece.image.width, y + piece.image.height) for _, piece, x, y in things]
-    xs, ys = zip(*spots, strict=True)
+    corners = [(x + d, y + d) for kind, points in marks for x, y in points for d in _reach(kind, reach)]
+    corners += [(x, y) for _, _, x, y in things]
+    corners += [(x + piece.image.width, y + piece.image.height) for _, piece, x, y in things]
+    xs, ys = zip(*corners, strict=True)
     return things, marks, Box(round(min(xs)), round(min(ys)), round(max(xs) + 0.5), round(max(ys) + 0.5))
 
 
 def _reach(kind: str, reach: float) -> tuple[float, float]:
-    """How far a mark goes around its points."""
+    """How far a mark extends around its points, in pixels."""
     return (0.0, 0.0) if kind in ("watching", "chasing") else (-reach, reach)
 
 
-def _beside(predicate: str, actor: Sprite, other: Sprite, high: float, side: int) -> tuple[int, int, list[Point]]:
-    """Where the other thing is when the actor is at the origin and faces right, and the points of the mark."""
+def _position(predicate: str, actor: Sprite, other: Sprite, high: float, side: int) -> tuple[int, int, list[Point]]:
+    """x and y of the other object when the actor is at the origin and faces right, and the points of the mark."""
     hand, width, height = actor.anchors["hand"], actor.image.width, actor.image.height
     other_width, other_height = other.image.size
     level = height - other_height  # feet on the same ground

@@ -1,12 +1,12 @@
-"""Harmless comic-like pictures, and the scene graph that is true of each: what a student can be trained and tested on
-where SenBen's frames are not at hand.
+"""Harmless comic-like pictures with their true scene graphs: data to train and test a student on where SenBen's gated
+frames are not available.
 
-Sixteen things stand around on a plain ground, one to four in a picture, and some do something to others: the one that
-does it is the one whose arm, eye or speed lines say so. The words, their frequencies (a long tail, as in SenBen) and
-the rules that make tags of a graph are ours; `scenes.toml` is the vocabulary. There is no child among the things: some
-of them hit and smoke.
+A picture shows one to four of sixteen objects on a plain ground, some of them in a relation; the arm, eye or speed
+lines of an object show that it is the relation's subject. The words, their frequencies (a long tail, as in SenBen) and
+the rules that derive tags from a graph are this library's; `scenes.toml` is the vocabulary. None of the objects is a
+child, because some of them hit and smoke.
 
-A scene is made in two steps, both functions of the seed alone: `words` says what is in it, `scene` draws that.
+A scene is made in two steps, both functions of the seed alone: `sample_graph` chooses its content, `scene` draws it.
 `kidsnanny.evaluation.graphs.graph_data` documents how scenes are stored.
 """
 
@@ -22,14 +22,14 @@ from kidsnanny.errors import ComponentError
 from kidsnanny.media.loader import RGB
 from kidsnanny.records import Box, Relation, SceneGraph, SceneObject
 from kidsnanny.stage1.student.vocabulary import Vocabulary
-from kidsnanny.training.student.layout import laid_out
+from kidsnanny.training.student.layout import lay_out
 from kidsnanny.training.student.sprites import mark
 
 VOCABULARY = Vocabulary.load(Path(__file__).with_name("scenes.toml"))
-MOST = 4
-"""Things in a picture."""
-LEAST = 64
-"""Pixels of a side."""
+MAX_OBJECTS = 4
+"""Objects in a picture."""
+MIN_SIDE = 64
+"""Pixels."""
 
 PEOPLE = ("man", "woman", "robot")
 ANIMALS = ("dog", "cat", "bird")
@@ -40,29 +40,29 @@ WEIGHTS: dict[str, float] = {
     "man": 10, "woman": 7, "dog": 5, "ball": 4, "cat": 3.5, "car": 3, "robot": 3, "book": 2.5, "balloon": 2.2,
     "bird": 2.2, "bottle": 2, "cake": 1.8, "flower": 1.7, "sword": 1.6, "cigarette": 2, "umbrella": 1.2,
 }  # fmt: skip
-"""How often a thing is chosen where it can be."""
+"""Relative frequency of each label among those that can be chosen."""
 
 
-class Deed(NamedTuple):
-    """How often a predicate is chosen, and between whom."""
+class Interaction(NamedTuple):
+    """Relative frequency of a predicate, and the labels of its subjects and objects."""
 
     weight: float
     subjects: Sequence[str]
     objects: Sequence[str]
 
 
-DEEDS: dict[str, Deed] = {
-    "holding": Deed(1.0, PEOPLE, HELD),
-    "watching": Deed(0.55, ACTORS, (*ACTORS, *THINGS)),
-    "hitting": Deed(0.40, ACTORS, ACTORS),
-    "chasing": Deed(0.30, ACTORS, (*ACTORS, "ball", "car")),
-    "throwing": Deed(0.26, PEOPLE, ("ball", "book", "bottle", "cake", "flower")),
-    "hugging": Deed(0.22, ACTORS, ACTORS),
-    "riding": Deed(0.19, ("man", "woman", "robot", "cat", "bird"), ("car", "dog")),
-    "feeding": Deed(0.17, PEOPLE, ACTORS),
+INTERACTIONS: dict[str, Interaction] = {
+    "holding": Interaction(1.0, PEOPLE, HELD),
+    "watching": Interaction(0.55, ACTORS, (*ACTORS, *THINGS)),
+    "hitting": Interaction(0.40, ACTORS, ACTORS),
+    "chasing": Interaction(0.30, ACTORS, (*ACTORS, "ball", "car")),
+    "throwing": Interaction(0.26, PEOPLE, ("ball", "book", "bottle", "cake", "flower")),
+    "hugging": Interaction(0.22, ACTORS, ACTORS),
+    "riding": Interaction(0.19, ("man", "woman", "robot", "cat", "bird"), ("car", "dog")),
+    "feeding": Interaction(0.17, PEOPLE, ACTORS),
 }
 MOODS = {"": 0.46, "smiling": 0.28, "angry": 0.13, "crying": 0.13}
-MOODS_OF = {  # of who hits, and who is hit
+MOODS_OF = {  # True: of the one who hits; False: of the one who is hit
     True: {"": 0.3, "smiling": 0.05, "angry": 0.6, "crying": 0.05},
     False: {"": 0.3, "smiling": 0.05, "angry": 0.1, "crying": 0.55},
 }
@@ -80,12 +80,12 @@ VERBS = {
 
 
 class Scene(NamedTuple):
-    """A drawn picture and what is true of it."""
+    """A drawn picture and its true scene graph."""
 
     image: RGB
     """(side, side, 3) uint8."""
     graph: SceneGraph
-    """Pixel boxes, tight around what is drawn for a thing (its hat and flames, too); objects by (y0, x0)."""
+    """Pixel boxes, tight around the object's pixels (hat and flames included); objects sorted by (y0, x0)."""
 
 
 def _any(graph: SceneGraph, *labels: str) -> bool:
@@ -119,7 +119,7 @@ RULES: Mapping[str, Callable[[SceneGraph], bool]] = {
     "fire": lambda graph: _is(graph, "burning"),
     "smoking": lambda graph: _does(graph, ("holding",), ("cigarette",)),
 }
-"""Tag -> whether a graph has it. Nothing but the graph counts."""
+"""Tag -> whether a graph has it; a function of the graph alone."""
 
 
 def tags(graph: SceneGraph) -> dict[str, float]:
@@ -130,24 +130,24 @@ def tags(graph: SceneGraph) -> dict[str, float]:
 def caption(graph: SceneGraph) -> str:
     """One sentence that names every object: `A man hits a dog and a cat watches a ball, near a car.`"""
     labels = [thing.label for thing in graph.objects]
-    deeds = sorted(f"{_a(labels[r.subject])} {VERBS[r.predicate]} {_a(labels[r.object])}" for r in graph.relations)
+    clauses = sorted(f"{_a(labels[r.subject])} {VERBS[r.predicate]} {_a(labels[r.object])}" for r in graph.relations)
     busy = {index for relation in graph.relations for index in (relation.subject, relation.object)}
     rest = _listed(sorted(_a(label) for index, label in enumerate(labels) if index not in busy))
-    if not deeds:
+    if not clauses:
         return f"There is {rest}."
-    sentence = _listed(deeds) + (f", near {rest}" if rest else "")
+    sentence = _listed(clauses) + (f", near {rest}" if rest else "")
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
-def words(seed: int, relation: tuple[str, str, str] | None = None) -> SceneGraph:
-    """What is in a scene, without drawing it: the graph, with boxes of no size and objects in no order.
+def sample_graph(seed: int, relation: tuple[str, str, str] | None = None) -> SceneGraph:
+    """The content of a scene, without drawing it: a graph with empty boxes and objects in no particular order.
 
     Args:
         seed: the same gives the same graph.
-        relation: subject, predicate and object that must be in it.
+        relation: (subject, predicate, object) that the scene must contain.
 
     Raises:
-        ComponentError: the drawings have no such relation.
+        ComponentError: no drawing exists for the relation.
     """
     rng = random.Random(f"words {seed}")
     labels: list[str] = []
@@ -157,18 +157,18 @@ def words(seed: int, relation: tuple[str, str, str] | None = None) -> SceneGraph
         labels.append(label)
         relations.append(Relation(subject=subject, predicate=predicate, object=len(labels) - 1))
 
-    first = _checked(relation) if relation else None if rng.random() < 0.12 else _deed(rng)
+    first = _checked(relation) if relation else None if rng.random() < 0.12 else _sample_interaction(rng)
     if first:
         labels.append(first[0])
         relate(0, *first[1:])
         if first[1] not in ("holding", "riding") and first[0] in PEOPLE and rng.random() < 0.3:
             relate(0, "holding", _chosen(rng, HELD))
         if len(labels) == 2 and rng.random() < 0.25:
-            second = _deed(rng)
+            second = _sample_interaction(rng)
             labels.append(second[0])
             relate(2, *second[1:])
     loose = rng.choices(range(3), (0.5, 0.35, 0.15))[0] if first else rng.choices((1, 2, 3, 4), (3, 3, 2, 1))[0]
-    labels.extend(_chosen(rng, tuple(WEIGHTS)) for _ in range(min(loose, MOST - len(labels))))
+    labels.extend(_chosen(rng, tuple(WEIGHTS)) for _ in range(min(loose, MAX_OBJECTS - len(labels))))
     graph = SceneGraph(
         objects=tuple(
             SceneObject(label=label, box=Box(0, 0, 0, 0), attributes=_attributes(rng, label, index, relations))
@@ -184,18 +184,20 @@ def scene(seed: int, side: int = 192, relation: tuple[str, str, str] | None = No
 
     Args:
         seed: the same gives the same pixels (with the same Pillow).
-        side: of the picture, in pixels; below about 100 the faces cannot be told apart.
-        relation: subject, predicate and object that must be in it.
+        side: of the picture, in pixels; below about 100 the faces cannot be distinguished.
+        relation: (subject, predicate, object) that the scene must contain.
 
     Raises:
-        ComponentError: the drawings have no such relation, or the side is below 64.
+        ComponentError: no drawing exists for the relation, or the side is below 64.
     """
-    if side < LEAST:
-        raise ComponentError(f"A scene of {side} pixels shows nothing; draw it with a side of at least {LEAST}.")
-    graph = words(seed, relation)
+    if side < MIN_SIDE:
+        raise ComponentError(
+            f"A scene of {side} pixels is too small to show its objects; give a side of at least {MIN_SIDE}."
+        )
+    graph = sample_graph(seed, relation)
     rng = random.Random(f"drawing {seed}")
     image = _ground(rng, side)
-    placed, marks = laid_out(graph, rng, side)
+    placed, marks = lay_out(graph, rng, side)
     for _, piece, x, y in placed:
         image.paste(piece.image, (x, y), piece.image)
     draw = ImageDraw.Draw(image)
@@ -218,20 +220,20 @@ def scene(seed: int, side: int = 192, relation: tuple[str, str, str] | None = No
 
 def _checked(relation: tuple[str, str, str]) -> tuple[str, str, str]:
     subject, predicate, label = relation
-    deed = DEEDS.get(predicate)
-    if deed is None:
-        raise ComponentError(f"Nothing is drawn {predicate!r}; choose one of {', '.join(DEEDS)}.")
-    for word, choice in ((subject, deed.subjects), (label, deed.objects)):
+    interaction = INTERACTIONS.get(predicate)
+    if interaction is None:
+        raise ComponentError(f"The scenes have no predicate {predicate!r}; choose one of {', '.join(INTERACTIONS)}.")
+    for word, choice in ((subject, interaction.subjects), (label, interaction.objects)):
         if word not in choice:
             raise ComponentError(
-                f"{' '.join(relation)}: no {word!r} is drawn there; choose one of {', '.join(choice)}."
+                f"{' '.join(relation)}: the scenes cannot draw {word!r} there; choose one of {', '.join(choice)}."
             )
     return relation
 
 
-def _deed(rng: random.Random) -> tuple[str, str, str]:
-    predicate = rng.choices(tuple(DEEDS), [deed.weight for deed in DEEDS.values()])[0]
-    return _chosen(rng, DEEDS[predicate].subjects), predicate, _chosen(rng, DEEDS[predicate].objects)
+def _sample_interaction(rng: random.Random) -> tuple[str, str, str]:
+    predicate = rng.choices(tuple(INTERACTIONS), [interaction.weight for interaction in INTERACTIONS.values()])[0]
+    return _chosen(rng, INTERACTIONS[predicate].subjects), predicate, _chosen(rng, INTERACTIONS[predicate].objects)
 
 
 def _chosen(rng: random.Random, labels: Sequence[str]) -> str:
@@ -239,7 +241,7 @@ def _chosen(rng: random.Random, labels: Sequence[str]) -> str:
 
 
 def _attributes(rng: random.Random, label: str, index: int, relations: Sequence[Relation]) -> tuple[str, ...]:
-    """How a thing is, in the vocabulary's order: at most one word of each kind that it can be."""
+    """An object's attributes, in the vocabulary's order: at most one of each kind that its label can have."""
     kinds: list[dict[str, float]] = []
     if label in ACTORS:
         hits = {r.subject == index for r in relations if r.predicate == "hitting" and index in (r.subject, r.object)}
@@ -258,7 +260,7 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def _ground(rng: random.Random, side: int) -> Image.Image:
-    """A pale ground, perhaps with a floor, and a few pale marks that mean nothing."""
+    """A pale background, perhaps with a floor, and a few pale marks as distractors."""
     pale = [rng.randint(196, 244) for _ in range(3)]
     image = Image.new("RGB", (side, side), tuple(pale))
     draw = ImageDraw.Draw(image)

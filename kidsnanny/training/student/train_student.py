@@ -1,7 +1,7 @@
 """A first student, small enough for a CPU, trained on drawn scenes with plain cross-entropy: `kidsnanny train student`.
 
-It proves the way from pictures to verdicts, and it knows drawings only. SenBen's own losses and schedule are not here;
-a second teacher of ours, `grid`, is.
+It demonstrates the path from pictures to verdicts and knows drawings only. SenBen's losses and schedule are not here;
+an auxiliary head, `grid_head`, supervises the image encoder instead.
 """
 
 import json
@@ -24,12 +24,13 @@ from transformers import BartConfig, Florence2Config, Florence2VisionConfig, Pre
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.graphs.graph_metrics import Scores, score
 from kidsnanny.stage1.classifier import pixels
-from kidsnanny.stage1.student.codec import BINS, PROMPTS, Codec
+from kidsnanny.stage1.student.boxes import BINS
+from kidsnanny.stage1.student.codec import PROMPTS, Codec
 from kidsnanny.stage1.student.florence import SenBen
 from kidsnanny.stage1.student.settings import Settings
 from kidsnanny.stage1.student.student import TASKS, Student
 from kidsnanny.stage1.student.vocabulary import Vocabulary
-from kidsnanny.training.student.grid_teacher import Grid
+from kidsnanny.training.student.grid_head import GridHead
 from kidsnanny.training.student.scenes import VOCABULARY, Scene, scene
 
 SIDE = 128
@@ -38,7 +39,7 @@ CELL = 16
 WIDTH = 128
 BATCH = 32
 STEPS = 5_000
-RATE = 1e-3
+LEARNING_RATE = 1e-3
 WARM_UP = 200
 """Steps."""
 CURVE_EVERY = 500
@@ -76,9 +77,9 @@ def train(out: Path, *, steps: int = STEPS, seed: int = 0) -> None:
     model.set_attn_implementation("eager")  # on a CPU the fused one takes thrice as long backwards
     student = Student(model, words, VOCABULARY, out.name, beams=1, constrained=False)
     unseen = [_drawn(FIRST_UNSEEN + n) for n in range(CURVE_SCENES)]
-    grid = Grid(VOCABULARY, WIDTH, SIDE // CELL)
-    optimizer = torch.optim.AdamW([*_groups(model), *_groups(grid)], lr=RATE, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+    grid = GridHead(VOCABULARY, WIDTH, SIDE // CELL)
+    optimizer = torch.optim.AdamW([*_groups(model), *_groups(grid)], lr=LEARNING_RATE, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _learning_rate(step, steps))
     curve: list[dict[str, float | None]] = []
     began, worked = time.perf_counter(), time.process_time()
     columns = TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
@@ -94,7 +95,13 @@ def train(out: Path, *, steps: int = STEPS, seed: int = 0) -> None:
             if step % CURVE_EVERY == 0 or step == steps:
                 model.eval()
                 spent = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - worked}
-                point = {"step": step, "scenes": step * BATCH, **spent, "loss": loss.item(), **_point(student, unseen)}
+                point = {
+                    "step": step,
+                    "scenes": step * BATCH,
+                    **spent,
+                    "loss": loss.item(),
+                    **_evaluate(student, unseen),
+                }
                 curve.append({key: None if value is None else round(value, 4) for key, value in point.items()})
                 print(json.dumps(curve[-1]), file=sys.stderr, flush=True)
                 student.save(out)
@@ -174,7 +181,7 @@ def tiny(words: PreTrainedTokenizerFast, vocabulary: Vocabulary) -> SenBen:
             **special,
         )
     )
-    _smooth(model, words.convert_tokens_to_ids("<loc_0>"))
+    _init_location_embeddings(model, words.convert_tokens_to_ids("<loc_0>"))
     return model
 
 
@@ -189,7 +196,7 @@ def _drawn(seed: int) -> Scene:
     return scene(seed, SIDE)
 
 
-def _smooth(model: SenBen, first: int) -> None:
+def _init_location_embeddings(model: SenBen, first: int) -> None:
     """Begin with location tokens of neighbouring places alike (random Fourier features): what is learnt of one bin then
     holds for the bins beside it, and a thousand of them need no thousand times the data."""
     table = model.get_input_embeddings().weight
@@ -205,12 +212,12 @@ def _groups(model: torch.nn.Module) -> list[dict[str, Any]]:
     return [{"params": matrices, "weight_decay": 0.02}, {"params": vectors, "weight_decay": 0.0}]
 
 
-def _rate(step: int, steps: int) -> float:
+def _learning_rate(step: int, steps: int) -> float:
     """Warm up, then half a cosine down to a fiftieth."""
     return min(1.0, (step + 1) / WARM_UP) * (0.02 + 0.49 * (1 + math.cos(math.pi * step / steps)))
 
 
-def _loss(student: Student, grid: Grid, batch: Sequence[Scene]) -> torch.Tensor:
+def _loss(student: Student, grid: GridHead, batch: Sequence[Scene]) -> torch.Tensor:
     """Cross-entropy of the four texts' tokens, of the tags (which the image encoder never feels) and of the grid."""
     model = student.model
     texts = [text for drawn in batch for text in targets(drawn, student.codec)]
@@ -229,7 +236,7 @@ def _loss(student: Student, grid: Grid, batch: Sequence[Scene]) -> torch.Tensor:
     return spoken + functional.binary_cross_entropy_with_logits(tagged.float(), tags) + placed
 
 
-def _point(student: Student, unseen: Sequence[Scene]) -> dict[str, float | None]:
+def _evaluate(student: Student, unseen: Sequence[Scene]) -> dict[str, float | None]:
     graphs = student([drawn.image for drawn in unseen])
     found: Scores = score([(drawn.graph, graph) for drawn, graph in zip(unseen, graphs, strict=True)], VOCABULARY)
     return {

@@ -87,7 +87,7 @@ _WEAPONS = re.compile(
 
 
 @dataclass(frozen=True)
-class Row:
+class TextRow:
     """One training text; `labels` follow CATEGORIES, `foreign` is 1 for another Latin language, 0 for English."""
 
     text: str
@@ -134,7 +134,7 @@ def _mostly_latin(text: str) -> bool:
     return sum(c < "\u0250" or "\u1e00" <= c < "\u1f00" for c in letters) >= 0.9 * len(letters)
 
 
-def read_file(path: Path) -> Iterator[Row]:
+def read_file(path: Path) -> Iterator[TextRow]:
     """The Latin-script rows of one of the data's files; ComponentError names a missing column."""
     source = path.name.removesuffix(".csv.gz")
     names = random.Random(crc32(source.encode()))
@@ -159,7 +159,7 @@ def read_file(path: Path) -> Iterator[Row]:
                 values = (-1,) * len(CATEGORIES)  # other languages teach the language, and what is harmless
             text = re.sub(r"\[NAME\]", lambda _: names.choice(given), raw["text"][:MAX_TRAIN_CHARS])
             part = "held_out" if raw["split"] == "test" else part_of(raw["text"])
-            yield Row(text, values, source, _language(raw), SOURCE_WEIGHT.get(source, 1.0), part)
+            yield TextRow(text, values, source, _language(raw), SOURCE_WEIGHT.get(source, 1.0), part)
 
 
 def load_lines() -> tuple[dict[str, list[str]], list[dict[str, Any]]]:
@@ -174,14 +174,14 @@ def _fill(template: str, slots: dict[str, list[str]], rng: random.Random) -> str
     return template
 
 
-def synthetic_rows(seed: int) -> list[Row]:
+def synthetic_rows(seed: int) -> list[TextRow]:
     """Our template lines, filled; a group's `labels` are 1, its `unknown` are -1, every other category is 0.
 
     A group with a `part` is there as a whole; the others' templates spread over the parts.
     A text that several groups hold stays out of the train part if any of them sets it aside.
     """
     slots, groups = load_lines()
-    rows: list[Row] = []
+    rows: list[TextRow] = []
     for group in groups:
         labels = tuple(1 if c in group["labels"] else -1 if c in group.get("unknown", ()) else 0 for c in CATEGORIES)
         for template in group["lines"]:
@@ -189,16 +189,16 @@ def synthetic_rows(seed: int) -> list[Row]:
             part = group.get("part") or part_of(template, template=True)
             filled = {_fill(template, slots, rng) for _ in range(EXPANSIONS if part == "train" else 1)}
             weight = (8 / len(filled)) if len(filled) > 8 else 1.0 if len(filled) > 1 else 3.0
-            rows += [Row(text, labels, SYNTHETIC, 0, weight, part, group["name"]) for text in sorted(filled)]
+            rows += [TextRow(text, labels, SYNTHETIC, 0, weight, part, group["name"]) for text in sorted(filled)]
     aside = {row.text.casefold() for row in rows if row.part == "held_out"}
     kept = [row for row in rows if row.part == "held_out" or row.text.casefold() not in aside]
     chosen_on = {row.text.casefold() for row in kept if row.part == "calibration"}
     return [row for row in kept if row.part != "train" or row.text.casefold() not in chosen_on]
 
 
-def page_rows(rows: Sequence[Row], rng: random.Random) -> list[Row]:
+def page_rows(rows: Sequence[TextRow], rng: random.Random) -> list[TextRow]:
     """Chat- and page-like rows: each of our lines once among harmless ones of the same part, about a window long."""
-    benign: dict[str, list[Row]] = {}
+    benign: dict[str, list[TextRow]] = {}
     for row in rows:
         if not any(row.labels):
             benign.setdefault(row.part, []).append(row)
@@ -215,7 +215,7 @@ def page_rows(rows: Sequence[Row], rng: random.Random) -> list[Row]:
     return out
 
 
-def harmless_pages(rows: Sequence[Row], rng: random.Random) -> list[Row]:
+def harmless_pages(rows: Sequence[TextRow], rng: random.Random) -> list[TextRow]:
     """Pages of 60 to 150 words, all harmless: lines, none twice, of two to four registers (our groups, or the data's).
 
     The train part gets windows cut out of such pages, for that is what the model reads; the other parts whole pages.
@@ -242,7 +242,7 @@ def harmless_pages(rows: Sequence[Row], rng: random.Random) -> list[Row]:
                     break
             if sum(len(line.split()) for line in lines) < 60:
                 continue
-            page = Row("\n".join(lines), zeros, SYNTHETIC, 0, 0.5, part, PAGE)
+            page = TextRow("\n".join(lines), zeros, SYNTHETIC, 0, 0.5, part, PAGE)
             if part != "train":
                 out.append(page)
                 continue
@@ -269,18 +269,18 @@ def noisy(text: str, rng: random.Random) -> str:
     return "".join(out)
 
 
-def noise_rows(count: int, rng: random.Random) -> list[Row]:
+def noise_rows(count: int, rng: random.Random) -> list[TextRow]:
     """Meaningless short strings as OCR finds them on logos, number plates and textures: harmless in every category."""
     alphabet = "il|1l0oO8BYSZ25-_.,:;/\\()xXwvnmHTE 'aeiou"
     zeros = (0,) * len(CATEGORIES)
     out = []
     for _ in range(count):
         text = "".join(rng.choice(alphabet) for _ in range(rng.randint(1, 14)))
-        out.append(Row(text, zeros, "noise", 0, 2.0, rng.choice(("train",) * 18 + ("calibration", "held_out"))))
+        out.append(TextRow(text, zeros, "noise", 0, 2.0, rng.choice(("train",) * 18 + ("calibration", "held_out"))))
     return out
 
 
-def read_rows(data: Path, seed: int) -> tuple[list[Row], tuple[str, ...]]:
+def read_rows(data: Path, seed: int) -> tuple[list[TextRow], tuple[str, ...]]:
     """Every row to train and calibrate on, ours included, and the names of the files read.
 
     ComponentError when the folder holds no file of the format, or one that lacks a column or cannot be read.
@@ -288,7 +288,7 @@ def read_rows(data: Path, seed: int) -> tuple[list[Row], tuple[str, ...]]:
     paths = sorted(path for path in data.glob("*.csv.gz") if not path.name.startswith(VALIDATION_ONLY))
     if not paths:
         raise ComponentError(f"{data}: no *.csv.gz to train on; give the folder of the text data with --data.")
-    rows: list[Row] = []
+    rows: list[TextRow] = []
     for path in paths:
         try:
             rows += read_file(path)

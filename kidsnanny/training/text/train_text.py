@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from kidsnanny.errors import ComponentError
 from kidsnanny.stage2.text_model import BITS, Weights, features, normalise, windows
-from kidsnanny.training.text.rows import CATEGORIES, PAGE, Row, read_rows
+from kidsnanny.training.text.rows import CATEGORIES, PAGE, TextRow, read_rows
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -150,7 +150,7 @@ def _lowered(platt: npt.NDArray[np.float64], pages: npt.NDArray[np.float32]) -> 
     return lowered
 
 
-def _calibrate(weights: Weights, rows: list[Row]) -> Weights:
+def _calibrate(weights: Weights, rows: list[TextRow]) -> Weights:
     """Platt parameters and the language threshold, from the calibration part alone."""
     held = [row for row in rows if row.part == "calibration"]
     if not held:
@@ -174,7 +174,7 @@ def _calibrate(weights: Weights, rows: list[Row]) -> Weights:
     )
 
 
-def fit(rows: list[Row], seed: int) -> Weights:
+def fit(rows: list[TextRow], seed: int) -> Weights:
     """All columns fitted on the train part, quantised, then calibrated on the calibration part."""
     train = [row for row in rows if row.part == "train"]
     _say(f"features of {len(train)} rows")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import kidsnanny
 from kidsnanny.errors import ComponentError, DataError
 from kidsnanny.records import Box, Relation, SceneGraph, SceneObject
+from kidsnanny.stage1.student.boxes import box_from_permille, permille_from_box
 from kidsnanny.stage1.student.codec import (
     MAX_CAPTION,
     MAX_DROPPED,
@@ -16,8 +17,6 @@ from kidsnanny.stage1.student.codec import (
     Codec,
     LocOrder,
     Task,
-    box_from_permille,
-    permille_from_box,
 )
 from kidsnanny.stage1.student.vocabulary import Tag, Vocabulary
 

@@ -6,7 +6,7 @@ from kidsnanny import Pipeline
 from kidsnanny.evaluation.graphs.graph_metrics import score
 from kidsnanny.models.cards import cards
 from kidsnanny.stage1.scene_graphs import SceneGraphs
-from kidsnanny.stage1.scene_graphs import student as named_student
+from kidsnanny.stage1.scene_graphs import load_student as named_student
 from kidsnanny.stage1.student.student import Student
 from kidsnanny.training.student.scenes import VOCABULARY, scene
 

@@ -16,9 +16,9 @@ from kidsnanny import ComponentError, Pipeline, WeightsError
 from kidsnanny.errors import DataError
 from kidsnanny.records import Box
 from kidsnanny.stage1.scene_graphs import SceneGraphs
-from kidsnanny.stage1.scene_graphs import student as named_student
+from kidsnanny.stage1.scene_graphs import load_student as named_student
 from kidsnanny.stage1.student.codec import Codec
-from kidsnanny.stage1.student.student import TASKS, Written
+from kidsnanny.stage1.student.student import TASKS, DecodedText
 from kidsnanny.training.student.scenes import VOCABULARY, scene
 
 pytestmark = [
@@ -116,7 +116,7 @@ def test_tags_alone_call_no_decoder(student: Callable, ask: float, decoded: int)
 def test_only_frames_whose_tags_ask_for_it_are_described_and_each_as_itself(student: Callable) -> None:
     mine = student()
     mine.describe = lambda features: [
-        dict.fromkeys(TASKS, Written("", 1, True)) | {"caption": Written(f"{one.sum().item():.3f}", 1, True)}
+        dict.fromkeys(TASKS, DecodedText("", 1, True)) | {"caption": DecodedText(f"{one.sum().item():.3f}", 1, True)}
         for one in features
     ]
     frames = sorted(FRAMES, key=lambda frame: max(mine([frame], 2.0)[0].tags.values()))
@@ -134,8 +134,10 @@ def test_the_order_of_location_tokens_is_its_configurations(folder: Path, tmp_pa
 
 def test_what_is_written_is_the_graph_of_its_frame_with_its_score_and_its_faults(student: Callable) -> None:
     mine = student()
-    objects = Written("man<loc_0><loc_0><loc_999><loc_499>zebra", 0.5, True)
-    mine.describe = lambda features: [dict.fromkeys(TASKS, Written("", 1, True)) | {"objects": objects}] * len(features)
+    objects = DecodedText("man<loc_0><loc_0><loc_999><loc_499>zebra", 0.5, True)
+    mine.describe = lambda features: (
+        [dict.fromkeys(TASKS, DecodedText("", 1, True)) | {"objects": objects}] * len(features)
+    )
     (graph,) = mine([np.zeros((100, 200, 3), np.uint8)])
     assert [(man.label, man.box, man.score) for man in graph.objects] == [("man", Box(0, 0, 100, 100), 0.5)]
     assert graph.dropped == ("objects: 'zebra' has no location tokens",)
@@ -249,7 +251,7 @@ def test_a_network_that_gives_no_numbers_is_not_inspected(
     mine.model.get_parameter(part).data[:] = float("nan")
     verdict = Pipeline(stage1=SceneGraphs(mine), stage2=None)(gradient(128, 128))
     assert verdict.coverage == {}
-    assert "numbers that are none" in str(verdict.not_inspected[0])
+    assert "NaN" in str(verdict.not_inspected[0])
 
 
 def _config(folder: Path, change: Callable[[dict], object]) -> None:
@@ -306,7 +308,7 @@ def _fewer_tags(folder: Path) -> None:
         ),
         "weights of another head": (
             lambda f: _weights(f, _shorter),
-            r"do not fit .*1 missing \(1 of tag_head.weight.*1 surplus \(1 of old_head.weight.*1 of another shape",
+            r"do not fit .*1 missing \(1 of tag_head.weight.*1 unexpected \(1 of old_head.weight.*1 of another shape",
         ),
         "no tokenizer's JSON": (
             lambda f: (f / "tokenizer.json").write_text("{}"),
@@ -400,7 +402,7 @@ def _no_numbers(model: Any) -> None:
         "no vocabulary": (_says(vocabulary="{}"), "2 validation errors for Vocabulary"),
         "another vocabulary": (_says(vocabulary=VOCABULARY.model_copy(update={"tags": {}}).model_dump_json()), "zip"),
         "another side": (_says(settings='{"tags": 12, "input": 64}'), "Got invalid dimensions for input: pixels"),
-        "no numbers": (_no_numbers, "it gives numbers that are none"),
+        "no numbers": (_no_numbers, "it returned NaN or infinity"),
     }.values(),
 )
 def test_an_onnx_file_that_gives_no_tags(harm: Callable, says: str, folder: Path, tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from PIL import Image
 from kidsnanny.errors import ComponentError
 from kidsnanny.records import Box, Relation, SceneGraph, SceneObject
 from kidsnanny.training.student import scenes
-from kidsnanny.training.student.scenes import DEEDS, RULES, VOCABULARY, scene, words
+from kidsnanny.training.student.scenes import INTERACTIONS, RULES, VOCABULARY, sample_graph, scene
 from kidsnanny.training.student.sprites import DRAWINGS
 
 MANY = 2_000
-GRAPHS = [words(seed) for seed in range(MANY)]
+GRAPHS = [sample_graph(seed) for seed in range(MANY)]
 PLANTS = [
     ("man", "holding", "cigarette"),
     ("cat", "watching", "umbrella"),
@@ -34,7 +34,7 @@ def graph(*things: str, relations: tuple[tuple[int, str, int], ...] = ()) -> Sce
     )
 
 
-def deeds(found: SceneGraph) -> list[tuple[str, str, str]]:
+def triples(found: SceneGraph) -> list[tuple[str, str, str]]:
     return [(found.objects[r.subject].label, r.predicate, found.objects[r.object].label) for r in found.relations]
 
 
@@ -52,21 +52,21 @@ def test_boxes_are_around_what_is_drawn(monkeypatch: pytest.MonkeyPatch, side: i
     """On a plain ground, each thing alone changes pixels up to each edge of its box and none outside."""
     monkeypatch.setattr(scenes, "mark", lambda *_: None)
     monkeypatch.setattr(scenes, "_ground", lambda _, side: Image.new("RGB", (side, side), (1, 2, 3)))
-    laid_out = scenes.laid_out
+    lay_out = scenes.lay_out
     for seed in range(60):
-        count = len(words(seed).objects)
+        count = len(sample_graph(seed).objects)
         for index in range(count):
             whole = scene(seed, side).graph
             boxes: dict[int, Box] = {}
 
             def alone(*args: object, boxes: dict[int, Box] = boxes, index: int = index) -> object:
-                placed, marks = laid_out(*args)
+                placed, marks = lay_out(*args)
                 boxes.update({i: Box(x, y, x + p.image.width, y + p.image.height) for i, p, x, y in placed})
                 empty = Image.new("RGBA", (1, 1))
                 return [(i, p if i == index else p._replace(image=empty), x, y) for i, p, x, y in placed], marks
 
             with monkeypatch.context() as patch:
-                patch.setattr(scenes, "laid_out", alone)
+                patch.setattr(scenes, "lay_out", alone)
                 changed = (scene(seed, side).image != (1, 2, 3)).any(axis=2)
             rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
             assert Box(columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) == boxes[index]
@@ -88,18 +88,18 @@ def test_things_are_inside_large_and_in_order(side: int) -> None:
 
 def test_drawing_changes_no_word() -> None:
     for seed in range(100):
-        said, drawn = words(seed), scene(seed, 96).graph
+        said, drawn = sample_graph(seed), scene(seed, 96).graph
         assert (drawn.tags, drawn.caption) == (said.tags, said.caption)
         assert sorted((t.label, t.attributes) for t in drawn.objects) == sorted(
             (t.label, t.attributes) for t in said.objects
         )
-        assert sorted(deeds(drawn)) == sorted(deeds(said))
+        assert sorted(triples(drawn)) == sorted(triples(said))
 
 
 @pytest.mark.parametrize("plant", PLANTS, ids=" ".join)
 def test_a_relation_can_be_planted(plant: tuple[str, str, str]) -> None:
     for seed in range(30):
-        assert plant in deeds(scene(seed, 96, plant).graph)
+        assert plant in triples(scene(seed, 96, plant).graph)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_relation_can_be_planted(plant: tuple[str, str, str]) -> None:
 )
 def test_what_is_never_drawn_cannot_be_planted(plant: tuple[str, str, str], message: str) -> None:
     with pytest.raises(ComponentError, match=message):
-        words(0, plant)
+        sample_graph(0, plant)
 
 
 def test_a_scene_has_room() -> None:
@@ -123,7 +123,7 @@ def test_a_scene_has_room() -> None:
 def test_the_vocabulary_is_what_is_drawn() -> None:
     assert set(VOCABULARY.objects) == set(DRAWINGS) == {t.label for g in GRAPHS for t in g.objects}
     assert set(VOCABULARY.attributes) == {a for g in GRAPHS for t in g.objects for a in t.attributes}
-    assert set(VOCABULARY.predicates) == set(DEEDS) == {r.predicate for g in GRAPHS for r in g.relations}
+    assert set(VOCABULARY.predicates) == set(INTERACTIONS) == {r.predicate for g in GRAPHS for r in g.relations}
     assert set(VOCABULARY.tags) == set(RULES)
     assert len({tag.group for tag in VOCABULARY.tags.values()}) == 5
 

@@ -16,7 +16,7 @@ from kidsnanny.errors import ComponentError
 from kidsnanny.stage2.text_model import TextModel, features, normalise
 from kidsnanny.training.text import rows as text_rows
 from kidsnanny.training.text import train_text as trainer
-from kidsnanny.training.text.rows import CATEGORIES, Row, split_drugs_weapons
+from kidsnanny.training.text.rows import CATEGORIES, TextRow, split_drugs_weapons
 
 HEADER = [*text_rows.COLUMNS, "source", "label_kind"]
 
@@ -187,7 +187,7 @@ class TestRows:
     def test_harmless_pages_are_harmless_and_of_one_part(self) -> None:
         zeros = (0,) * len(CATEGORIES)
         rows = [
-            Row(f"{part} line {i}", zeros if i % 2 else (1, *zeros[1:]), "t", part=part)
+            TextRow(f"{part} line {i}", zeros if i % 2 else (1, *zeros[1:]), "t", part=part)
             for part in ("train", "calibration", "held_out")
             for i in range(60)
         ]
@@ -204,9 +204,9 @@ class TestRows:
         zeros = (0,) * len(CATEGORIES)
         harm = (1, *zeros[1:])
         rows = [
-            Row("a", zeros, "t", part="train"),
-            Row("b", zeros, "t", part="held_out"),
-            Row("x", harm, "t", part="train"),
+            TextRow("a", zeros, "t", part="train"),
+            TextRow("b", zeros, "t", part="held_out"),
+            TextRow("x", harm, "t", part="train"),
         ]
         pages = text_rows.page_rows(rows, random.Random(0))
         assert [page.labels for page in pages] == [zeros, zeros, harm]

@@ -1,4 +1,4 @@
-"""The second teacher: what it asks of a cell is what the picture has there."""
+"""The auxiliary grid head: the targets of a cell are what the picture has there."""
 
 import numpy as np
 import pytest
@@ -18,10 +18,10 @@ GRAPH = SceneGraph(
 )
 
 
-def test_a_cell_is_asked_of_the_smallest_thing_that_covers_its_middle() -> None:
-    from kidsnanny.training.student.grid_teacher import Grid
+def test_a_cell_has_the_targets_of_the_smallest_object_that_covers_its_centre() -> None:
+    from kidsnanny.training.student.grid_head import GridHead
 
-    cells = Grid(WORDS, width=8, side=4).cells([Scene(np.zeros((128, 128, 3), np.uint8), GRAPH)])
+    cells = GridHead(WORDS, width=8, side=4).cells([Scene(np.zeros((128, 128, 3), np.uint8), GRAPH)])
     man, ball = 1 + WORDS.objects.index("man"), 1 + WORDS.objects.index("ball")
     assert cells.kind.view(4, 4).tolist() == [[man, ball, 0, 0], [man, man, 0, 0], [man, man, 0, 0], [man, man, 0, 0]]
     throws = len(WORDS.attributes) + WORDS.predicates.index("throwing")
@@ -34,13 +34,13 @@ def test_a_cell_is_asked_of_the_smallest_thing_that_covers_its_middle() -> None:
     assert cells.reach[0, 4].tolist() == [0.125, 0.375, 0.375, 0.625]
 
 
-def test_its_loss_falls_to_nothing_only_for_the_truth() -> None:
+def test_its_loss_reaches_zero_only_for_the_true_graph() -> None:
     import torch
 
-    from kidsnanny.training.student.grid_teacher import Grid
+    from kidsnanny.training.student.grid_head import GridHead
 
     torch.manual_seed(0)
-    grid = Grid(WORDS, width=16, side=4)
+    grid = GridHead(WORDS, width=16, side=4)
     drawn = [Scene(np.zeros((128, 128, 3), np.uint8), GRAPH)]
     features = torch.nn.Parameter(torch.randn(1, 17, 16))
     optimizer = torch.optim.Adam([features, *grid.parameters()], lr=0.05)
