@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.predictions import Contents, Example
+from kidsnanny.evaluation.predictions import DatasetContents, Example
 from kidsnanny.media.loader import is_picture, walk
 from kidsnanny.models.cards import digest
 
@@ -31,7 +31,7 @@ ROWS = 16
 """Rows of parquet that are in memory at once."""
 SHOWN = 20
 """Names of what there is instead of what was asked for."""
-ANY = "any"
+ANY_CATEGORY = "any"
 """The category of pictures whose data set names none and whose user neither: all that a system speaks about."""
 _SPLIT = re.compile(r"(?<![a-z])(train|training|validation|valid|val|dev|test)(?![a-z])", re.IGNORECASE)
 _TRAINING = ("train", "training")
@@ -79,13 +79,13 @@ def open_dataset(
     Args:
         path: the file or folder.
         splits, categories: what to choose; by default everything. Pictures of a data set without a column `category`
-            are all of the one that was asked for, or of ANY.
+            are all of the one that was asked for, or of ANY_CATEGORY.
         limit: at most so many.
 
     Raises:
         DataError: nothing there is a data set of a form that we know.
     """
-    default = categories[0] if len(categories) == 1 else ANY
+    default = categories[0] if len(categories) == 1 else ANY_CATEGORY
     try:
         read, generated = _reader(Path(path), default)
     except OSError as error:  # of the path itself
@@ -98,26 +98,26 @@ def choose_categories(path: Path, given: tuple[str, ...] | None) -> tuple[tuple[
 
     Args:
         path: as for `open_dataset`.
-        given: what the user wants, () for all; None: nothing was said, which is UnsafeBench's Sexual, or ANY.
+        given: what the user wants, () for all; None: nothing was said, which is UnsafeBench's Sexual, or ANY_CATEGORY.
 
     Raises:
         DataError: it cannot be opened, or names no category and the user several.
     """
     first = next(iter(open_dataset(path)), None)
-    if first is None or first.category != ANY:
+    if first is None or first.category != ANY_CATEGORY:
         return (("Sexual",) if given is None else given), ""
     name = text_of(path)
-    if not given or given == (ANY,):
+    if not given or given == (ANY_CATEGORY,):
         return (), (
-            f"{name} names no category: its pictures are of the category `{ANY}`, and a system's score is that of all "
-            "categories that it speaks about; --category NAME takes them all as one."
+            f"{name} names no category: its pictures are of the category `{ANY_CATEGORY}`, and a system's score is "
+            "that of all categories that it covers; --category NAME takes them all as one."
         )
     if len(given) > 1:
         raise DataError(f"{name}: it names no category, so --category {','.join(given)} cannot choose; name one.")
     return given, f"{name} names no category: all of its pictures are taken as {given[0]}, as --category says."
 
 
-def count(dataset: Dataset, expect: int | None = None) -> Contents:
+def read_contents(dataset: Dataset, expect: int | None = None) -> DatasetContents:
     """One pass over the data: how many there are, by split, category and source, and the digest of it all.
 
     Raises:
@@ -143,10 +143,10 @@ def count(dataset: Dataset, expect: int | None = None) -> Contents:
         splits = ", ".join(f"{split or 'of no split'} {sum(counts)}" for split, counts in by["split"].items())
         told = f" ({splits})" if any(by["split"]) else ""
         raise DataError(
-            f"{dataset.name}: it holds {pictures(len(ids))} of what was asked for{told} where {expect:,} are "
+            f"{dataset.name}: it holds {picture_count(len(ids))} of what was asked for{told} where {expect:,} are "
             "expected; name the splits with --split, or leave out --expect."
         )
-    return Contents(pictures=len(ids), unsafe=unsafe, by=by, digest=rows.hexdigest())
+    return DatasetContents(pictures=len(ids), unsafe=unsafe, by=by, digest=rows.hexdigest())
 
 
 def _what_there_is(dataset: Dataset) -> str:
@@ -159,7 +159,7 @@ def _what_there_is(dataset: Dataset) -> str:
     return f" of {wanted}, but of {', '.join(repr(name) for name in have[:SHOWN])}{more}; choose --category and --split"
 
 
-def contamination(contents: Contents) -> tuple[str, ...]:
+def contamination_warnings(contents: DatasetContents) -> tuple[str, ...]:
     """What of the data a system may have been trained on."""
     train = sum(sum(contents.by["split"][split]) for split in contents.by["split"] if split.lower() in _TRAINING)
     if not train:
@@ -171,7 +171,7 @@ def contamination(contents: Contents) -> tuple[str, ...]:
     )
 
 
-def pictures(count: int) -> str:
+def picture_count(count: int) -> str:
     """So many, in words."""
     return f"{count:,} picture{'' if count == 1 else 's'}"
 

@@ -5,7 +5,7 @@ worth: for two classes the probability of the one, for Freepik's four levels the
 strongest detection times its weight.
 """
 
-from kidsnanny.evaluation.predictions import About
+from kidsnanny.evaluation.predictions import SystemDescription
 from kidsnanny.evaluation.systems.pipelines import Composed, licences
 from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Options
 from kidsnanny.pipeline import Pipeline
@@ -36,7 +36,7 @@ def detector(name: str, card: str, options: Options) -> Composed:
 
 def _alone(name: str, eye: Stage1, rule: str, options: Options) -> Composed:
     threshold, origin = options.threshold(name, HALF, NOT_FOUND)
-    about = About(
+    about = SystemDescription(
         name=name,
         regime="vision-only",
         categories=tuple(sorted(frozenset().union(*eye.eyes.values()))),

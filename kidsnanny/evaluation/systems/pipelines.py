@@ -13,7 +13,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from kidsnanny.errors import ComponentError, JudgeError
-from kidsnanny.evaluation.predictions import About, Authority, Example, Prediction, Regime
+from kidsnanny.evaluation.predictions import Authority, Example, Prediction, Regime, SystemDescription
 from kidsnanny.evaluation.systems.system import Options, mapped, predicted, unmapped
 from kidsnanny.models.cards import cards
 from kidsnanny.pipeline import Pipeline
@@ -49,7 +49,9 @@ class Composed:
         timed: further pipelines whose latency is of interest, by name.
     """
 
-    def __init__(self, pipeline: Pipeline, rows: tuple[About, ...], timed: dict[str, Pipeline] | None = None) -> None:
+    def __init__(
+        self, pipeline: Pipeline, rows: tuple[SystemDescription, ...], timed: dict[str, Pipeline] | None = None
+    ) -> None:
         self.rows = rows
         self._pipeline = pipeline
         self._timed = timed or {}
@@ -81,7 +83,7 @@ class Composed:
         pipelines |= self._timed
         return {name: partial(_look, looks) for name, looks in pipelines.items()}
 
-    def _prediction(self, example: Example, row: About, verdict: Verdict) -> Prediction:
+    def _prediction(self, example: Example, row: SystemDescription, verdict: Verdict) -> Prediction:
         case = again(verdict, self._policies[row.authority], row.regime)
         decision = decide(case.policy, case.scores, case.not_inspected, may_lower=case.may_lower)
         stands_for = mapped(example.category, row.categories)
@@ -120,7 +122,9 @@ class Composed:
         )
         return (*flagged, *decision.lowered)
 
-    def _unscored(self, example: Example, row: About, case: Case, stands_for: tuple[Category, ...]) -> str | None:
+    def _unscored(
+        self, example: Example, row: SystemDescription, case: Case, stands_for: tuple[Category, ...]
+    ) -> str | None:
         """Why there is no score: the category is not ours, or a part that looks for it could not look."""
         if not stands_for:
             return unmapped(row.name, example.category)
@@ -218,7 +222,7 @@ def _about(
     pipeline: Pipeline,
     models: dict[str, str],
     options: Options,
-) -> About:
+) -> SystemDescription:
     looking, policy = _channels(pipeline), as_policy(pipeline.policy, authority)
     heard = looking["image"] if regime == "vision-only" else frozenset(chain.from_iterable(looking.values()))
     speaks = tuple(category for category in CATEGORIES if category in heard)
@@ -226,7 +230,7 @@ def _about(
     review = min(policy.categories[category].review for category in asked)  # the same in both regimes
     origin = f"ours: the lowest `review` of the wanted categories in the policy {policy.name}, for both regimes"
     threshold, origin = options.threshold(row, review, origin)
-    return About(
+    return SystemDescription(
         name=row,
         regime=regime,
         authority=authority,
