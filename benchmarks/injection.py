@@ -26,18 +26,15 @@ from hardware import hardware
 from rich.progress import track
 
 from kidsnanny import Pipeline, Stage2
-from kidsnanny.evaluation.attacks import (
-    BENIGN,
-    FAMILIES,
-    HARMFUL,
+from kidsnanny.evaluation.attack_harness import (
     STAGE1_SCORES,
     CachedOcr,
     FixedScoreStage1,
     ObedientJudge,
     instructions_detected,
-    make_attack,
     run_attack,
 )
+from kidsnanny.evaluation.attacks import BENIGN, FAMILIES, HARMFUL, make_attack
 from kidsnanny.profiles.profiles import PROFILES
 from kidsnanny.stage2.untrusted import suspicion
 

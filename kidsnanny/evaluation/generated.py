@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from kidsnanny.evaluation.datasets import GENERATED
+from kidsnanny.evaluation.parquet_source import GENERATED
 
 COUNT, UNSAFE = 1054, 683
 """As the paper's UnsafeBench Sexual (section 1.2 in our notes on it)."""

@@ -28,7 +28,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from kidsnanny import __version__
 from kidsnanny.errors import ComponentError, DataError, InputError
-from kidsnanny.evaluation.datasets import Dataset, contamination_warnings, text_of
+from kidsnanny.evaluation.datasets import Dataset, contamination_warnings
+from kidsnanny.evaluation.example_fields import text_of
 from kidsnanny.evaluation.predictions import (
     DatasetContents,
     Example,

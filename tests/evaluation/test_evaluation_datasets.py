@@ -294,7 +294,7 @@ def test_the_digest_is_of_what_was_chosen_and_not_of_its_form(tmp_path: Path) ->
             [ROWS[0] | {"safety_label": "Perhaps"}],
             {},
             None,
-            "row 0 has the label 'Perhaps' where Safe or Unsafe is meant",
+            "row 0 has the label 'Perhaps', expected Safe or Unsafe",
         ),
     ],
 )

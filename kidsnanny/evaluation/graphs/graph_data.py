@@ -27,7 +27,8 @@ from PIL import Image
 from pydantic import ValidationError, model_validator
 
 from kidsnanny.errors import DataError, InputError
-from kidsnanny.evaluation.datasets import open_table, split_of, stored_image, table_rows
+from kidsnanny.evaluation.example_fields import split_of
+from kidsnanny.evaluation.parquet_source import open_table, stored_image, table_rows
 from kidsnanny.media.loader import open_picture
 from kidsnanny.records import Record, Relation, SceneGraph, SceneObject
 from kidsnanny.stage1.student.codec import box_from_permille, permille_from_box

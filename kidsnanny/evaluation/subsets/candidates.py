@@ -25,7 +25,8 @@ from rich.progress import track
 
 from kidsnanny import __version__
 from kidsnanny.errors import DataError, InputError
-from kidsnanny.evaluation.datasets import Dataset, read_csv
+from kidsnanny.evaluation.datasets import Dataset
+from kidsnanny.evaluation.manifest_source import read_csv
 from kidsnanny.evaluation.predictions import DatasetContents, Example
 from kidsnanny.evaluation.subsets.painting import paint_out, text_alone
 from kidsnanny.files import alone_in, replace

@@ -14,7 +14,9 @@ from typing import Literal, NamedTuple
 from pydantic import Field, ValidationError
 
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.datasets import Dataset, read_csv, sha256_of, text_of
+from kidsnanny.evaluation.datasets import Dataset, sha256_of
+from kidsnanny.evaluation.example_fields import text_of
+from kidsnanny.evaluation.manifest_source import read_csv
 from kidsnanny.evaluation.predictions import Example
 from kidsnanny.evaluation.subsets.candidates import LABEL_COLUMNS, CandidateManifest, CandidateSelection, TextScan
 from kidsnanny.records import Box, Record

@@ -6,18 +6,15 @@
 import pytest
 
 from kidsnanny import Pipeline, Stage2
-from kidsnanny.evaluation.attacks import (
-    BENIGN,
-    FAMILIES,
-    HARMFUL,
+from kidsnanny.evaluation.attack_harness import (
     STAGE1_SCORES,
     CachedOcr,
     FixedScoreStage1,
     ObedientJudge,
     instructions_detected,
-    make_attack,
     run_attack,
 )
+from kidsnanny.evaluation.attacks import BENIGN, FAMILIES, HARMFUL, make_attack
 from kidsnanny.profiles.profiles import PROFILES
 
 BLIND = {"tiny (8 px)"}
