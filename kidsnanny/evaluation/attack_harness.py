@@ -21,7 +21,7 @@ STAGE1_SCORES = {"clean": 0.0, "grey": 0.5, "above": 0.9}
 class FixedScoreStage1:
     """Finds nudity of one score in every frame."""
 
-    models = ("scripted-eye@1",)
+    models = ("fixed-score@1",)
     eyes: Mapping[ModelKind, frozenset[Category]] = {"detector": frozenset({"nudity"})}
     reentrant = True
 

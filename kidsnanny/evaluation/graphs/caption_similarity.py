@@ -47,10 +47,10 @@ def bge_m3(folder: Path) -> Embedder:
     """
     weights = folder / "model.safetensors"
     if not weights.is_file():
-        mend = "download BAAI/bge-m3 into it"
+        fix = "download BAAI/bge-m3 into it"
         if (program := folder / "pytorch_model.bin").is_file():
-            mend = f"run `kidsnanny weights convert {program} --out {weights}`"
-        raise NotHereError(f"{folder}: there is no model.safetensors in it; {mend}.")
+            fix = f"run `kidsnanny weights convert {program} --out {weights}`"
+        raise NotHereError(f"{folder}: there is no model.safetensors in it; {fix}.")
     try:
         import torch
         from transformers import AutoModel, AutoTokenizer

@@ -1,6 +1,6 @@
 """How good scene graphs are: recall, precision and F1 with intervals, by definitions that are ours.
 
-SenBen names its two headline scores and does not define them (section 2.4 in our notes on it). Ours are called **graph
+SenBen names its two headline scores and does not define them (arXiv 2604.08819). Ours are called **graph
 recall** and **graph F1**, and comparing them with SenBen's is guesswork:
 
 - *Objects* of a frame are matched one to one: as many pairs as possible of the same label with an IoU of 0.5 or more;
@@ -190,8 +190,8 @@ def _check(pairs: Sequence[Pair], vocabulary: Vocabulary) -> None:
     for number, pair in enumerate(pairs):
         for tag, probability in (item for graph in pair for item in graph.tags.items()):
             if tag not in vocabulary.tags:
-                mend = "give the vocabulary of this data and this student"
-                raise DataError(f"Frame {number} has the tag {tag!r}, which {vocabulary.name} lacks; {mend}.")
+                fix = "give the vocabulary of this data and this student"
+                raise DataError(f"Frame {number} has the tag {tag!r}, which {vocabulary.name} lacks; {fix}.")
             if not 0 <= probability <= 1:  # or a NaN would read as no tag
                 raise DataError(f"Frame {number} has {probability} for the tag {tag!r}; give a probability.")
 
@@ -204,11 +204,11 @@ def match_objects(truth: SceneGraph, predicted: SceneGraph) -> dict[int, int]:
     try:
         from scipy.optimize import linear_sum_assignment
     except ImportError as error:
-        mend = "run `pip install 'kidsnanny[student]'`"
-        raise ComponentError(f"Scoring scene graphs needs scipy ({error}); {mend}.") from error
+        fix = "run `pip install 'kidsnanny[student]'`"
+        raise ComponentError(f"Scoring scene graphs needs scipy ({error}); {fix}.") from error
     if not truth.objects or not predicted.objects:
         return {}
-    said, guessed = _said(truth), _said(predicted)
+    said, guessed = _statements_of(truth), _statements_of(predicted)
     order = sorted(
         range(len(predicted.objects)),
         key=lambda n: (predicted.objects[n].label, predicted.objects[n].box, sorted(guessed[n])),
@@ -223,7 +223,7 @@ def match_objects(truth: SceneGraph, predicted: SceneGraph) -> dict[int, int]:
     return {int(t): order[p] for t, p in zip(rows, columns, strict=True) if eligible[t, p]}
 
 
-def _said(graph: SceneGraph) -> list[set[tuple[str, str, str]]]:
+def _statements_of(graph: SceneGraph) -> list[set[tuple[str, str, str]]]:
     """What is said of each object, in words that do not depend on the order of objects."""
     said = [{("is", attribute, "") for attribute in thing.attributes} for thing in graph.objects]
     for relation in graph.relations:

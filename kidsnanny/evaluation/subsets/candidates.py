@@ -1,9 +1,9 @@
 """Candidates for a subset in which text matters: every picture in which an OCR finds text, and a sample of the others.
 
 No system's verdict is asked for, and neither what this module imports nor what it reads of an example holds a verdict
-or a label. How the KidsNanny paper chose its subsets is not public (section 1.2 in our notes on it): this rule is ours.
+or a label. The KidsNanny paper (arXiv 2603.16181) does not say how it chose its subsets: this rule is ours.
 
-    DIR/scans.jsonl   a line per picture that the OCR looked at, after one that says what it depends on: the checkpoint
+    DIR/scans.jsonl   the checkpoint: what the scan depends on, then a line for each picture that was scanned
     DIR/manifest.json  the candidates and the rule
     DIR/sheet.csv      where a person labels them
     DIR/sheet.html     the same with the pictures, mosaicked unless asked for
@@ -56,11 +56,11 @@ class TextScan(Record):
     still_read: int = 0
     """Lines with a confidence of `read` or more after those were painted out."""
     unreadable_alone: bool = False
-    """In the text alone no line counts as text any more."""
+    """Whether no line counts as text any more when the text is shown alone."""
     skipped: str | None = None
-    """What of the picture was not looked at; no counterfactual is made of such a picture."""
+    """What of the picture was not scanned; such a picture is not used for the counterfactual test."""
     failure: str | None = None
-    """Why it was not looked at at all; it is no candidate then."""
+    """Why it could not be scanned; it is not a candidate then."""
 
 
 class CheckpointKey(Record):
@@ -138,9 +138,9 @@ def draw_candidates(
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
         with alone_in(out):
-            _look(dataset, contents.pictures, ocr, key, out / "scans.jsonl", console)
-            looked = _lines(out / "scans.jsonl")
-            manifest = _manifest(dataset, key, looked, without_text, seed)
+            _scan_all(dataset, contents.pictures, ocr, key, out / "scans.jsonl", console)
+            scans = _lines(out / "scans.jsonl")
+            manifest = _manifest(dataset, key, scans, without_text, seed)
             _blank(out / "sheet.csv", [candidate.id for candidate in manifest.candidates])
             replace(out / "manifest.json", manifest.model_dump_json(indent=1, exclude_defaults=True).encode())
     except OSError as error:
@@ -160,7 +160,7 @@ def read_manifest(out: Path) -> CandidateManifest:
         raise DataError(f"{out}: no candidates were drawn there; run `kidsnanny subset draw` first.") from error
     except ValidationError as error:
         why = error.errors()[0]["msg"]
-        raise DataError(f"{out / 'manifest.json'}: it is no manifest ({why}); draw the candidates again.") from error
+        raise DataError(f"{out / 'manifest.json'}: it is not a manifest ({why}); draw the candidates again.") from error
 
 
 def sheet_numbers(ids: Iterable[str]) -> dict[str, int]:
@@ -173,17 +173,17 @@ def first_frame(image: bytes | Path) -> tuple[RGB, str, str | None]:
     """A picture's first frame, the sha256 of its file, and what is not in that frame.
 
     Raises:
-        InputError: it cannot be looked at.
+        InputError: it cannot be decoded.
     """
     picture = open_picture(image)
     frames = picture.frames()
     frame = next(frames).rgb
     if next(frames, None) is not None:
-        return frame, picture.sha256, "only its first frame was looked at, on white"
+        return frame, picture.sha256, "only its first frame was scanned, on white"
     return frame, picture.sha256, "; ".join(str(missed) for missed in picture.skipped) or None
 
 
-def _look(
+def _scan_all(
     dataset: Dataset, total: int, ocr: Ocr, key: CheckpointKey, checkpoint: Path, console: Console | None
 ) -> None:
     """Append what is missing to the checkpoint."""
@@ -201,7 +201,7 @@ def _look(
         if not file.tell():
             file.write(key.model_dump_json().encode() + b"\n")
         for example in waiting:
-            file.write(_find(ocr, example).model_dump_json(exclude_defaults=True).encode() + b"\n")
+            file.write(_scan(ocr, example).model_dump_json(exclude_defaults=True).encode() + b"\n")
             file.flush()
 
 
@@ -216,12 +216,12 @@ def _resume(checkpoint: Path, key: CheckpointKey) -> int:
     os.truncate(checkpoint, len(b"".join(whole)) + 1)
     if whole[0].strip() != key.model_dump_json().encode():
         raise DataError(
-            f"{checkpoint}: other pictures, or another OCR, were looked at there; give another --out, or delete it."
+            f"{checkpoint}: the scan there is of other pictures or by another OCR; give another --out, or delete it."
         )
     return len(whole) - 1
 
 
-def _find(ocr: Ocr, example: Example) -> TextScan:
+def _scan(ocr: Ocr, example: Example) -> TextScan:
     try:
         frame, digest, skipped = first_frame(example.image)
     except InputError as error:
@@ -257,12 +257,12 @@ def _lines(checkpoint: Path) -> list[TextScan]:
 
 
 def _manifest(
-    dataset: Dataset, key: CheckpointKey, looked: Sequence[TextScan], without_text: int | float, seed: int
+    dataset: Dataset, key: CheckpointKey, scans: Sequence[TextScan], without_text: int | float, seed: int
 ) -> CandidateManifest:
-    without = [one.id for one in looked if not one.boxes and not one.failure]
+    without = [one.id for one in scans if not one.boxes and not one.failure]
     wanted = without_text if isinstance(without_text, int) else round(without_text * len(without))
     sample = set(sorted(without, key=lambda id: hashlib.sha256(f"{seed}/{id}".encode()).digest())[:wanted])
-    candidates = tuple(one for one in looked if one.boxes or one.id in sample)
+    candidates = tuple(one for one in scans if one.boxes or one.id in sample)
     if not candidates:
         raise DataError(f"{dataset.name}: there is text in none of its pictures; sample others with --without-text.")
     found = [one for one in candidates if one.boxes]
@@ -279,13 +279,13 @@ def _manifest(
             f"{SHORT_LINE + 1} characters), {len(found)} in all, and of the {len(without)} others the "
             f"{len(sample)} whose sha256 of '{seed}/ID' is smallest; no label and no verdict was asked for"
         ),
-        pictures=len(looked),
+        pictures=len(scans),
         with_text=len(found),
         without_text=len(without),
         sampled=len(sample),
         seed=seed,
-        not_scanned={one.id: one.failure for one in looked if one.failure},
-        partly_scanned={one.id: one.skipped for one in looked if one.skipped},
+        not_scanned={one.id: one.failure for one in scans if one.failure},
+        partly_scanned={one.id: one.skipped for one in scans if one.skipped},
         still_read=tuple(one.id for one in found if one.still_read),
         unreadable_alone=tuple(one.id for one in found if one.unreadable_alone),
         candidates=candidates,

@@ -46,7 +46,7 @@ _HEADS = {
 
 
 class TextSensitivity(Record):
-    """How one system's verdicts go with the text."""
+    """How one system's verdicts depend on the text in the pictures."""
 
     system: str
     n: int
@@ -72,7 +72,7 @@ class CounterfactualResult(Record):
     no_boxes: tuple[str, ...]
     """Left out: the OCR did not find the text, so there is nothing to paint out."""
     partly_scanned: dict[str, str]
-    """Left out: the OCR looked at a part of the picture only. Id -> at what not."""
+    """Left out: the OCR scanned only a part of the picture. Id -> what it did not scan."""
     still_read: tuple[str, ...]
     """Shown, but the OCR reads text where it was painted out."""
     systems: tuple[TextSensitivity, ...]
@@ -182,7 +182,7 @@ def text_sensitivity(
     flipped = [i for i in both if said[i] != without[i]]
     changes = {i: labels[i].unsafe != labels[i].painted_out_unsafe for i in both}
     changed, unchanged = ([i for i in both if changes[i] == wanted] for wanted in (True, False))
-    heard = [i for i in flipped if i in alone]
+    with_alone = [i for i in flipped if i in alone]
     texts = [alone[i] for i in ids if i in alone]
     return TextSensitivity(
         system=picture[0].system,
@@ -191,7 +191,7 @@ def text_sensitivity(
         flips=Proportion.of(len(flipped), len(both)),
         raised=sum(said[i] for i in flipped),
         cleared=sum(without[i] for i in flipped),
-        matches_text_alone=Proportion.of(sum(said[i] == alone[i] for i in heard), len(heard)),
+        matches_text_alone=Proportion.of(sum(said[i] == alone[i] for i in with_alone), len(with_alone)),
         text_alone_unsafe=Proportion.of(sum(texts), len(texts)),
         expected_flips=Proportion.of(sum(i in flipped and said[i] == labels[i].unsafe for i in changed), len(changed)),
         reversed_flips=Proportion.of(sum(i in flipped and said[i] != labels[i].unsafe for i in changed), len(changed)),

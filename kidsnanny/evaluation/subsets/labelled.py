@@ -1,7 +1,7 @@
 """Subsets of a data set in which text matters, as a person labelled the candidates, and a data set cut down to one.
 
 The KidsNanny paper reports on 257 pictures with text and visual content and on 44 whose safety depends mainly on the
-text in them, and defines neither (section 1.2 in our notes on it). `DEFINITIONS` are ours. They go by three labels that
+text in them, and defines neither (arXiv 2603.16181). `DEFINITIONS` are ours. They go by three labels that
 a person gives each candidate: of the picture, of the picture with its text painted out, of the text alone.
 """
 
@@ -73,7 +73,7 @@ class LabelledPicture(Record):
     still_read: bool = False
     """The OCR reads text where it was painted out."""
     skipped: str | None = None
-    """What of the picture the OCR did not look at."""
+    """What of the picture the OCR did not scan."""
 
 
 class SheetCounts(Record):
@@ -130,10 +130,10 @@ def make_subsets(manifest: CandidateManifest, sheet: Path, labelled_by: str) -> 
         raise DataError("--labelled-by is empty; say who labelled it, as it shall stand in every report.")
     given = read_labels(sheet, [candidate.id for candidate in manifest.candidates])
     selection = CandidateSelection.model_validate(manifest.model_dump(exclude={"candidates"}))
-    tally = _tally(manifest, given)
+    counts = _count_rows(manifest, given)
     found: dict[SubsetName, Subset | None] = {}
     for name, definition in DEFINITIONS.items():
-        chosen = [_chosen(one, given[one.id]) for one in manifest.candidates if name in given[one.id].names]
+        chosen = [_labelled_picture(one, given[one.id]) for one in manifest.candidates if name in given[one.id].names]
         unsafe = sum(one.unsafe for one in chosen)
         found[name] = (
             Subset(
@@ -143,7 +143,7 @@ def make_subsets(manifest: CandidateManifest, sheet: Path, labelled_by: str) -> 
                 unsafe=unsafe,
                 safe=len(chosen) - unsafe,
                 selection=selection,
-                sheet=tally,
+                sheet=counts,
                 pictures=tuple(chosen),
             )
             if chosen
@@ -170,7 +170,11 @@ def read_labels(sheet: Path, ids: Sequence[str]) -> dict[str, SheetLabels]:
         id = row["id"] or ""
         words = ((row[column] or "").strip().lower() for column in LABEL_COLUMNS)
         labels = SheetLabels(*(NONE if word == NO_TEXT else word for word in words))
-        if fault := "it is no candidate" * (id not in wanted) or "it has a row above" * (id in found) or _fault(labels):
+        if (
+            fault := "it is not a candidate" * (id not in wanted)
+            or "it has a row above" * (id in found)
+            or _fault(labels)
+        ):
             faults.append(f"row {number} ({id or 'no id'}): {fault}; correct it.")
         found[id] = labels
     faults += [f"there is no row for {id}; add it." for id in ids if id not in found]
@@ -194,7 +198,7 @@ def read_subset(file: Path) -> Subset:
         ) from error
     except ValidationError as error:
         why = error.errors()[0]["msg"]
-        raise DataError(f"{file}: it is no subset ({why}); name a file of `kidsnanny subset make`.") from error
+        raise DataError(f"{file}: it is not a subset ({why}); name a file of `kidsnanny subset make`.") from error
 
 
 def restrict(dataset: Dataset, subset: Subset) -> Dataset:
@@ -234,13 +238,11 @@ def _fault(labels: SheetLabels) -> str | None:
             continue
         if word not in LABEL_VALUES and not (alone and word == NONE):
             given = f"is {word!r:.40}" if word else "is empty"
-            return (
-                f"{column} {given} where safe, unsafe{', unsure, none or no text' if alone else ' or unsure'} is meant"
-            )
+            return f"{column} {given}; expected safe, unsafe{', unsure, none or no text' if alone else ' or unsure'}"
     return None
 
 
-def _tally(manifest: CandidateManifest, given: Mapping[str, SheetLabels]) -> SheetCounts:
+def _count_rows(manifest: CandidateManifest, given: Mapping[str, SheetLabels]) -> SheetCounts:
     with_text = [labels for labels in given.values() if labels.sure and labels.text_alone != NONE]
     return SheetCounts(
         rows=len(given),
@@ -251,7 +253,7 @@ def _tally(manifest: CandidateManifest, given: Mapping[str, SheetLabels]) -> She
     )
 
 
-def _chosen(one: TextScan, labels: SheetLabels) -> LabelledPicture:
+def _labelled_picture(one: TextScan, labels: SheetLabels) -> LabelledPicture:
     unsafe, painted_out, text_alone = (word == "unsafe" for word in labels)
     return LabelledPicture(
         id=one.id,
