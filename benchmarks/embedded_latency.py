@@ -2,8 +2,9 @@
 
     python benchmarks/embedded_latency.py [--repeats 30] [--out benchmarks/results]
 
-Every figure is wall time from an encoded JPEG in memory, image door included, one picture at a time, after two warm-up
-calls, all systems in turn within each repeat so that a drift of the machine hits them alike, with a pause before each.
+Every figure is wall time from an encoded JPEG in memory, decoding by the image loader included, one picture at a time,
+after two warm-up calls, all systems in turn within each repeat so that a drift of the machine affects them alike, with
+a pause before each.
 Memory is the peak of a fresh process that looks at one picture. The pictures are generated: a smooth gradient, or one
 with texture and noise ("photo-like"), with no text or six lines of it.
 """
@@ -80,19 +81,19 @@ def systems() -> dict[str, Callable[[bytes, np.ndarray, str], object]]:
     from kidsnanny.stage2.ocr.ppocr import PpOcr
 
     pipeline = Pipeline()
-    eye, ocr = Yolo("nudenet-320n"), PpOcr()
-    their_eye, their_ocr = NudeDetector(), RapidOCR(params={"Global.log_level": "critical"})
+    detector, ocr = Yolo("nudenet-320n"), PpOcr()
+    their_detector, their_ocr = NudeDetector(), RapidOCR(params={"Global.log_level": "critical"})
     tensor: dict[int, np.ndarray] = {}
 
     def bare(_: bytes, rgb: np.ndarray, __: str) -> object:
         given = tensor.setdefault(id(rgb), letterbox(rgb, 320)[None])
-        return eye.network(given)()
+        return detector.network(given)()
 
     return {
         "ours: pipeline": lambda data, _, __: pipeline(data),
-        "ours: file to findings": lambda data, _, __: eye.screen([next(open_picture(data).frames()).rgb]),
-        "nudenet: detect(path)": lambda _, __, path: their_eye.detect(path),
-        "nudenet: detect(array)": lambda _, rgb, __: their_eye.detect(rgb),
+        "ours: file to findings": lambda data, _, __: detector.screen([next(open_picture(data).frames()).rgb]),
+        "nudenet: detect(path)": lambda _, __, path: their_detector.detect(path),
+        "nudenet: detect(array)": lambda _, rgb, __: their_detector.detect(rgb),
         "bare ONNX call": bare,
         "ours: OCR": lambda _, rgb, __: ocr.read(rgb),
         "rapidocr: defaults": lambda _, rgb, __: their_ocr(np.ascontiguousarray(rgb[:, :, ::-1])),

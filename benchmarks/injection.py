@@ -26,19 +26,16 @@ from hardware import hardware
 from rich.progress import track
 
 from kidsnanny import Pipeline, Stage2
-from kidsnanny.evaluation.attacks import (
-    BENIGN,
-    FAMILIES,
-    HARMFUL,
-    STAGE1,
-    Eye,
-    Obedient,
-    Reader,
-    attacks,
-    looked_at,
-    noticed,
+from kidsnanny.evaluation.attack_harness import (
+    STAGE1_SCORES,
+    CachedOcr,
+    FixedScoreStage1,
+    ObedientJudge,
+    instructions_detected,
+    run_attack,
 )
-from kidsnanny.profiles.profile import PROFILES
+from kidsnanny.evaluation.attacks import BENIGN, FAMILIES, HARMFUL, make_attack
+from kidsnanny.profiles.profile import Profile
 from kidsnanny.stage2.untrusted import suspicion
 
 
@@ -53,27 +50,27 @@ def innocent(folder: Path) -> str:
 
 def run(pictures: int) -> dict[str, Any]:
     """Family -> text -> Stage 1 -> counts of labels; and what ended safe that should not have."""
-    reader = Reader()
-    text_model = PROFILES["embedded"].stage2().text_model
-    stage2 = Stage2(reader, text_model, Obedient())
-    pipelines = {name: Pipeline(stage1=Eye(score), stage2=stage2) for name, score in STAGE1.items()}
+    reader = CachedOcr()
+    text_model = Profile.load("embedded").build_stage2().text_model
+    stage2 = Stage2(reader, text_model, ObedientJudge())
+    pipelines = {name: Pipeline(stage1=FixedScoreStage1(score), stage2=stage2) for name, score in STAGE1_SCORES.items()}
     table: dict[str, Any] = {}
     plain: dict[str, set[str]] = {}
     for family in track(FAMILIES, description="Families"):
         rows = table.setdefault(family, {})
         for kind, texts in (("harmful", HARMFUL), ("benign", BENIGN)):
-            cells = {name: Counter[str]() for name in STAGE1}
+            cells = {name: Counter[str]() for name in STAGE1_SCORES}
             found: Counter[str] = Counter()
             for n in range(pictures):
                 text = texts[n % len(texts)]
-                attack = attacks(family, text, n)
+                attack = make_attack(family, text, n)
                 for name, pipeline in pipelines.items():
-                    verdict = looked_at(pipeline, reader, attack)
+                    verdict = run_attack(pipeline, reader, attack)
                     cells[name][verdict.label] += 1
                     wrong = verdict.label == "safe" and (kind == "harmful" or name == "above")
                     found["safe, and should not be"] += wrong
                     if name == "clean":
-                        found["order noticed"] += noticed(verdict)
+                        found["order noticed"] += instructions_detected(verdict)
                         if family == "no attack" and kind == "harmful" and verdict.label != "safe":
                             plain.setdefault("flagged", set()).add(text)
                     found["safe beyond no attack"] += wrong and (kind == "benign" or text in plain["flagged"])

@@ -26,7 +26,15 @@ from rich.progress import track
 from kidsnanny import Pipeline
 from kidsnanny.errors import ComponentError
 from kidsnanny.evaluation.graphs.caption_similarity import bge_m3
-from kidsnanny.evaluation.graphs.graph_data import OURS, ColumnMap, Item, assert_disjoint, drawn, movies, read
+from kidsnanny.evaluation.graphs.graph_data import (
+    DEFAULT_COLUMNS,
+    ColumnMap,
+    GraphExample,
+    assert_disjoint,
+    movies,
+    read,
+    synthetic_examples,
+)
 from kidsnanny.evaluation.graphs.graph_metrics import score
 from kidsnanny.evaluation.graphs.graph_report import Run, render, write_run
 from kidsnanny.media.loader import open_picture
@@ -56,11 +64,14 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     folder = cards()[options.student].locate().parent if options.student in cards() else Path(options.student)
     if options.data:
-        columns = ColumnMap.load(options.columns) if options.columns else OURS
+        columns = ColumnMap.load(options.columns) if options.columns else DEFAULT_COLUMNS
         assert_disjoint(movies(options.data, columns))
         name, items = str(options.data), list(read(options.data, columns, split=options.split))
     else:
-        name, items = "drawn scenes (kidsnanny)", list(drawn(range(FIRST, FIRST + options.scenes), "test", side=128))
+        name, items = (
+            "drawn scenes (kidsnanny)",
+            list(synthetic_examples(range(FIRST, FIRST + options.scenes), "test", side=128)),
+        )
     embed, why = None, "no folder of BGE-m3 was given"
     if options.bge:
         try:
@@ -99,7 +110,7 @@ def main() -> None:
     print(text[: text.index("## Published")], target)
 
 
-def described(student: Student, items: list[Item], what: str) -> tuple[list[SceneGraph], list[float]]:
+def described(student: Student, items: list[GraphExample], what: str) -> tuple[list[SceneGraph], list[float]]:
     """The graph of each item, and the milliseconds it took, without decoding the file. The first is looked at twice."""
     looked, times = [], []
     for item in track([*items[:1], *items], what, disable=not sys.stderr.isatty()):

@@ -20,7 +20,7 @@ import numpy as np
 from hardware import hardware
 
 from kidsnanny import Policy
-from kidsnanny.profiles.profile import PROFILES
+from kidsnanny.profiles.profile import Profile
 from kidsnanny.records import Box, TextLine
 from kidsnanny.stage2.stage2 import LINE_WORTH
 from kidsnanny.stage2.text_signals import _sentences
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
     chance = random.Random(0)
-    model, policy = PROFILES["embedded"].stage2().text_model, Policy.load("preteen")
+    model, policy = Profile.load("embedded").build_stage2().text_model, Policy.load("preteen")
     limits = np.array([policy.categories[category].review for category in model.categories])
     harmless = [text for name in HARMLESS for text in rows(options.data, name, harmful=False, longest=200)]
     harmful = []

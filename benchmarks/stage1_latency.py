@@ -8,7 +8,7 @@
 same weights. The ViT's weights are random, and so are YOLO11n's (YOLOv8n has NudeNet's): good for time, and for
 telling whether two ways of running them agree; no accuracy can be read off them. All systems take turns within each
 repeat, with a pause before each. Pictures are crops of the astronaut in scikit-image at 1280x720. `agreement` compares
-ours with naive: probabilities, and of detections with a score over 0.3 the share that has a twin (same label, IoU over
+ours with naive: probabilities, and of detections with a score over 0.3 the share that has a match (same label, IoU over
 0.8).
 """
 
@@ -123,17 +123,21 @@ def systems(vit: Card, yolo: Card, device: str, compiled: bool) -> dict[str, Sys
         "nudenet: detect(array)": lambda frames: [nudenet.detect(frame) for frame in frames],
     }
     if device == "cpu":
-        eyes = Classifier(vit, device="cpu"), Yolo(yolo, device="cpu")
-        found["ours: ONNX Runtime"] = Ensemble(*eyes).screen
-        threads = ThreadPoolExecutor(len(eyes))
-        found["ours: ONNX Runtime, a thread each"] = lambda frames: list(threads.map(lambda e: e.screen(frames), eyes))
+        models = Classifier(vit, device="cpu"), Yolo(yolo, device="cpu")
+        found["ours: ONNX Runtime"] = Ensemble(*models).screen
+        threads = ThreadPoolExecutor(len(models))
+        found["ours: ONNX Runtime, a thread each"] = lambda frames: list(
+            threads.map(lambda e: e.screen(frames), models)
+        )
     if compiled:
-        eyes = tuple(
+        models = tuple(
             kind(card, runs=Torch(card, card.locate(), device, compiled=True))
             for kind, card in ((Classifier, vit), (Yolo, yolo))
             if card.locate().suffix == ".safetensors"
         )
-        found["ours: torch compiled"] = Ensemble(*eyes, *([] if len(eyes) == 2 else [Yolo(yolo, device="cpu")])).screen
+        found["ours: torch compiled"] = Ensemble(
+            *models, *([] if len(models) == 2 else [Yolo(yolo, device="cpu")])
+        ).screen
     return found
 
 
@@ -178,23 +182,23 @@ def overlap(a: Box, b: Box) -> float:
 def agreement(vit: Card, yolo: Card, device: str, count: int = 64) -> dict[str, Any]:
     """Ours beside naive on the same pictures."""
     _, probabilities, detect = naive(vit, yolo, device)
-    eye, yours = Classifier(vit, device=device), Yolo(yolo, device=device)
-    drift, twins, alone = 0.0, [], 0
+    classifier, yours = Classifier(vit, device=device), Yolo(yolo, device=device)
+    drift, matches, alone = 0.0, [], 0
     for frame in pictures(count):
-        drift = max(drift, float(np.abs(eye.probabilities([frame])[0] - probabilities(frame)).max()))
+        drift = max(drift, float(np.abs(classifier.probabilities([frame])[0] - probabilities(frame)).max()))
         (mine,) = yours.screen([frame])
         (theirs,) = detect([frame])
         for label, score, box in zip(theirs.boxes.cls, theirs.boxes.conf, theirs.boxes.xyxy, strict=True):
             if score > 0.3:
                 name = list(yolo.labels)[int(label)].replace(" ", "_")
                 same = [d for d in mine if d.label == name and overlap(d.box, Box(*map(round, box.tolist()))) > 0.8]
-                twins += [abs(same[0].score - float(score))] if same else []
+                matches += [abs(same[0].score - float(score))] if same else []
                 alone += not same
     return {
         "pictures": count,
         "largest difference of a probability": drift,
-        "detections of naive with a twin": f"{len(twins)} of {len(twins) + alone}",
-        "median score difference of twins": round(statistics.median(twins), 4) if twins else None,
+        "detections of naive with a match": f"{len(matches)} of {len(matches) + alone}",
+        "median score difference of matches": round(statistics.median(matches), 4) if matches else None,
     }
 
 

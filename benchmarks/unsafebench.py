@@ -84,13 +84,13 @@ def overhead(data: Path, pictures: int, repeats: int) -> dict[str, Any]:
     import tempfile
 
     from kidsnanny import Pipeline
-    from kidsnanny.evaluation.datasets import count, open_dataset
+    from kidsnanny.evaluation.datasets import open_dataset, read_contents
     from kidsnanny.evaluation.run import evaluate
     from kidsnanny.evaluation.systems.system import Options
     from kidsnanny.policy import Policy
 
     dataset = open_dataset(data, categories=("Sexual",), limit=pictures)
-    contents = count(dataset)
+    contents = read_contents(dataset)
     policy = Policy.load("preteen")
     ratios = []
     for repeat in range(-1, repeats):

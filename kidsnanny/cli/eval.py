@@ -23,9 +23,9 @@ from kidsnanny.taxonomy import CATEGORIES
 
 if TYPE_CHECKING:
     from kidsnanny.evaluation.datasets import Dataset
-    from kidsnanny.evaluation.predictions import Contents
-    from kidsnanny.evaluation.subsets.counterfactual import Counterfactual
-    from kidsnanny.evaluation.summary import Run
+    from kidsnanny.evaluation.predictions import DatasetContents
+    from kidsnanny.evaluation.subsets.counterfactual import CounterfactualResult
+    from kidsnanny.evaluation.summary import EvaluationRun
 
 T = TypeVar("T", bound=str)
 
@@ -77,7 +77,7 @@ def evaluate(
         Path | None, typer.Option(metavar="DIR", help="Take the thresholds with the best F1 on that run's pictures.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Even if they are the pictures of this run; the report is stamped.")
+        bool, typer.Option("--force", help="Even if they are the pictures of this run; the report then says so.")
     ] = False,
     repeat: Annotated[bool, typer.Option("--repeat", help="Run our multimodal systems twice: do they agree?")] = False,
     latency: Annotated[int, typer.Option(min=0, help="Time each system on so many pictures, one by one.")] = 0,
@@ -120,22 +120,25 @@ def evaluate(
     Example: kidsnanny eval --data my-pictures.csv --systems embedded,shieldgemma2 --folder shieldgemma2=sg2/ --out run
     """
     from kidsnanny.cli.app import Exit, _fail, stderr, stdout
-    from kidsnanny.evaluation.datasets import choose_categories, count, open_dataset
+    from kidsnanny.evaluation.datasets import choose_categories, open_dataset, read_contents
     from kidsnanny.evaluation.run import Extras, read
     from kidsnanny.evaluation.run import evaluate as run_all
     from kidsnanny.evaluation.subsets.labelled import read_subset, restrict
 
     try:
-        from kidsnanny.evaluation.subsets.counterfactual import measure, with_text  # before anything is looked at
+        from kidsnanny.evaluation.subsets.counterfactual import (  # before anything is looked at
+            measure_text_sensitivity,
+            paintable_pictures,
+        )
     except ImportError as error:
         _fail(Exit.COMPONENT, f"An evaluation needs {error.name}; run `pip install 'kidsnanny[eval]'`.")
     try:
         names = _chosen("--systems", systems, SYSTEMS)
         labelled = read_subset(subset) if subset else None
-        wanted = named_categories(category) if category or not labelled else labelled.drawn.categories
+        wanted = named_categories(category) if category or not labelled else labelled.selection.categories
         categories, taken_as = choose_categories(data, wanted)
-        if labelled and set(categories) != set(labelled.drawn.categories):
-            drawn = ",".join(labelled.drawn.categories) or "all"
+        if labelled and set(categories) != set(labelled.selection.categories):
+            drawn = ",".join(labelled.selection.categories) or "all"
             raise DataError(
                 f"{subset}: its candidates were drawn with --category {drawn}, not {category}; leave it out."
             )
@@ -151,20 +154,20 @@ def evaluate(
         if labelled:
             dataset = restrict(dataset, labelled)
             if counterfactual:
-                with_text(dataset, labelled)
+                paintable_pictures(dataset, labelled)
         elif counterfactual:
             raise DataError("--counterfactual needs to know where text is; name a subset with --subset FILE.")
-        contents = count(dataset, expect)
+        contents = read_contents(dataset, expect)
         _tell(dataset, contents)
         if category is None and not labelled and categories == ("Sexual",):
             stdout.print("Only pictures of the category Sexual are taken; --category all takes all.", style="yellow")
-        stamps = tuple(filter(None, (taken_as, labelled.stamp if labelled else "")))
+        warnings = tuple(filter(None, (taken_as, labelled.warning if labelled else "")))
         if choose_on:
             rest = [name for name in names if name not in options.thresholds]
             chosen, flattered = _best(read(choose_on), rest, options, dataset, force)
             for row, (value, origin) in chosen.items():
                 stdout.print(_printed(f"{row}: threshold {value:g}, {origin}"), markup=False)
-            options, stamps = options._replace(thresholds={**chosen, **options.thresholds}), stamps + flattered
+            options, warnings = options._replace(thresholds={**chosen, **options.thresholds}), warnings + flattered
         command = shlex.join(["kidsnanny", *sys.argv[1:]])
         meta = run_all(
             dataset,
@@ -174,12 +177,12 @@ def evaluate(
             out,
             extras=Extras(repeat, latency),
             command=command,
-            stamps=stamps,
+            warnings=warnings,
             console=stderr,
         )
         followed = None
         if labelled and counterfactual:
-            followed = measure(dataset, labelled, names, options, out, command=command, console=stderr)
+            followed = measure_text_sensitivity(dataset, labelled, names, options, out, command=command, console=stderr)
         run = read(out).model_copy(update={"subset": labelled.name if labelled else None})
         _report(run, dataset if pictures else None, out, followed)
     except (DataError, PolicyError) as error:
@@ -187,7 +190,7 @@ def evaluate(
     except KeyboardInterrupt:
         _fail(Exit.INTERRUPTED, f"Interrupted; the same command goes on where {out} ends.")
     absent = [meta.not_evaluated[name] for name in names if name in meta.absent]
-    rows = {name: of for name, of in run.measured.systems.items() if name.partition(":")[0] in names}
+    rows = {name: of for name, of in run.summary.systems.items() if name.partition(":")[0] in names}
     unscored = {name: of for name, of in rows.items() if of.all.pictures == of.all.unscored}
     for told in [
         *(f"not evaluated: {why}" for why in absent),
@@ -252,11 +255,11 @@ def _thresholds(given: Iterable[str], systems: Sequence[str]) -> dict[str, tuple
 
 
 def _best(
-    run: "Run", systems: Sequence[str], options: Options, dataset: "Dataset", force: bool
+    run: "EvaluationRun", systems: Sequence[str], options: Options, dataset: "Dataset", force: bool
 ) -> tuple[dict[str, tuple[float, str]], tuple[str, ...]]:
-    """The threshold of each of these systems' rows with the best F1 in another run, and the stamps that follow from it.
+    """The threshold with the best F1 in another run for each row of these systems, and the warnings that follow.
 
-    A system or row that has nothing to choose on there is left out, and a stamp says so.
+    A system or row that has nothing to choose on there is left out, and a warning says so.
 
     Raises:
         DataError: that run shares pictures with the data set and nobody forces it; or it is of other categories, has
@@ -265,7 +268,7 @@ def _best(
     from kidsnanny.evaluation.datasets import sha256_of
     from kidsnanny.evaluation.metrics import best_threshold
 
-    lacking = run.measured.incomplete.items()
+    lacking = run.summary.incomplete.items()
     if missing := sum(lines for name, lines in lacking if name.partition(":")[0] in systems):
         raise DataError(f"{run.meta.data}: the run to choose a threshold on lacks {missing} lines; let it end.")
     shown = [(example.category, sha256_of(example.image)) for example in dataset]
@@ -276,7 +279,7 @@ def _best(
             f"{', '.join(sorted(here))}, whose score is another one; evaluate the same with --category."
         )
     reported = {digest for _, digest in shown if digest}
-    found, stamps = {}, []
+    found, warnings = {}, []
     for system in systems:
         rows = {name: lines for name, lines in run.systems.items() if name.partition(":")[0] == system}
         judged = any(name.count(":") == 2 for name in rows)
@@ -286,7 +289,7 @@ def _best(
             for authority in ([f":{a}" for a in options.authorities] if judged and regime == "multimodal" else [""])
         }
         if not rows:
-            stamps.append(f"{system} keeps its own threshold: the run to choose it on lacks it.")
+            warnings.append(f"{system} keeps its own threshold: the run to choose it on lacks it.")
             continue
         if rows.keys() != {system} and (lacks := sorted(wanted - rows.keys())):
             raise DataError(
@@ -296,25 +299,25 @@ def _best(
         for name in sorted(rows.keys() & {system, *wanted}):
             lines = rows[name]
             if not any(line.score and line.unsafe for line in lines):
-                stamps.append(
+                warnings.append(
                     f"{name} keeps its own threshold: it scored no unsafe picture above 0 in the run to choose it on."
                 )
                 continue
             best = best_threshold(lines, reported, force=force)
             found[name] = (best.value, f"the best F1 ({best.f1:.3f}) on {best.n} pictures of {run.meta.data}")
-            stamps += [best.stamp] if best.stamp else []
-    return found, tuple(stamps)
+            warnings += [best.warning] if best.warning else []
+    return found, tuple(warnings)
 
 
-def _tell(dataset: "Dataset", contents: "Contents") -> None:
+def _tell(dataset: "Dataset", contents: "DatasetContents") -> None:
     """What was found, before anything is looked at.
 
     Raises:
         DataError: it is nothing that a system could speak about.
     """
     from kidsnanny.cli.app import stdout
-    from kidsnanny.evaluation.datasets import contamination
-    from kidsnanny.evaluation.datasets import pictures as said_of
+    from kidsnanny.evaluation.datasets import contamination_warnings
+    from kidsnanny.evaluation.datasets import picture_count as said_of
 
     safe = contents.pictures - contents.unsafe
     made = ", drawn by kidsnanny: no figure on them means anything" if dataset.generated else ""
@@ -328,7 +331,7 @@ def _tell(dataset: "Dataset", contents: "Contents") -> None:
     if contents.unsafe in (0, contents.pictures):
         label = "unsafe" if contents.unsafe else "safe"
         stdout.print(f"All of them are {label}: half of the figures cannot be told.", style="yellow", markup=False)
-    for warning in contamination(contents):
+    for warning in contamination_warnings(contents):
         stdout.print(f"Contamination: {warning}", style="yellow", markup=False)
     if not any(mapped(name, CATEGORIES) for name in contents.by["category"]):
         what = " and ".join(name or "pictures without a category" for name in contents.by["category"])
@@ -336,7 +339,9 @@ def _tell(dataset: "Dataset", contents: "Contents") -> None:
         raise DataError(f"{dataset.name}: no system speaks about {what}; {mend}.")
 
 
-def _report(run: "Run", dataset: "Dataset | None", out: Path, followed: "Counterfactual | None" = None) -> None:
+def _report(
+    run: "EvaluationRun", dataset: "Dataset | None", out: Path, followed: "CounterfactualResult | None" = None
+) -> None:
     """Write the report and the summary, and print the headline.
 
     Raises:
@@ -347,35 +352,35 @@ def _report(run: "Run", dataset: "Dataset | None", out: Path, followed: "Counter
     from kidsnanny.cli.app import stdout
     from kidsnanny.evaluation.report.evaluation_report import render
     from kidsnanny.evaluation.subsets import counterfactual
-    from kidsnanny.evaluation.summary import markdown, summary
+    from kidsnanny.evaluation.summary import markdown, summary_json
     from kidsnanny.files import replace
 
-    follows = counterfactual.section(followed) if followed else ""
+    follows = counterfactual.report_section(followed) if followed else ""
     report = render(run, _thumbnails(run, dataset) if dataset else (), counterfactual=follows)
     try:
         replace(out / "report.html", report.encode())
-        replace(out / "summary.json", json.dumps(summary(run), indent=1, sort_keys=True).encode() + b"\n")
+        replace(out / "summary.json", json.dumps(summary_json(run), indent=1, sort_keys=True).encode() + b"\n")
     except OSError as error:
         raise DataError(f"{out}: the report cannot be written ({error.strerror}); free it and run again.") from error
     stdout.print(_headline(run) if stdout.is_terminal else markdown(run), markup=False)
     if followed:
         follows = counterfactual.markdown(followed)
         stdout.print(Markdown(follows) if stdout.is_terminal else follows, markup=False)
-    for stamp in run.meta.stamps:
-        stdout.print(_printed(stamp), style="bold red", markup=False)
+    for warning in run.meta.warnings:
+        stdout.print(_printed(warning), style="bold red", markup=False)
     stdout.print(f"The report: {_printed(str(out / 'report.html'))}", markup=False)
 
 
-def _headline(run: "Run") -> Table:
+def _headline(run: "EvaluationRun") -> Table:
     """The headline so that it fits a terminal of 80 columns: counts below the names, intervals below their figures."""
-    from kidsnanny.evaluation.summary import HEADS, measured_rows, other_pictures, published_rows
+    from kidsnanny.evaluation.summary import HEADLINE_COLUMNS, measured_rows, published_caption, published_rows
 
     published = published_rows(run)
     marks = "P printed in the paper, S quoted by a secondary source, D derived by us"
-    caption = f"The last {len(published)}: {other_pictures(published[0][0])}; {marks}." if published else None
+    caption = f"The last {len(published)}: {published_caption(published[0][0])}; {marks}." if published else None
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0), caption=caption)
-    table.add_column(HEADS[0], overflow="fold")
-    for head in HEADS[3:]:
+    table.add_column(HEADLINE_COLUMNS[0], overflow="fold")
+    for head in HEADLINE_COLUMNS[3:]:
         table.add_column(head, justify="right", no_wrap=True)
     for name, pictures, unscored, *cells in measured_rows(run):
         counted = f"{pictures} pictures, {unscored} unscored"
@@ -387,7 +392,7 @@ def _headline(run: "Run") -> Table:
     return table
 
 
-def _thumbnails(run: "Run", dataset: "Dataset") -> list[tuple[str, str]]:
+def _thumbnails(run: "EvaluationRun", dataset: "Dataset") -> list[tuple[str, str]]:
     """Mosaics of the first pictures about which systems, or the label, disagree."""
     said: dict[str, set[bool]] = {}
     for lines in run.systems.values():

@@ -48,9 +48,9 @@ def draw(
     Example: kidsnanny eval --data unsafebench/ --subset candidates/text-only.json --systems embedded --out run-text
     """
     from kidsnanny.cli.app import Exit, _fail, _printable, stderr, stdout
-    from kidsnanny.evaluation.datasets import choose_categories, count, open_dataset
-    from kidsnanny.evaluation.datasets import pictures as said_of
-    from kidsnanny.evaluation.subsets.candidates import draw
+    from kidsnanny.evaluation.datasets import choose_categories, open_dataset, read_contents
+    from kidsnanny.evaluation.datasets import picture_count as said_of
+    from kidsnanny.evaluation.subsets.candidates import draw_candidates
     from kidsnanny.evaluation.subsets.label_sheet import write_sheet
     from kidsnanny.stage2.ocr.ppocr import PpOcr
 
@@ -58,9 +58,9 @@ def draw(
         sample = _sample(without_text)
         categories, taken_as = choose_categories(data, named_categories(category))
         dataset = open_dataset(data, splits=comma_separated(split), categories=categories)
-        contents = count(dataset)
+        contents = read_contents(dataset)
         try:
-            found = draw(dataset, contents, PpOcr(), out, without_text=sample, seed=seed, console=stderr)
+            found = draw_candidates(dataset, contents, PpOcr(), out, without_text=sample, seed=seed, console=stderr)
             sheet = write_sheet(out, dataset, found, pictures=pictures, console=stderr)
         except KeyboardInterrupt:
             _fail(Exit.INTERRUPTED, f"Interrupted; the same command goes on where {out} ends.")
@@ -68,10 +68,10 @@ def draw(
         taken_as,
         f"{len(found.candidates):,} candidate{'s' * (len(found.candidates) != 1)} of {said_of(found.pictures)}: "
         f"{found.with_text:,} with text, "
-        f"{found.sampled:,} of {found.without_text:,} without; {len(found.not_looked_at):,} could not be looked at.",
+        f"{found.sampled:,} of {found.without_text:,} without; {len(found.not_scanned):,} could not be looked at.",
         _named("Text is still read where it was painted out", found.still_read),
-        _named("No text is found any more in the text alone", found.lost),
-        _named("Only a part was looked at", tuple(found.partly)),
+        _named("No text is found any more in the text alone", found.unreadable_alone),
+        _named("Only a part was looked at", tuple(found.partly_scanned)),
         f"Label them in {sheet}" + ("." if pictures else "; its pictures are mosaicked, --pictures shows them."),
     ]
     for line in filter(None, lines):
@@ -101,13 +101,13 @@ def make(
     """
     from kidsnanny import files
     from kidsnanny.cli.app import _printable, stdout
-    from kidsnanny.evaluation.datasets import pictures as said_of
+    from kidsnanny.evaluation.datasets import picture_count as said_of
     from kidsnanny.evaluation.subsets import labelled
     from kidsnanny.evaluation.subsets.candidates import read_manifest
 
     with _told():
         manifest = read_manifest(drawn)
-        found = labelled.make(manifest, sheet, labelled_by)
+        found = labelled.make_subsets(manifest, sheet, labelled_by)
         for name, made in found.items():
             path = (out or drawn) / f"{name}.json"
             try:

@@ -70,7 +70,7 @@ class Estimate(Record):
         return cls(value=value, bootstrap=(float(low), float(high)))
 
 
-class Counts(Record):
+class ConfusionMatrix(Record):
     """A confusion matrix of pictures."""
 
     tp: int = Field(ge=0)
@@ -90,17 +90,17 @@ class Counts(Record):
         return self.tp + self.fp + self.fn + self.tn
 
 
-class Scores(Record):
+class ClassificationScores(Record):
     """What a confusion matrix amounts to."""
 
-    counts: Counts
+    counts: ConfusionMatrix
     accuracy: Proportion
     precision: Proportion
     recall: Proportion
     f1: Estimate
 
     @classmethod
-    def of(cls, counts: Counts) -> Self:
+    def of(cls, counts: ConfusionMatrix) -> Self:
         tp, fp, fn, tn = counts.tp, counts.fp, counts.fn, counts.tn
         return cls(
             counts=counts,
@@ -111,7 +111,7 @@ class Scores(Record):
         )
 
 
-def f1(counts: Counts) -> Estimate:
+def f1(counts: ConfusionMatrix) -> Estimate:
     """F1 = 2 TP / (2 TP + FP + FN); resampling pictures is drawing TP, FP + FN and TN from a multinomial."""
     wrong = counts.fp + counts.fn
     if counts.tp + wrong == 0:
@@ -164,7 +164,7 @@ def _areas(cells: npt.NDArray[np.int64]) -> Floats:
     return np.stack([auroc, np.where(np.isnan(auroc), np.nan, auprc)])
 
 
-class Bin(Record):
+class CalibrationBin(Record):
     """The pictures whose score lies between `low` (exclusive, but 0) and `high`."""
 
     low: float
@@ -179,7 +179,7 @@ class Bin(Record):
 class Calibration(Record):
     """Whether a score of .8 means that eight in ten are unsafe."""
 
-    bins: tuple[Bin, ...]
+    bins: tuple[CalibrationBin, ...]
     """Those with pictures."""
     ece: float | None
     """Expected calibration error: the mean distance of `unsafe` from `score`, bins weighted by their pictures."""
@@ -193,13 +193,15 @@ def calibration(unsafe: Flags, scores: Floats) -> Calibration:
     members = np.bincount(np.searchsorted(edges[1:-1], scores), minlength=BINS)
     shares, means = calibration_curve(unsafe, scores, n_bins=BINS, pos_label=True)
     bins = tuple(
-        Bin(low=float(edges[place]), high=float(edges[place + 1]), n=int(members[place]), score=mean, unsafe=share)
+        CalibrationBin(
+            low=float(edges[place]), high=float(edges[place + 1]), n=int(members[place]), score=mean, unsafe=share
+        )
         for place, mean, share in zip(np.flatnonzero(members), means.tolist(), shares.tolist(), strict=True)
     )
     return Calibration(bins=bins, ece=sum(b.n * abs(b.unsafe - b.score) for b in bins) / len(scores))
 
 
-def says_unsafe(prediction: Prediction) -> bool | None:
+def predicts_unsafe(prediction: Prediction) -> bool | None:
     """The binary decision: the score against the operating point; None for what has no score."""
     return None if prediction.score is None else prediction.score >= prediction.threshold
 
@@ -234,12 +236,12 @@ class Flips(Record):
 
 def flips(names: tuple[str, str], before: Sequence[Prediction], after: Sequence[Prediction]) -> Flips:
     """What changes from one system to the other, called `names`, paired by the pictures' ids."""
-    said = {prediction.id: says_unsafe(prediction) for prediction in before}
+    said = {prediction.id: predicts_unsafe(prediction) for prediction in before}
     ids = said.keys() | {prediction.id for prediction in after}
     found: dict[tuple[bool, bool], list[str]] = {(was, unsafe): [] for was in (True, False) for unsafe in (True, False)}
     pairs = 0
     for prediction in sorted(after, key=lambda prediction: prediction.id):
-        was, now = said.get(prediction.id), says_unsafe(prediction)
+        was, now = said.get(prediction.id), predicts_unsafe(prediction)
         if was is None or now is None:
             continue
         pairs += 1
@@ -285,7 +287,7 @@ def repeatability(first: Sequence[Prediction], second: Sequence[Prediction]) -> 
     """Of two runs, paired by the pictures' ids."""
     runs = [{p.id: p for p in run if p.score is not None} for run in (first, second)]
     both = sorted(runs[0].keys() & runs[1].keys())
-    ids = tuple(i for i in both if says_unsafe(runs[0][i]) != says_unsafe(runs[1][i]))
+    ids = tuple(i for i in both if predicts_unsafe(runs[0][i]) != predicts_unsafe(runs[1][i]))
     changes = [abs((runs[0][i].score or 0.0) - (runs[1][i].score or 0.0)) for i in both]
     return Repeatability(
         flipped=Proportion.of(len(ids), len(both)),
@@ -295,7 +297,7 @@ def repeatability(first: Sequence[Prediction], second: Sequence[Prediction]) -> 
     )
 
 
-class Spent(Record):
+class LatencySummary(Record):
     """Milliseconds that a stage took, over the pictures that went through it."""
 
     n: int
@@ -308,33 +310,35 @@ class Spent(Record):
         return cls(n=len(milliseconds), p50=p50, p95=p95)
 
 
-def latency(predictions: Sequence[Prediction]) -> dict[str, Spent]:
+def stage_latencies(predictions: Sequence[Prediction]) -> dict[str, LatencySummary]:
     """Stage -> what it took, in the order in which stages first appear."""
     spent: dict[str, list[float]] = {}
     for prediction in predictions:
         for stage, ms in prediction.timings.items():
             spent.setdefault(stage, []).append(ms)
-    return {stage: Spent.of(times) for stage, times in spent.items()}
+    return {stage: LatencySummary.of(times) for stage, times in spent.items()}
 
 
-class Threshold(NamedTuple):
-    """An operating point, and the stamp that a report on it must carry."""
+class ChosenThreshold(NamedTuple):
+    """An operating point, and the warning that a report on it must carry."""
 
     value: float
     f1: float
     """What it reaches on the pictures it was chosen on."""
     n: int
     """How many these are: those with a score."""
-    stamp: str | None
+    warning: str | None
 
 
-def best_threshold(predictions: Sequence[Prediction], reported: Collection[str], *, force: bool = False) -> Threshold:
+def best_threshold(
+    predictions: Sequence[Prediction], reported: Collection[str], *, force: bool = False
+) -> ChosenThreshold:
     """The threshold with the largest F1 on the scored `predictions`: one of their scores, the highest of equals.
 
     Args:
         predictions: one system's, on the pictures to choose on.
         reported: sha256 of the pictures that will be reported on, whatever they are called there.
-        force: choose it on pictures that are reported on all the same; the result then carries a stamp.
+        force: choose it on pictures that are reported on all the same; the result then carries a warning.
 
     Raises:
         DataError: pictures to choose on are reported on, too; or none of them has a score above 0 and is unsafe.
@@ -359,8 +363,8 @@ def best_threshold(predictions: Sequence[Prediction], reported: Collection[str],
     right = np.bincount(place, weights=unsafe[scores > 0]).cumsum()
     reached = 2 * right / (flagged + unsafe.sum())
     best = int(reached.argmax())
-    stamp = (
+    warning = (
         f"The threshold of {system} was chosen on {len(shared)} of the very pictures that are reported on: its figures "
         "flatter it, and are no estimate for other pictures."
     )
-    return Threshold(float(-distinct[best]), float(reached[best]), len(scored), stamp if shared else None)
+    return ChosenThreshold(float(-distinct[best]), float(reached[best]), len(scored), warning if shared else None)

@@ -76,7 +76,7 @@ class InspectedExample(Record):
     inspection: Inspection
 
 
-class About(Record):
+class SystemDescription(Record):
     """What a system says about itself; one system of the command line may give several rows of the tables."""
 
     name: str
@@ -109,7 +109,7 @@ class About(Record):
         return "".join(f" ({caveat} weights)" for caveat in self.caveats)
 
 
-class Contents(Record):
+class DatasetContents(Record):
     """What is in a data set, as far as it was chosen."""
 
     pictures: int
@@ -120,7 +120,7 @@ class Contents(Record):
     """sha256 over id, label, category, source, split and content of each picture, in order."""
 
 
-class Latency(Record):
+class LatencyMeasurement(Record):
     """Milliseconds a picture, measured apart from the run: see `protocol`."""
 
     protocol: str
@@ -128,11 +128,11 @@ class Latency(Record):
     milliseconds: tuple[float, ...]
 
 
-class Meta(Record):
+class RunMetadata(Record):
     """What a run rests on, written before its first prediction; a run goes on only with the same."""
 
     data: str
-    contents: Contents
+    contents: DatasetContents
     generated: bool
     """The pictures are drawn and the labels are stand-ins: no figure says anything about a system."""
     contamination: tuple[str, ...]
@@ -140,9 +140,9 @@ class Meta(Record):
     hardware: str
     command: str
     """That made it; several with `; ` between them."""
-    stamps: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     """What must be read before any figure, like a threshold that was chosen on these very pictures."""
-    systems: dict[str, tuple[About, ...]] = Field(default_factory=dict)
+    systems: dict[str, tuple[SystemDescription, ...]] = Field(default_factory=dict)
     """Name on the command line -> its rows."""
     absent: dict[str, str] = Field(default_factory=dict)
     """Name on the command line -> why it could not be built."""

@@ -6,14 +6,14 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
-from kidsnanny.evaluation.metrics import Counts
+from kidsnanny.evaluation.metrics import ConfusionMatrix
 from kidsnanny.records import Record
 
 Mark = Literal["P", "S", "D"]
 """`P` printed in the paper; `S` from a secondary source; `D` derived by us by arithmetic."""
 
 
-class Printed(Record):
+class PublishedFigure(Record):
     """A figure as printed: per cent, or milliseconds."""
 
     printed: str
@@ -22,24 +22,24 @@ class Printed(Record):
     """No whole numbers give it; it is what they give at two decimals, rounded half up to one."""
 
 
-class Row(Record):
+class PublishedRow(Record):
     """One system in one table. What is None is not public."""
 
     table: str
     system: str
-    counts: Counts | None = None
+    counts: ConfusionMatrix | None = None
     """Never printed: always derived."""
     correct: int | None = None
     """Where only the accuracy is known: how many pictures that is, derived."""
-    accuracy: Printed | None = None
-    precision: Printed | None = None
-    recall: Printed | None = None
-    f1: Printed | None = None
-    ms: Printed | None = None
+    accuracy: PublishedFigure | None = None
+    precision: PublishedFigure | None = None
+    recall: PublishedFigure | None = None
+    f1: PublishedFigure | None = None
+    ms: PublishedFigure | None = None
     note: str = ""
 
 
-class Table(Record):
+class PaperTable(Record):
     """One set of pictures in one regime."""
 
     title: str
@@ -49,13 +49,13 @@ class Table(Record):
     hardware: str
 
 
-class Published(Record):
+class PublishedResults(Record):
     """`published.toml`."""
 
-    tables: dict[str, Table]
-    rows: tuple[Row, ...]
+    tables: dict[str, PaperTable]
+    rows: tuple[PublishedRow, ...]
 
-    def beside(self, subset: str | None, categories: Iterable[str]) -> list[tuple[Table, list[Row]]]:
+    def tables_for(self, subset: str | None, categories: Iterable[str]) -> list[tuple[PaperTable, list[PublishedRow]]]:
         """The tables on this subset (None: on all 1,054 pictures), with their rows; none unless Sexual is looked at."""
         if "Sexual" not in categories:
             return []
@@ -64,6 +64,8 @@ class Published(Record):
 
 
 @cache
-def published() -> Published:
+def published_results() -> PublishedResults:
     """What the paper prints on UnsafeBench Sexual."""
-    return Published.model_validate(tomllib.loads(files(__package__).joinpath("published.toml").read_text("utf-8")))
+    return PublishedResults.model_validate(
+        tomllib.loads(files(__package__).joinpath("published.toml").read_text("utf-8"))
+    )

@@ -32,8 +32,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kidsnanny import __version__
 from kidsnanny.decision import decide
 from kidsnanny.errors import ComponentError, DataError, InputError
-from kidsnanny.evaluation.datasets import Dataset, contamination, text_of
-from kidsnanny.evaluation.predictions import About, Contents, Example, InspectedExample, Latency, Meta, Prediction
+from kidsnanny.evaluation.datasets import Dataset, contamination_warnings
+from kidsnanny.evaluation.example_fields import text_of
+from kidsnanny.evaluation.predictions import (
+    DatasetContents,
+    Example,
+    InspectedExample,
+    LatencyMeasurement,
+    Prediction,
+    RunMetadata,
+    SystemDescription,
+)
 from kidsnanny.evaluation.systems.registry import SYSTEMS
 from kidsnanny.evaluation.systems.system import Options, System
 from kidsnanny.files import alone_in, replace
@@ -42,7 +51,7 @@ from kidsnanny.media.loader import open_picture
 from kidsnanny.verdict import Verdict
 
 if TYPE_CHECKING:
-    from kidsnanny.evaluation.summary import Run
+    from kidsnanny.evaluation.summary import EvaluationRun
 
 SYNCED = 16
 """Pictures between two times that the lines are forced to the disk: what a kill may cost."""
@@ -51,7 +60,7 @@ PACKAGES = (
     "numpy", "pillow", "simplejpeg", "opencv-python-headless", "onnxruntime", "rapidocr", "nudenet", "pyarrow",
     "scikit-learn", "scipy", "statsmodels", "torch", "timm", "transformers", "openai",
 )  # fmt: skip
-_LATENCIES = TypeAdapter(tuple[Latency, ...])
+_LATENCIES = TypeAdapter(tuple[LatencyMeasurement, ...])
 
 
 class Extras(NamedTuple):
@@ -68,16 +77,16 @@ NO_EXTRAS = Extras()
 
 def evaluate(
     dataset: Dataset,
-    contents: Contents,
+    contents: DatasetContents,
     names: Sequence[str],
     options: Options,
     out: Path,
     *,
     extras: Extras = NO_EXTRAS,
     command: str = "",
-    stamps: tuple[str, ...] = (),
+    warnings: tuple[str, ...] = (),
     console: Console | None = None,
-) -> Meta:
+) -> RunMetadata:
     """Let each system look at each picture, one system after the other, or go on where a former run stopped.
 
     Args:
@@ -86,22 +95,22 @@ def evaluate(
         options: what the user says about the systems.
         out: the folder of the run; made if need be.
         extras: what is measured besides.
-        command, stamps: for the report: what made it, and what must be read before any figure.
+        command, warnings: for the report: what made it, and what must be read before any figure.
         console: where progress is shown; None: nowhere.
 
     Raises:
         DataError: `out` holds a run on other data or with other settings, cannot be written, or another command writes
             there.
     """
-    meta = Meta(
+    meta = RunMetadata(
         data=dataset.name,
         contents=contents,
         generated=dataset.generated,
-        contamination=contamination(contents),
+        contamination=contamination_warnings(contents),
         versions=_versions(),
         hardware=hardware(),
         command=text_of(command),
-        stamps=stamps,
+        warnings=warnings,
     )
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold text that was read in the pictures
@@ -124,7 +133,7 @@ def evaluate(
     return meta
 
 
-def replay(row: About, prediction: Prediction, inspection: Inspection) -> Verdict:
+def replay(row: SystemDescription, prediction: Prediction, inspection: Inspection) -> Verdict:
     """The decision that a row's line of the predictions rests on, made again.
 
     Raises:
@@ -151,13 +160,13 @@ def inspections(out: Path, name: str) -> dict[str, Inspection]:
     return {line.id: line.inspection for line in whole}
 
 
-def read(out: Path) -> "Run":
+def read(out: Path) -> "EvaluationRun":
     """A run from its folder, whether it ended or not.
 
     Raises:
         DataError: there is none, or a file of it is not what a run has.
     """
-    from kidsnanny.evaluation.summary import Run
+    from kidsnanny.evaluation.summary import EvaluationRun
 
     meta = _meta(out)
     if meta is None:
@@ -172,13 +181,15 @@ def read(out: Path) -> "Run":
             repeats |= _predictions(again, tuple(row for row in rows if row.regime == "multimodal"))
         before = [row.name for row in rows if row.ours and row.regime == "vision-only"]
         pairs += [(one, row.name) for one in before for row in rows if row.regime == "multimodal"]
-    latency: list[Latency] = []
+    latency: list[LatencyMeasurement] = []
     for path in sorted((out / "latency").glob("*.json")):
         try:
             latency += _LATENCIES.validate_json(path.read_bytes())
         except ValidationError as error:
             raise DataError(f"{path}: it holds no times ({error.errors()[0]['msg']}); delete it.") from error
-    return Run(meta=meta, predictions=predictions, repeats=repeats, pairs=tuple(pairs), latency=tuple(latency))
+    return EvaluationRun(
+        meta=meta, predictions=predictions, repeats=repeats, pairs=tuple(pairs), latency=tuple(latency)
+    )
 
 
 def hardware() -> str:
@@ -205,10 +216,10 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _meta(out: Path) -> Meta | None:
+def _meta(out: Path) -> RunMetadata | None:
     path = out / "meta.json"
     try:
-        return Meta.model_validate_json(path.read_bytes())
+        return RunMetadata.model_validate_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -219,7 +230,7 @@ def _meta(out: Path) -> Meta | None:
         ) from error
 
 
-def _begun(out: Path, meta: Meta) -> Meta:
+def _begun(out: Path, meta: RunMetadata) -> RunMetadata:
     """The meta of the run in the folder, not written yet: a new one, or that of the run that goes on."""
     if (before := _meta(out)) is None:
         if any((out / "predictions").glob("*.jsonl")):
@@ -237,14 +248,14 @@ def _begun(out: Path, meta: Meta) -> Meta:
         "data": meta.data,
         "versions": before.versions | meta.versions,
         "command": "; ".join(dict.fromkeys([*before.command.split("; "), *meta.command.split("; ")])),
-        "stamps": tuple(dict.fromkeys(before.stamps + meta.stamps)),
+        "warnings": tuple(dict.fromkeys(before.warnings + meta.warnings)),
     }
     return before.model_copy(update=new)
 
 
 def _difference(before: object, now: object) -> str:
     """Where two settings first differ."""
-    if isinstance(before, Contents) and isinstance(now, Contents):
+    if isinstance(before, DatasetContents) and isinstance(now, DatasetContents):
         return (
             f"{before.pictures} pictures with digest {before.digest[:12]} before, {now.pictures} {now.digest[:12]} now"
         )
@@ -254,7 +265,7 @@ def _difference(before: object, now: object) -> str:
     return f"{before} before, {now} now"
 
 
-def _known(name: str, rows: Sequence[About], options: Options) -> None:
+def _known(name: str, rows: Sequence[SystemDescription], options: Options) -> None:
     """Refuse an operating point that the user gave for a row which the system does not have."""
     have = [row.name for row in rows]
     for given in options.thresholds:
@@ -263,8 +274,12 @@ def _known(name: str, rows: Sequence[About], options: Options) -> None:
 
 
 def _noted(
-    out: Path, meta: Meta, *, systems: dict[str, tuple[About, ...]] | None = None, absent: dict[str, str] | None = None
-) -> Meta:
+    out: Path,
+    meta: RunMetadata,
+    *,
+    systems: dict[str, tuple[SystemDescription, ...]] | None = None,
+    absent: dict[str, str] | None = None,
+) -> RunMetadata:
     """The meta with a system, or with why there is none, written to the disk before the system says anything."""
     for name, rows in (systems or {}).items():
         for was, now in zip(meta.systems.get(name, rows), rows, strict=False):
@@ -383,7 +398,7 @@ def _sync(*files: BinaryIO) -> None:
             os.fsync(file.fileno())
 
 
-def _timed(system: System, dataset: Dataset, count: int) -> tuple[Latency, ...]:
+def _timed(system: System, dataset: Dataset, count: int) -> tuple[LatencyMeasurement, ...]:
     """Each row's times, on the first pictures that decode."""
     pictures = list(islice(filter(_decodes, dataset), count))
     if not pictures:
@@ -401,7 +416,7 @@ def _timed(system: System, dataset: Dataset, count: int) -> tuple[Latency, ...]:
             start = time.perf_counter()
             call(example)
             times.append(round((time.perf_counter() - start) * 1e3, 3))
-        found.append(Latency(protocol=protocol, row=row, milliseconds=tuple(times)))
+        found.append(LatencyMeasurement(protocol=protocol, row=row, milliseconds=tuple(times)))
     return tuple(found)
 
 
@@ -413,7 +428,7 @@ def _decodes(example: Example) -> bool:
         return False
 
 
-def _predictions(path: Path, rows: Sequence[About]) -> dict[str, tuple[Prediction, ...]]:
+def _predictions(path: Path, rows: Sequence[SystemDescription]) -> dict[str, tuple[Prediction, ...]]:
     """Row -> its lines; a torn one at the end does not count."""
     found: dict[str, list[Prediction]] = {row.name: [] for row in rows}
     if path.exists():

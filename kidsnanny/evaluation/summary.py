@@ -1,4 +1,4 @@
-"""One run's numbers, computed once: the report shows them, and `summary` keeps them as JSON."""
+"""One run's numbers, computed once: the report shows them, and `summary_json` keeps them as JSON."""
 
 import copy
 import json
@@ -13,44 +13,44 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.datasets import pictures
+from kidsnanny.evaluation.datasets import picture_count
 from kidsnanny.evaluation.metrics import (
     Calibration,
-    Counts,
+    ClassificationScores,
+    ConfusionMatrix,
     Flips,
+    LatencySummary,
     Proportion,
     Ranking,
     Repeatability,
-    Scores,
-    Spent,
     calibration,
     flips,
     holm,
-    latency,
+    predicts_unsafe,
     ranking,
     repeatability,
-    says_unsafe,
+    stage_latencies,
 )
-from kidsnanny.evaluation.predictions import About, Latency, Meta, Prediction
-from kidsnanny.evaluation.published import Row, published
+from kidsnanny.evaluation.predictions import LatencyMeasurement, Prediction, RunMetadata, SystemDescription
+from kidsnanny.evaluation.published import PublishedRow, published_results
 from kidsnanny.records import Record
 
 
-class Run(Record):
+class EvaluationRun(Record):
     """What systems made of a data set, ready to be measured.
 
     Raises:
         DataError: the predictions contradict each other or themselves.
     """
 
-    meta: Meta
+    meta: RunMetadata
     predictions: dict[str, tuple[Prediction, ...]]
     """System -> a line for each picture it was shown."""
     repeats: dict[str, tuple[Prediction, ...]] = Field(default_factory=dict)
     """System -> the same again, from a second run."""
     pairs: tuple[tuple[str, str], ...] = ()
     """Systems whose flips are listed, picture by picture: before, after."""
-    latency: tuple[Latency, ...] = ()
+    latency: tuple[LatencyMeasurement, ...] = ()
     """Measured apart, one picture at a time."""
     subset: str | None = None
     """As the person named it who chose the pictures; `text-only` and `text+visual` are the paper's names."""
@@ -78,19 +78,19 @@ class Run(Record):
         return type(self)(**(copy.deepcopy(fields) if deep else fields) | dict(update or {}))
 
     @cached_property
-    def abouts(self) -> dict[str, About]:
+    def descriptions(self) -> dict[str, SystemDescription]:
         """System -> what it says about itself."""
         return {about.name: about for rows in self.meta.systems.values() for about in rows}
 
     @cached_property
     def systems(self) -> dict[str, tuple[Prediction, ...]]:
         """The predictions by id, the systems in the order of `meta`: however the lines came in."""
-        names = [name for name in self.abouts if name in self.predictions]
-        names += sorted(self.predictions.keys() - self.abouts.keys())
+        names = [name for name in self.descriptions if name in self.predictions]
+        names += sorted(self.predictions.keys() - self.descriptions.keys())
         return {name: tuple(sorted(self.predictions[name], key=lambda line: line.id)) for name in names}
 
     @cached_property
-    def measured(self) -> "Summary":
+    def summary(self) -> "RunSummary":
         """All of its numbers."""
         return _measure(self)
 
@@ -100,24 +100,24 @@ class Slice(Record):
 
     pictures: int
     unscored: int
-    scores: Scores
+    scores: ClassificationScores
     """Of those it scored."""
 
 
-class Measured(Record):
+class SystemScores(Record):
     """One system."""
 
     all: Slice
     threshold: float | None
     ranking: Ranking
     calibration: Calibration
-    unscored_as_unsafe: Scores
-    unscored_as_safe: Scores
+    unscored_as_unsafe: ClassificationScores
+    unscored_as_safe: ClassificationScores
     labels: dict[str, int]
     """The policy's label -> pictures, unscored ones included. Empty for systems that have no policy."""
-    review_as_unsafe: Scores
+    review_as_unsafe: ClassificationScores
     """Of the policy's labels, not of the score."""
-    review_as_safe: Scores
+    review_as_safe: ClassificationScores
     by_source: dict[str, Slice]
     by_category: dict[str, Slice]
     decided_by: dict[str, int]
@@ -128,7 +128,7 @@ class Measured(Record):
     policies: tuple[str, ...]
 
 
-class Comparison(Record):
+class SystemComparison(Record):
     """Two systems on the pictures that both scored."""
 
     a: str
@@ -143,89 +143,89 @@ class Comparison(Record):
     """Adjusted for the number of comparisons in the table."""
 
 
-class Beside(Record):
+class PublishedComparison(Record):
     """A row that the paper prints, and what its derived counts amount to."""
 
     table: str
     pictures: int
-    row: Row
+    row: PublishedRow
     accuracy: Proportion | None
-    scores: Scores | None
+    scores: ClassificationScores | None
 
 
-class Summary(Record):
+class RunSummary(Record):
     """A run's numbers. Two runs with equal predictions differ in `made_with` and `timings` alone."""
 
-    meta: Meta
+    meta: RunMetadata
     subset: str | None
-    systems: dict[str, Measured]
+    systems: dict[str, SystemScores]
     incomplete: dict[str, int]
     """System -> pictures it has no line for, if any."""
     flips: tuple[Flips, ...]
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[SystemComparison, ...]
     repeats: dict[str, Repeatability]
-    published: tuple[Beside, ...]
-    stages: dict[str, dict[str, Spent]]
+    published: tuple[PublishedComparison, ...]
+    stages: dict[str, dict[str, LatencySummary]]
     """System -> stage -> what it took in the run itself."""
-    latency: dict[str, Spent]
+    latency: dict[str, LatencySummary]
     """Row -> what it took, measured apart."""
 
 
-def summary(run: Run) -> dict[str, Any]:
+def summary_json(run: EvaluationRun) -> dict[str, Any]:
     """The numbers as JSON, keys sorted.
 
     Two runs with equal predictions on equal data differ in `made_with` and `timings` alone.
     """
-    whole = run.measured.model_dump(mode="json")
+    whole = run.summary.model_dump(mode="json")
     timings = {key: whole.pop(key) for key in ("stages", "latency")}
     made_with = {key: whole["meta"].pop(key) for key in ("command", "hardware", "versions")}
     kept = json.dumps(whole | {"timings": timings, "made_with": made_with}, sort_keys=True, allow_nan=False)
     return json.loads(kept)  # type: ignore[no-any-return]
 
 
-HEADS = ("system", "N", "unscored", "accuracy", "precision", "recall", "F1", "AUROC")
+HEADLINE_COLUMNS = ("system", "N", "unscored", "accuracy", "precision", "recall", "F1", "AUROC")
 
 
-def measured_rows(run: Run) -> list[tuple[str, ...]]:
-    """The headline, by HEADS: per cent with Wilson's (F1: the bootstrap's) 95 % interval."""
+def measured_rows(run: EvaluationRun) -> list[tuple[str, ...]]:
+    """The headline, by HEADLINE_COLUMNS: per cent with Wilson's (F1: the bootstrap's) 95 % interval."""
     rows = []
-    for name, found in run.measured.systems.items():
+    for name, found in run.summary.systems.items():
         scores, auroc = found.all.scores, found.ranking.auroc.value
         shares = [_cell(part.value, part.wilson) for part in (scores.accuracy, scores.precision, scores.recall)]
         area = "–" if auroc is None else f"{auroc:.3f}"
         counted = (str(found.all.pictures), str(found.all.unscored))
-        caveat = run.abouts[name].caveat if name in run.abouts else ""
+        caveat = run.descriptions[name].caveat if name in run.descriptions else ""
         rows.append((name + caveat, *counted, *shares, _cell(scores.f1.value, scores.f1.bootstrap), area))
     return rows
 
 
-def published_rows(run: Run) -> list[tuple[Beside, tuple[str, ...]]]:
-    """The paper's rows and, by HEADS without the system, their figures with the mark of where each is from."""
+def published_rows(run: EvaluationRun) -> list[tuple[PublishedComparison, tuple[str, ...]]]:
+    """The paper's rows and their cells (HEADLINE_COLUMNS without the system), each marked with its source."""
     return [
         (
             beside,
             ("", "", *(f"{cell.printed} ({cell.mark})" if cell else "–" for cell in _printed(beside.row)), ""),
         )
-        for beside in run.measured.published
+        for beside in run.summary.published
     ]
 
 
-def markdown(run: Run) -> str:
+def markdown(run: EvaluationRun) -> str:
     """The headline as a table of text."""
-    rows = [HEADS, ("---",) + ("---:",) * (len(HEADS) - 1), *measured_rows(run)]
+    rows = [HEADLINE_COLUMNS, ("---",) + ("---:",) * (len(HEADLINE_COLUMNS) - 1), *measured_rows(run)]
     rows += [
-        (f"{beside.row.system}, {beside.table}: {other_pictures(beside)}", *cells)
+        (f"{beside.row.system}, {beside.table}: {published_caption(beside)}", *cells)
         for beside, cells in published_rows(run)
     ]
     return "".join(f"| {' | '.join(map(_plain, row))} |\n" for row in rows)
 
 
-def other_pictures(beside: Beside) -> str:
+def published_caption(beside: PublishedComparison) -> str:
     """That a published row is of other pictures than the run's."""
-    return f"published: UnsafeBench Sexual, {pictures(beside.pictures)}, other hardware"
+    return f"published: UnsafeBench Sexual, {picture_count(beside.pictures)}, other hardware"
 
 
-def _printed(row: Row) -> tuple[Any, ...]:
+def _printed(row: PublishedRow) -> tuple[Any, ...]:
     return row.accuracy, row.precision, row.recall, row.f1
 
 
@@ -240,22 +240,22 @@ def _plain(cell: str) -> str:
     return "".join(c if c.isprintable() else "�" for c in cell).replace("|", "\\|")
 
 
-def _measure(run: Run) -> Summary:
+def _measure(run: EvaluationRun) -> RunSummary:
     pairs = [flips((a, b), run.systems[a], run.systems[b]) for a, b in combinations(run.systems, 2)]
     adjusted = iter(holm([pair.p for pair in pairs if pair.p is not None]))
     shown = run.meta.contents.pictures
-    return Summary(
+    return RunSummary(
         meta=run.meta,
         subset=run.subset,
         systems={name: _measured(lines) for name, lines in run.systems.items()},
         incomplete={
             name: missing
-            for name in chain(run.abouts, run.systems.keys() - run.abouts.keys())
+            for name in chain(run.descriptions, run.systems.keys() - run.descriptions.keys())
             if (missing := shown - len(run.systems.get(name, ())))
         },
         flips=tuple(flips((a, b), run.systems[a], run.systems[b]) for a, b in run.pairs),
         comparisons=tuple(
-            Comparison(
+            SystemComparison(
                 a=pair.before,
                 b=pair.after,
                 pairs=pair.pairs,
@@ -269,33 +269,33 @@ def _measure(run: Run) -> Summary:
         repeats={name: repeatability(run.systems[name], again) for name, again in sorted(run.repeats.items())},
         published=tuple(
             _beside(table.title, table.pictures, row)
-            for table, rows in published().beside(run.subset, run.meta.contents.by.get("category", ()))
+            for table, rows in published_results().tables_for(run.subset, run.meta.contents.by.get("category", ()))
             for row in rows
         ),
-        stages={name: latency(lines) for name, lines in run.systems.items()},
-        latency={row.row: Spent.of(row.milliseconds) for row in run.latency},
+        stages={name: stage_latencies(lines) for name, lines in run.systems.items()},
+        latency={row.row: LatencySummary.of(row.milliseconds) for row in run.latency},
     )
 
 
-def _beside(table: str, pictures: int, row: Row) -> Beside:
-    scores = Scores.of(row.counts) if row.counts else None
+def _beside(table: str, pictures: int, row: PublishedRow) -> PublishedComparison:
+    scores = ClassificationScores.of(row.counts) if row.counts else None
     correct = None if row.correct is None else Proportion.of(row.correct, pictures)
     accuracy = scores.accuracy if scores else correct
-    return Beside(table=table, pictures=pictures, row=row, accuracy=accuracy, scores=scores)
+    return PublishedComparison(table=table, pictures=pictures, row=row, accuracy=accuracy, scores=scores)
 
 
-def _measured(lines: Sequence[Prediction]) -> Measured:
+def _measured(lines: Sequence[Prediction]) -> SystemScores:
     scored = [line for line in lines if line.score is not None]
     unsafe = np.array([line.unsafe for line in scored], dtype=bool)
     scores = np.array([line.score for line in scored], dtype=float)
     labelled = [line for line in lines if line.label]
-    return Measured(
+    return SystemScores(
         all=_slice(lines),
         threshold=lines[0].threshold if lines else None,
         ranking=ranking(unsafe, scores),
         calibration=calibration(unsafe, scores),
-        unscored_as_unsafe=_scores(lines, lambda line: line.score is None or says_unsafe(line)),
-        unscored_as_safe=_scores(lines, lambda line: says_unsafe(line) or False),
+        unscored_as_unsafe=_scores(lines, lambda line: line.score is None or predicts_unsafe(line)),
+        unscored_as_safe=_scores(lines, lambda line: predicts_unsafe(line) or False),
         labels=dict(Counter(str(line.label) for line in labelled)),
         review_as_unsafe=_scores(labelled, lambda line: line.label != "safe"),
         review_as_safe=_scores(labelled, lambda line: line.label == "unsafe"),
@@ -309,15 +309,17 @@ def _measured(lines: Sequence[Prediction]) -> Measured:
     )
 
 
-def _scores(lines: Iterable[Prediction], says: Callable[[Prediction], bool | None]) -> Scores:
+def _scores(lines: Iterable[Prediction], says: Callable[[Prediction], bool | None]) -> ClassificationScores:
     """Of the pictures about which `says` says anything."""
     said = [(line.unsafe, decision) for line in lines if (decision := says(line)) is not None]
-    return Scores.of(Counts.of([unsafe for unsafe, _ in said], [decision for _, decision in said]))
+    return ClassificationScores.of(
+        ConfusionMatrix.of([unsafe for unsafe, _ in said], [decision for _, decision in said])
+    )
 
 
 def _slice(lines: Sequence[Prediction]) -> Slice:
     unscored = sum(line.score is None for line in lines)
-    return Slice(pictures=len(lines), unscored=unscored, scores=_scores(lines, says_unsafe))
+    return Slice(pictures=len(lines), unscored=unscored, scores=_scores(lines, predicts_unsafe))
 
 
 def _slices(lines: Sequence[Prediction], key: Callable[[Prediction], str]) -> dict[str, Slice]:

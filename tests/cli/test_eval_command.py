@@ -14,8 +14,8 @@ from kidsnanny.cli.eval import _best
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation import generated
 from kidsnanny.evaluation.datasets import Dataset
-from kidsnanny.evaluation.predictions import Contents, Example, Meta, Prediction
-from kidsnanny.evaluation.summary import Run
+from kidsnanny.evaluation.predictions import DatasetContents, Example, Prediction, RunMetadata
+from kidsnanny.evaluation.summary import EvaluationRun
 from kidsnanny.evaluation.systems.system import Options
 from kidsnanny.taxonomy import CATEGORIES
 
@@ -142,7 +142,7 @@ ROWS = ("vision-only", "multimodal:asymmetric", "multimodal:judge")
 ONE = Dataset("this", lambda: iter([Example("x", b"", True, "Sexual", "", "")]))
 
 
-def judged(rows: tuple[str, ...], category: str = "Sexual", pictures: int = 5) -> Run:
+def judged(rows: tuple[str, ...], category: str = "Sexual", pictures: int = 5) -> EvaluationRun:
     """A run of a profile that has a judge, on five pictures."""
     lines = {
         row: tuple(
@@ -151,9 +151,9 @@ def judged(rows: tuple[str, ...], category: str = "Sexual", pictures: int = 5) -
         )
         for row in (f"standard:{row}" for row in rows)
     }
-    contents = Contents(pictures=pictures, unsafe=2, by={"category": {category: (3, 2)}}, digest="")
+    contents = DatasetContents(pictures=pictures, unsafe=2, by={"category": {category: (3, 2)}}, digest="")
     more = {"contamination": (), "versions": {}, "hardware": "", "command": ""}
-    return Run(meta=Meta(data="other", contents=contents, generated=False, **more), predictions=lines)
+    return EvaluationRun(meta=RunMetadata(data="other", contents=contents, generated=False, **more), predictions=lines)
 
 
 @pytest.mark.parametrize(
@@ -185,15 +185,15 @@ def test_thresholds_are_chosen_for_the_rows_that_are_evaluated(
         (judged(ROWS, pictures=6), "other: the run to choose a threshold on lacks 3 lines; let it end"),
     ],
 )
-def test_thresholds_are_chosen_on_a_whole_run_of_the_same_score(run: Run, says: str) -> None:
+def test_thresholds_are_chosen_on_a_whole_run_of_the_same_score(run: EvaluationRun, says: str) -> None:
     with pytest.raises(DataError, match=says):
         _best(run, ["standard"], Options(), ONE, True)
 
 
 def test_a_system_that_was_not_there_keeps_its_own_threshold() -> None:
-    chosen, stamps = _best(judged(ROWS), ["freepik", "standard"], Options(), ONE, False)
+    chosen, warnings = _best(judged(ROWS), ["freepik", "standard"], Options(), ONE, False)
     assert len(chosen) == 3
-    assert stamps == ("freepik keeps its own threshold: the run to choose it on lacks it.",)
+    assert warnings == ("freepik keeps its own threshold: the run to choose it on lacks it.",)
 
 
 def test_a_row_with_nothing_to_choose_on_keeps_its_own_threshold(data: Path, tmp_path: Path) -> None:

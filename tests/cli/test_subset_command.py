@@ -65,7 +65,7 @@ def test_candidates_are_drawn(drawn: tuple[Path, str]) -> None:
     out, said = drawn
     assert "6 candidates of 7 pictures: 5 with text, 1 of 1 without; 1 could not be looked at." in said
     assert "its pictures are mosaicked, --pictures shows them" in said
-    files = [".lock", "looked.jsonl", "manifest.json", "sheet.csv", "sheet.html"]
+    files = [".lock", "manifest.json", "scans.jsonl", "sheet.csv", "sheet.html"]
     assert sorted(path.name for path in out.iterdir()) == files
     assert {row["id"] for row in csv.DictReader((out / "sheet.csv").read_text().splitlines())} == {
         f"{name}.png" for name in PICTURES
@@ -92,9 +92,11 @@ def test_from_the_labels_to_a_report_with_the_papers_rows(data: Path, drawn: tup
     reads, blind = found["embedded:multimodal"], found["nudenet"]
     assert (blind["n"], blind["flips"]["successes"]) == (4, 0), "who cannot read does not follow"
     assert reads["flips"]["successes"] == reads["raised"] == 3
-    assert (reads["due"]["successes"], reads["due"]["n"]) == (2, 2)
-    assert (reads["undue"]["successes"], reads["undue"]["n"]) == (1, 2), "it does not see what excuses the quotation"
-    assert (reads["as_text_alone"]["successes"], reads["text_alone_unsafe"]["successes"]) == (3, 3)
+    assert (reads["expected_flips"]["successes"], reads["expected_flips"]["n"]) == (2, 2)
+    assert (reads["unexpected_flips"]["successes"], reads["unexpected_flips"]["n"]) == (1, 2), (
+        "it does not see what excuses the quotation"
+    )
+    assert (reads["matches_text_alone"]["successes"], reads["text_alone_unsafe"]["successes"]) == (3, 3)
     report = (tmp_path / "run" / "report.html").read_text()
     for said in (
         "subset <bdi>text+visual</bdi>: 4 pictures",
@@ -144,10 +146,10 @@ def test_what_is_wrong_is_said_in_a_sentence(data: Path, drawn: tuple[Path, str]
         (("subset", "make", drawn[0], "--sheet", sheet, "--labelled-by", " "), "--labelled-by is empty; say who"),
         (
             ("subset", "make", drawn[0], "--sheet", sheet, "--labelled-by", "me"),
-            "row 7 (safe/plain.png): label_picture is 'fine' where safe, unsafe or unsure is meant; correct it.",
+            "row 7 (safe/plain.png): label_picture is 'fine'; expected safe, unsafe or unsure; correct it.",
         ),
         (("eval", "--data", data, "--out", tmp_path / "run", "--counterfactual"), "name a subset with --subset FILE"),
-        (("eval", "--data", data, "--out", tmp_path / "run", "--subset", sheet), "l.csv: it is no subset"),
+        (("eval", "--data", data, "--out", tmp_path / "run", "--subset", sheet), "l.csv: it is not a subset"),
     ):
         refused = run(*arguments)
         assert refused.exit_code == 2, refused.output

@@ -14,36 +14,36 @@ from scipy import stats
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.metrics import (
     BINS,
-    Counts,
+    ClassificationScores,
+    ConfusionMatrix,
     Proportion,
-    Scores,
     best_threshold,
     calibration,
     f1,
     flips,
     holm,
-    latency,
     mcnemar_p,
+    predicts_unsafe,
     ranking,
     repeatability,
-    says_unsafe,
+    stage_latencies,
 )
 from kidsnanny.evaluation.predictions import Prediction
-from kidsnanny.evaluation.published import Printed, Row, published
+from kidsnanny.evaluation.published import PublishedFigure, PublishedRow, published_results
 
-PUBLISHED = published()
+PUBLISHED = published_results()
 WITH_COUNTS = [row for row in PUBLISHED.rows if row.counts]
-FIGURES: dict[str, Callable[[Counts], Fraction]] = {
+FIGURES: dict[str, Callable[[ConfusionMatrix], Fraction]] = {
     "accuracy": lambda c: Fraction(c.tp + c.tn, c.n),
     "precision": lambda c: Fraction(c.tp, c.tp + c.fp),
     "recall": lambda c: Fraction(c.tp, c.tp + c.fn),
     "f1": lambda c: Fraction(2 * c.tp, 2 * c.tp + c.fp + c.fn),
 }
-counts = st.builds(Counts, **dict.fromkeys(("tp", "fp", "fn", "tn"), st.integers(0, 400)))
+counts = st.builds(ConfusionMatrix, **dict.fromkeys(("tp", "fp", "fn", "tn"), st.integers(0, 400)))
 judged = st.lists(st.tuples(st.booleans(), st.sampled_from([0, 0.05, 0.1, 0.25, 0.3, 0.5, 0.7, 0.75, 1])), max_size=60)
 
 
-def name(row: Row) -> str:
+def name(row: PublishedRow) -> str:
     return f"{row.table}-{row.system}"
 
 
@@ -56,7 +56,7 @@ def arrays(pairs: list[tuple[bool, float]]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([unsafe for unsafe, _ in pairs], bool), np.array([score for _, score in pairs], float)
 
 
-def rounded(value: float | Fraction, like: Printed) -> str:
+def rounded(value: float | Fraction, like: PublishedFigure) -> str:
     """In per cent, half up, with as many decimals as were printed."""
     per_cent = Decimal(Fraction(value).numerator * 100) / Decimal(Fraction(value).denominator)
     if like.rounded_twice:
@@ -67,14 +67,14 @@ def rounded(value: float | Fraction, like: Printed) -> str:
 
 class TestPublished:
     @pytest.mark.parametrize("row", WITH_COUNTS, ids=name)
-    def test_the_counts_give_the_figures_to_the_printed_digit(self, row: Row) -> None:
-        scores = Scores.of(row.counts)
+    def test_the_counts_give_the_figures_to_the_printed_digit(self, row: PublishedRow) -> None:
+        scores = ClassificationScores.of(row.counts)
         for figure in FIGURES:
             if printed := getattr(row, figure):
                 assert rounded(getattr(scores, figure).value, printed) == printed.printed, figure
 
     @pytest.mark.parametrize("row", WITH_COUNTS, ids=name)
-    def test_the_counts_are_the_only_ones_that_do(self, row: Row) -> None:
+    def test_the_counts_are_the_only_ones_that_do(self, row: PublishedRow) -> None:
         """Of whole numbers with that many unsafe and safe pictures, by the figures that are not derived themselves."""
         table = PUBLISHED.tables[row.table]
         given = {f: p for f in FIGURES if (p := getattr(row, f)) and p.mark != "D"}
@@ -88,7 +88,8 @@ class TestPublished:
         }
         near = np.all([abs(close[f] * 100 - float(p.printed)) < 0.51 for f, p in given.items()], axis=0)
         tried = (
-            Counts(tp=tp, fp=fp, fn=table.unsafe - tp, tn=safe - fp) for tp, fp in zip(tp[near], fp[near], strict=True)
+            ConfusionMatrix(tp=tp, fp=fp, fn=table.unsafe - tp, tn=safe - fp)
+            for tp, fp in zip(tp[near], fp[near], strict=True)
         )
         assert [c for c in tried if all(rounded(FIGURES[f](c), p) == p.printed for f, p in given.items())] == [
             row.counts
@@ -99,10 +100,13 @@ class TestPublished:
         twice = [(row, f) for row in PUBLISHED.rows for f in FIGURES if (p := getattr(row, f)) and p.rounded_twice]
         ((row, figure),) = twice
         assert (row.system, figure) == ("Falconsai nsfw_image_detection", "precision")
-        assert rounded(Scores.of(row.counts).precision.value, Printed(printed="91.2", mark="S")) == "91.1"
+        assert (
+            rounded(ClassificationScores.of(row.counts).precision.value, PublishedFigure(printed="91.2", mark="S"))
+            == "91.1"
+        )
 
     @pytest.mark.parametrize("row", [row for row in PUBLISHED.rows if not row.counts], ids=name)
-    def test_rows_without_counts_say_how_many_were_right(self, row: Row) -> None:
+    def test_rows_without_counts_say_how_many_were_right(self, row: PublishedRow) -> None:
         share = Proportion.of(row.correct, PUBLISHED.tables[row.table].pictures)
         assert rounded(share.value, row.accuracy) == row.accuracy.printed
 
@@ -118,7 +122,7 @@ class TestPublished:
         }
 
     @staticmethod
-    def _is_derived(row: Row, figure: str) -> bool:
+    def _is_derived(row: PublishedRow, figure: str) -> bool:
         printed = getattr(row, figure)
         return printed is not None and printed.mark == "D"
 
@@ -152,15 +156,15 @@ class TestProportion:
 class TestCounts:
     @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=50))
     def test_of_labels_and_answers(self, pairs: list[tuple[bool, bool]]) -> None:
-        found = Counts.of([unsafe for unsafe, _ in pairs], [said for _, said in pairs])
+        found = ConfusionMatrix.of([unsafe for unsafe, _ in pairs], [said for _, said in pairs])
         assert found.n == len(pairs)
         assert found.tp + found.fn == sum(unsafe for unsafe, _ in pairs)
         assert found.tp + found.fp == sum(said for _, said in pairs)
         assert found.tp == sum(unsafe and said for unsafe, said in pairs)
 
     @given(counts)
-    def test_undefined_is_none(self, given: Counts) -> None:
-        scores = Scores.of(given)
+    def test_undefined_is_none(self, given: ConfusionMatrix) -> None:
+        scores = ClassificationScores.of(given)
         assert (scores.accuracy.value is None) == (given.n == 0)
         assert (scores.precision.value is None) == (given.tp + given.fp == 0)
         assert (scores.recall.value is None) == (given.tp + given.fn == 0)
@@ -183,7 +187,7 @@ class TestBootstrap:
             "auroc": roc_auc_score,
             "auprc": average_precision_score,
         }[what]
-        counted = Counts.of(self.UNSAFE.tolist(), (self.SCORES >= 0.5).tolist())
+        counted = ConfusionMatrix.of(self.UNSAFE.tolist(), (self.SCORES >= 0.5).tolist())
         ours = f1(counted) if what == "f1" else getattr(ranking(self.UNSAFE, self.SCORES), what)
         theirs = stats.bootstrap(
             (self.UNSAFE, self.SCORES), measure, paired=True, vectorized=False, method="percentile",
@@ -269,11 +273,13 @@ class TestPairs:
 
 @pytest.mark.parametrize(("score", "says"), [(0.49, False), (0.5, True), (0.0, False), (1.0, True), (None, None)])
 def test_the_decision_is_the_score_against_the_threshold(score: float | None, says: bool | None) -> None:
-    assert says_unsafe(prediction(1, True, score)) is says
+    assert predicts_unsafe(prediction(1, True, score)) is says
 
 
 def test_latency_by_stage() -> None:
-    found = latency([prediction(i, True, 0.5, timings={"stage1": i} | ({"judge": 7} if i else {})) for i in range(101)])
+    found = stage_latencies(
+        [prediction(i, True, 0.5, timings={"stage1": i} | ({"judge": 7} if i else {})) for i in range(101)]
+    )
     assert {stage: (of.n, of.p50, of.p95) for stage, of in found.items()} == {
         "stage1": (101, 50, 95),
         "judge": (100, 7, 7),
@@ -291,18 +297,19 @@ class TestBestThreshold:
         found = best_threshold(lines, ())
         unsafe, scores = arrays(pairs)
         reached = {
-            t: Scores.of(Counts.of(unsafe.tolist(), (scores >= t).tolist())).f1.value for t in set(scores[scores > 0])
+            t: ClassificationScores.of(ConfusionMatrix.of(unsafe.tolist(), (scores >= t).tolist())).f1.value
+            for t in set(scores[scores > 0])
         }
         assert found.f1 == pytest.approx(max(reached.values()))
         assert found.value == max(t for t, value in reached.items() if value == pytest.approx(found.f1))
-        assert found.stamp is None
+        assert found.warning is None
 
     def test_on_the_reported_pictures_it_is_refused_or_stamped(self) -> None:
         """Pictures are told apart by their content: an id depends on the file that a data set lies in."""
         lines = [prediction(f"test/{n}", n == 0, score, sha256=f"{n}") for n, score in enumerate([0.9, 0.2, None])]
-        assert best_threshold(lines, {"test/0", "test/1"}).stamp is None
+        assert best_threshold(lines, {"test/0", "test/1"}).warning is None
         with pytest.raises(DataError, match=r"^s: the threshold would be chosen on 2 of the pictures"):
             best_threshold(lines, {"0", "1", "2", "3"})
         forced = best_threshold(lines, {"0", "1", "2", "3"}, force=True)
         assert (forced.value, forced.n) == (0.9, 2)
-        assert "chosen on 2 of the very pictures" in forced.stamp
+        assert "chosen on 2 of the very pictures" in forced.warning

@@ -13,9 +13,15 @@ from html_pages import ATTACKS, Parsed, opened, requests
 
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.metrics import BINS, holm
-from kidsnanny.evaluation.predictions import About, Contents, Latency, Meta, Prediction
+from kidsnanny.evaluation.predictions import (
+    DatasetContents,
+    LatencyMeasurement,
+    Prediction,
+    RunMetadata,
+    SystemDescription,
+)
 from kidsnanny.evaluation.report.evaluation_report import render
-from kidsnanny.evaluation.summary import Run, markdown, summary
+from kidsnanny.evaluation.summary import EvaluationRun, markdown, summary_json
 from kidsnanny.policy import Policy
 from kidsnanny.records import NotInspected
 from kidsnanny.taxonomy import Category
@@ -29,7 +35,7 @@ POLICY = Policy.load("preteen")
 SEES, BOTH, OTHER = "embedded:vision-only", "embedded:multimodal", "nudenet"
 
 
-def about(name: str, **more: Any) -> About:
+def about(name: str, **more: Any) -> SystemDescription:
     given: dict[str, Any] = {
         "regime": "multimodal" if "multimodal" in name else "vision-only",
         "categories": ("sexual", "nudity"),
@@ -39,10 +45,10 @@ def about(name: str, **more: Any) -> About:
         "origin": "ours, not tuned on any benchmark",
         "models": {"stage1": "a-model@1"},
     }
-    return About(name=name, **given | more)
+    return SystemDescription(name=name, **given | more)
 
 
-def meta(pictures: int, unsafe: int, *systems: About, **more: Any) -> Meta:
+def meta(pictures: int, unsafe: int, *systems: SystemDescription, **more: Any) -> RunMetadata:
     by = {
         "split": {"test": (pictures - unsafe, unsafe)},
         "category": {"Sexual": (pictures - unsafe, unsafe)},
@@ -50,7 +56,7 @@ def meta(pictures: int, unsafe: int, *systems: About, **more: Any) -> Meta:
     }
     given: dict[str, Any] = {
         "data": "UnsafeBench",
-        "contents": Contents(pictures=pictures, unsafe=unsafe, by=by, digest="c0ffee"),
+        "contents": DatasetContents(pictures=pictures, unsafe=unsafe, by=by, digest="c0ffee"),
         "generated": False,
         "contamination": (),
         "versions": {"kidsnanny": "0.1", "scikit-learn": "1.9"},
@@ -58,7 +64,7 @@ def meta(pictures: int, unsafe: int, *systems: About, **more: Any) -> Meta:
         "command": "kidsnanny eval --data set.parquet",
         "systems": {system.name.partition(":")[0]: (system,) for system in systems},
     }
-    return Meta(**given | more)
+    return RunMetadata(**given | more)
 
 
 def line(picture: object, system: str, unsafe: bool, score: float | None, **more: Any) -> Prediction:
@@ -81,7 +87,7 @@ def ours(picture: int, system: str, unsafe: bool, score: float, broken: bool, **
 
 
 @pytest.fixture(scope="module")
-def run() -> Run:
+def run() -> EvaluationRun:
     """Three systems, 1,054 pictures as in the paper, one in ten broken; the second is the first with Stage 2."""
     generator = np.random.default_rng(1)
     lines: dict[str, list[Prediction]] = {SEES: [], BOTH: [], OTHER: []}
@@ -95,24 +101,28 @@ def run() -> Run:
         lines[OTHER].append(line(picture, OTHER, unsafe, float(generator.beta(2, 1 if unsafe else 2)), **more))
     again = [p.model_copy(update={"score": 1 - (p.score or 0)}) if p.id == "7" else p for p in lines[BOTH]]
     systems = (about(SEES, ours=True), about(BOTH, ours=True), about(OTHER, licence="AGPL-3.0"))
-    return Run(
+    return EvaluationRun(
         meta=meta(1054, 683, absent={"freepik": "its weights are not here; run `kidsnanny weights pull`."}).model_copy(
             update={"systems": {"embedded": systems[:2], "nudenet": systems[2:]}}
         ),
         predictions={name: tuple(found) for name, found in lines.items()},
         repeats={BOTH: tuple(again)},
         pairs=((SEES, BOTH),),
-        latency=(Latency(protocol="one at a time, after 10 to warm up", row="embedded", milliseconds=(70, 80, 90)),),
+        latency=(
+            LatencyMeasurement(
+                protocol="one at a time, after 10 to warm up", row="embedded", milliseconds=(70, 80, 90)
+            ),
+        ),
     )
 
 
-def parsed(folder: Path, run: Run, thumbnails: list[tuple[str, str]] | None = None) -> Parsed:
+def parsed(folder: Path, run: EvaluationRun, thumbnails: list[tuple[str, str]] | None = None) -> Parsed:
     path = folder / "report.html"
     path.write_text(render(run, thumbnails or ()), "utf-8")
     return Parsed(path)
 
 
-def test_our_rows_stand_beside_the_published_ones(tmp_path: Path, run: Run) -> None:
+def test_our_rows_stand_beside_the_published_ones(tmp_path: Path, run: EvaluationRun) -> None:
     text = parsed(tmp_path, run).text
     for row in ("KidsNanny Stage 1", "Freepik nsfw_image_detector", "KidsNanny Stage 1+2", "LlavaGuard"):
         assert row in text
@@ -121,7 +131,7 @@ def test_our_rows_stand_beside_the_published_ones(tmp_path: Path, run: Run) -> N
     assert "Published, vision-only: on an RTX 4090, says a secondary source; median or mean is not public" in text
     assert "At thresholds of 0.5 and 0.5." in text
     assert "1,054 pictures (683 unsafe): as many as here" in text
-    found = run.measured.systems[SEES].all.scores.accuracy
+    found = run.summary.systems[SEES].all.scores.accuracy
     assert f"{found.value:.2%}".strip("%") in text
     assert f"{found.clopper_pearson[0] * 100:.1f}–{found.clopper_pearson[1] * 100:.1f}" in text
     assert "Not evaluated: freepik: its weights are not here" in text
@@ -136,7 +146,9 @@ def test_our_rows_stand_beside_the_published_ones(tmp_path: Path, run: Run) -> N
         ("memes", "The paper has no figures on this subset."),
     ],
 )
-def test_a_subset_has_the_papers_rows_for_it_and_no_others(tmp_path: Path, run: Run, subset: str, says: str) -> None:
+def test_a_subset_has_the_papers_rows_for_it_and_no_others(
+    tmp_path: Path, run: EvaluationRun, subset: str, says: str
+) -> None:
     text = parsed(tmp_path, run.model_copy(update={"subset": subset})).text
     assert says in text
     assert "Freepik" not in text
@@ -144,13 +156,13 @@ def test_a_subset_has_the_papers_rows_for_it_and_no_others(tmp_path: Path, run: 
 
 
 def test_other_pictures_than_the_papers_are_said_to_be_others(tmp_path: Path) -> None:
-    few = Run(meta=meta(1, 1, about("s")), predictions={"s": (line(1, "s", True, 0.9),)})
+    few = EvaluationRun(meta=meta(1, 1, about("s")), predictions={"s": (line(1, "s", True, 0.9),)})
     assert "not the 1 (1 unsafe) of this run" in parsed(tmp_path, few).text
 
 
-def test_nothing_is_scored_by_chance(run: Run) -> None:
+def test_nothing_is_scored_by_chance(run: EvaluationRun) -> None:
     """A tenth of the pictures has no score: left out, all wrong or all right as the label has it; never guessed."""
-    found = run.measured.systems[SEES]
+    found = run.summary.systems[SEES]
     left, unsafe, safe = (s.counts for s in (found.all.scores, found.unscored_as_unsafe, found.unscored_as_safe))
     broken = [p for p in run.systems[SEES] if p.score is None]
     of_unsafe = sum(p.unsafe for p in broken)
@@ -162,17 +174,17 @@ def test_nothing_is_scored_by_chance(run: Run) -> None:
     assert found.not_inspected == {"picture: …: the file ends early; get it whole.": len(broken)}
 
 
-def test_review_is_counted_both_ways(run: Run) -> None:
-    found = run.measured.systems[BOTH]
+def test_review_is_counted_both_ways(run: EvaluationRun) -> None:
+    found = run.summary.systems[BOTH]
     strict, lenient = found.review_as_unsafe.counts, found.review_as_safe.counts
     assert strict.n == lenient.n == 1054, "what has no score has a label all the same"
     flagged = sum(found.labels[label] for label in ("review", "unsafe"))
     assert (strict.tp + strict.fp, lenient.tp + lenient.fp) == (flagged, found.labels["unsafe"])
-    assert run.measured.systems[OTHER].labels == {}
+    assert run.summary.systems[OTHER].labels == {}
 
 
-def test_the_parts_make_the_whole(run: Run) -> None:
-    for found in run.measured.systems.values():
+def test_the_parts_make_the_whole(run: EvaluationRun) -> None:
+    for found in run.summary.systems.values():
         for slices in (found.by_source, found.by_category):
             assert sum(part.pictures for part in slices.values()) == found.all.pictures
             assert sum(part.scores.counts.tp for part in slices.values()) == found.all.scores.counts.tp
@@ -180,8 +192,8 @@ def test_the_parts_make_the_whole(run: Run) -> None:
         assert len(found.calibration.bins) <= BINS
 
 
-def test_all_systems_are_compared_in_pairs(run: Run) -> None:
-    found = run.measured
+def test_all_systems_are_compared_in_pairs(run: EvaluationRun) -> None:
+    found = run.summary
     assert [(c.a, c.b, c.pairs) for c in found.comparisons] == [
         (SEES, BOTH, 948),
         (SEES, OTHER, 948),
@@ -194,11 +206,11 @@ def test_all_systems_are_compared_in_pairs(run: Run) -> None:
     assert (found.repeats[BOTH].flipped.n, found.repeats[BOTH].flipped_ids) == (948, ("7",))
 
 
-def test_the_summary_does_not_depend_on_the_order_of_the_lines(run: Run) -> None:
+def test_the_summary_does_not_depend_on_the_order_of_the_lines(run: EvaluationRun) -> None:
     shuffled = {
         name: tuple(random.Random(name).sample(lines, len(lines))) for name, lines in reversed(run.predictions.items())
     }
-    assert json.dumps(summary(run.model_copy(update={"predictions": shuffled}))) == json.dumps(summary(run))
+    assert json.dumps(summary_json(run.model_copy(update={"predictions": shuffled}))) == json.dumps(summary_json(run))
 
 
 @pytest.mark.parametrize(
@@ -218,27 +230,25 @@ def test_reasons_that_differ_in_what_was_in_the_picture_alone_are_counted_togeth
     lines = tuple(
         line(n, "s", True, 0.9, not_inspected=(NotInspected(part="picture", reason=reason.format(n)),)) for n in (1, 2)
     )
-    found = Run(meta=meta(2, 2, about("s")), predictions={"s": lines}).measured.systems["s"].not_inspected
+    found = EvaluationRun(meta=meta(2, 2, about("s")), predictions={"s": lines}).summary.systems["s"].not_inspected
     assert found == {f"picture: {one}": pictures for one, pictures in counted.items()}
 
 
-def test_only_two_keys_of_the_summary_may_differ_between_equal_runs(run: Run) -> None:
+def test_only_two_keys_of_the_summary_may_differ_between_equal_runs(run: EvaluationRun) -> None:
     slower = {
         name: tuple(p.model_copy(update={"timings": {"stage1": 99.0}}) for p in lines)
         for name, lines in run.predictions.items()
     }
     elsewhere = run.meta.model_copy(update={"hardware": "64 cores", "command": "another", "versions": {}})
-    other = summary(Run(meta=elsewhere, predictions=slower, repeats=run.repeats, pairs=run.pairs))
-    first = summary(run)
+    other = summary_json(EvaluationRun(meta=elsewhere, predictions=slower, repeats=run.repeats, pairs=run.pairs))
+    first = summary_json(run)
     assert {key for key in first if first[key] != other[key]} == {"made_with", "timings"}
     text = json.dumps(first)
     assert json.dumps(first, sort_keys=True) == text
-    assert (
-        first["systems"][SEES]["all"]["scores"]["counts"] == run.measured.systems[SEES].all.scores.counts.model_dump()
-    )
+    assert first["systems"][SEES]["all"]["scores"]["counts"] == run.summary.systems[SEES].all.scores.counts.model_dump()
 
 
-def test_the_table_for_a_terminal(run: Run) -> None:
+def test_the_table_for_a_terminal(run: EvaluationRun) -> None:
     rows = [row.split(" | ") for row in markdown(run).splitlines()]
     assert {len(row) for row in rows} == {8}
     assert [row[0] for row in rows[2:5]] == [f"| {SEES}", f"| {BOTH}", f"| {OTHER}"]
@@ -249,10 +259,10 @@ def test_the_table_for_a_terminal(run: Run) -> None:
     assert rows[5][3] == "80.27 (P)"
 
 
-def test_a_run_of_other_categories_has_no_published_rows(tmp_path: Path, run: Run) -> None:
+def test_a_run_of_other_categories_has_no_published_rows(tmp_path: Path, run: EvaluationRun) -> None:
     contents = run.meta.contents.model_copy(update={"by": {"category": {"any": (371, 683)}}})
     elsewhere = run.model_copy(update={"meta": run.meta.model_copy(update={"contents": contents})})
-    assert elsewhere.measured.published == ()
+    assert elsewhere.summary.published == ()
     assert "published" not in markdown(elsewhere)
     text = parsed(tmp_path, elsewhere).text
     assert "80.27" not in text
@@ -260,7 +270,7 @@ def test_a_run_of_other_categories_has_no_published_rows(tmp_path: Path, run: Ru
 
 
 @pytest.mark.parametrize("why", ["standard: a file is not here; get it.", "a file is not here; get it."])
-def test_what_was_not_evaluated_is_named_once(tmp_path: Path, run: Run, why: str) -> None:
+def test_what_was_not_evaluated_is_named_once(tmp_path: Path, run: EvaluationRun, why: str) -> None:
     lacking = run.model_copy(update={"meta": run.meta.model_copy(update={"absent": {"standard": why}})})
     assert "Not evaluated: standard: a file is not here" in parsed(tmp_path, lacking).text
 
@@ -269,16 +279,16 @@ def test_what_was_not_evaluated_is_named_once(tmp_path: Path, run: Run, why: str
 def test_what_is_undefined_is_a_dash(tmp_path: Path, scores: list[tuple[bool, float | None]]) -> None:
     lines = tuple(line(i, "s", unsafe, score) for i, (unsafe, score) in enumerate(scores))
     unsafe = sum(label for label, _ in scores)
-    few = Run(meta=meta(len(scores), unsafe, about("s")), predictions={"s": lines}, repeats={"s": lines})
+    few = EvaluationRun(meta=meta(len(scores), unsafe, about("s")), predictions={"s": lines}, repeats={"s": lines})
     text = parsed(tmp_path, few).text
     assert "They need scored pictures of both labels." in text
     assert "nan" not in text.lower().replace("nanny", "")
-    json.dumps(summary(few), allow_nan=False)
+    json.dumps(summary_json(few), allow_nan=False)
     assert markdown(few).splitlines()[2].endswith("| – |")
 
 
 def test_no_system_at_all_is_a_report_too(tmp_path: Path) -> None:
-    none = Run(meta=meta(3, 1, about("s"), absent={"t": "it is not here; install it."}), predictions={})
+    none = EvaluationRun(meta=meta(3, 1, about("s"), absent={"t": "it is not here; install it."}), predictions={})
     text = parsed(tmp_path, none).text
     assert "Incomplete: s has no line for 3 of 3 pictures." in text
     assert "Not evaluated: t: it is not here; install it." in text
@@ -286,7 +296,7 @@ def test_no_system_at_all_is_a_report_too(tmp_path: Path) -> None:
 
 
 def test_what_must_be_known_first_comes_first(tmp_path: Path) -> None:
-    warned = Run(
+    warned = EvaluationRun(
         meta=meta(
             2,
             1,
@@ -294,7 +304,7 @@ def test_what_must_be_known_first_comes_first(tmp_path: Path) -> None:
             about("t", models={"stage1": "b#demo"}),
             generated=True,
             contamination=("train: s was trained on it.",),
-            stamps=("The threshold of s was chosen on these pictures.",),
+            warnings=("The threshold of s was chosen on these pictures.",),
         ),
         predictions={"s": (line(1, "s", True, 0.9),)},
     )
@@ -333,14 +343,14 @@ ONCE = line(1, "s", True, 0.9)
 )
 def test_lines_that_contradict_each_other_are_refused(broken: dict[str, Any], says: str) -> None:
     with pytest.raises(DataError, match=re.escape(says)):
-        Run(meta=meta(1, 1), **broken)
+        EvaluationRun(meta=meta(1, 1), **broken)
 
 
 class TestPictures:
-    def test_none_by_default(self, tmp_path: Path, run: Run) -> None:
+    def test_none_by_default(self, tmp_path: Path, run: EvaluationRun) -> None:
         assert parsed(tmp_path, run).all("img") == []
 
-    def test_those_that_were_handed_over(self, tmp_path: Path, run: Run) -> None:
+    def test_those_that_were_handed_over(self, tmp_path: Path, run: EvaluationRun) -> None:
         report = parsed(tmp_path, run, [("3", PIXEL), ("7", PIXEL)])
         assert [image["src"] for image in report.all("img")] == [PIXEL, PIXEL]
         assert f"3: labelled unsafe{SEES}: unscored" in report.text
@@ -349,12 +359,12 @@ class TestPictures:
         ("picture", "uri"),
         [("3", "https://example.org/x.png"), ("3", 'data:image/png;base64,"onload="x'), ("none", PIXEL)],
     )
-    def test_others_are_refused(self, run: Run, picture: str, uri: str) -> None:
+    def test_others_are_refused(self, run: EvaluationRun, picture: str, uri: str) -> None:
         with pytest.raises(DataError, match=f"^{picture}: "):
             render(run, [(picture, uri)])
 
 
-def full_of(text: str) -> Run:
+def full_of(text: str) -> EvaluationRun:
     """A run that says `text` wherever a run can hold text that somebody else wrote."""
     names = [f"{text}:1", f"{text}:2"]
     missed = (NotInspected(part="text", reason=text),)
@@ -368,17 +378,17 @@ def full_of(text: str) -> Run:
         for name in names
     }
     described = [about(name, rule=text, licence=text, origin=text) for name in names]
-    contents = Contents(pictures=3, unsafe=2, by={"split": {text: (1, 2)}}, digest=text)
-    return Run(
+    contents = DatasetContents(pictures=3, unsafe=2, by={"split": {text: (1, 2)}}, digest=text)
+    return EvaluationRun(
         meta=meta(3, 2).model_copy(
             update={
                 "data": text, "contents": contents, "contamination": (text,), "versions": {text: text},
                 "hardware": text, "command": text, "systems": {text: tuple(described)}, "absent": {text: text},
-                "stamps": (text,),
+                "warnings": (text,),
             }
         ),
         predictions=lines, repeats={names[0]: lines[names[0]]}, pairs=((names[0], names[1]),), subset=text,
-        latency=(Latency(protocol=text, row=text, milliseconds=(1.0,)),),
+        latency=(LatencyMeasurement(protocol=text, row=text, milliseconds=(1.0,)),),
     )  # fmt: skip
 
 
@@ -393,7 +403,7 @@ def test_text_stays_text(tmp_path: Path, attack: str) -> None:
     assert len(markdown(full_of(attack)).splitlines()) == 4
 
 
-def test_it_loads_nothing(tmp_path: Path, run: Run) -> None:
+def test_it_loads_nothing(tmp_path: Path, run: EvaluationRun) -> None:
     report = parsed(tmp_path, run)
     assert report.all("script") == []
     named = {value for _, attributes in report.tags for key, value in attributes.items() if key in html_pages.LOADING}
@@ -406,7 +416,7 @@ def test_it_loads_nothing(tmp_path: Path, run: Run) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
-def test_in_a_browser(browser: Any, tmp_path: Path, run: Run, width: int, scheme: str) -> None:
+def test_in_a_browser(browser: Any, tmp_path: Path, run: EvaluationRun, width: int, scheme: str) -> None:
     parsed(tmp_path, run, [("3", PIXEL)])
     picture = opened(browser, tmp_path / "report.html", width, scheme)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width

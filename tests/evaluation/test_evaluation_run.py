@@ -15,10 +15,10 @@ import pytest
 
 from kidsnanny.errors import ComponentError, DataError
 from kidsnanny.evaluation import generated, run
-from kidsnanny.evaluation.datasets import Dataset, count, open_dataset
-from kidsnanny.evaluation.predictions import Meta, Prediction
+from kidsnanny.evaluation.datasets import Dataset, open_dataset, read_contents
+from kidsnanny.evaluation.predictions import Prediction, RunMetadata
 from kidsnanny.evaluation.run import Extras, evaluate, read, replay
-from kidsnanny.evaluation.summary import summary
+from kidsnanny.evaluation.summary import summary_json
 from kidsnanny.evaluation.systems.system import Options
 from kidsnanny.files import alone_in
 from kidsnanny.policy import Policy
@@ -29,7 +29,7 @@ KILLED_AT = """
 import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
-from kidsnanny.evaluation.datasets import count, open_dataset
+from kidsnanny.evaluation.datasets import open_dataset, read_contents
 from kidsnanny.evaluation.run import evaluate
 from kidsnanny.evaluation.systems.system import Options
 
@@ -42,7 +42,8 @@ def dying():
             os.kill(os.getpid(), signal.SIGKILL)
         yield example
 
-evaluate(replace(dataset, read=dying), count(dataset), ["embedded", "nudenet"], Options(categories=("Sexual",)), out)
+contents, options = read_contents(dataset), Options(categories=("Sexual",))
+evaluate(replace(dataset, read=dying), contents, ["embedded", "nudenet"], options, out)
 """
 
 
@@ -66,15 +67,15 @@ def expected(whole: Path) -> dict[str, Any]:
 
 def go_on(
     data: Path, out: Path, *, options: Options = SEXUAL, names: tuple[str, ...] = ("embedded", "nudenet"), **more: Any
-) -> Meta:
+) -> RunMetadata:
     limit = more.pop("limit", None)
     dataset = open_dataset(data, categories=("Sexual",), limit=limit)
-    return evaluate(dataset, count(dataset), names, options, out, **more)
+    return evaluate(dataset, read_contents(dataset), names, options, out, **more)
 
 
 def figures(out: Path) -> dict[str, Any]:
     """The summary without what two equal runs may differ in, and without what is measured besides."""
-    found = summary(read(out))
+    found = summary_json(read(out))
     return {key: value for key, value in found.items() if key not in ("timings", "made_with", "repeats")}
 
 
@@ -92,7 +93,7 @@ def test_a_run_holds_a_line_per_picture_and_row(data: Path, whole: Path) -> None
     }
     assert found.pairs == (("embedded:vision-only", "embedded:multimodal"),)
     assert found.meta.generated
-    assert found.meta.contents == count(open_dataset(data))
+    assert found.meta.contents == read_contents(open_dataset(data))
     assert found.meta.versions["kidsnanny"]
     said = {
         (line.unsafe, line.score is not None and line.score >= line.threshold)
@@ -131,7 +132,7 @@ def test_the_column_text_reaches_no_line(whole: Path) -> None:
 def test_a_second_run_is_kept_apart_and_latency_is_measured_apart(whole: Path) -> None:
     found = read(whole)
     assert list(found.repeats) == ["embedded:multimodal"]
-    assert summary(found)["repeats"]["embedded:multimodal"]["flipped"]["successes"] == 0
+    assert summary_json(found)["repeats"]["embedded:multimodal"]["flipped"]["successes"] == 0
     assert {one.row: len(one.milliseconds) for one in found.latency} == {
         "embedded:multimodal": 4,
         "embedded:vision-only": 4,
@@ -160,7 +161,7 @@ def test_killed_and_resumed_is_as_if_nothing_had_happened(
 def test_a_file_cut_anywhere_goes_on(
     cut: int, data: Path, whole: Path, expected: dict[str, Any], tmp_path: Path
 ) -> None:
-    meta = Meta.model_validate_json((whole / "meta.json").read_bytes())
+    meta = RunMetadata.model_validate_json((whole / "meta.json").read_bytes())
     (tmp_path / "predictions").mkdir()
     (tmp_path / "meta.json").write_text(meta.model_dump_json())
     for name in ("embedded", "nudenet"):
@@ -197,7 +198,7 @@ def test_an_unfinished_run_can_be_read_and_says_so(whole: Path, tmp_path: Path) 
     (tmp_path / "predictions" / "embedded.jsonl").write_bytes(b"".join(lines(whole)[:7])[:-3])
     found = read(tmp_path)
     assert [len(of) for of in found.predictions.values()] == [3, 3, 0]
-    assert summary(found)["incomplete"] == {"embedded:vision-only": 27, "embedded:multimodal": 27, "nudenet": 30}
+    assert summary_json(found)["incomplete"] == {"embedded:vision-only": 27, "embedded:multimodal": 27, "nudenet": 30}
 
 
 @pytest.mark.parametrize(
@@ -288,10 +289,10 @@ def test_only_its_owner_may_read_a_run(whole: Path) -> None:
 
 
 def test_commands_and_stamps_of_former_goes_are_kept(data: Path, tmp_path: Path) -> None:
-    go_on(data, tmp_path, names=("nudenet",), command="first", stamps=("chosen on these pictures",))
+    go_on(data, tmp_path, names=("nudenet",), command="first", warnings=("chosen on these pictures",))
     for command in ("second", "first"):
         meta = go_on(data, tmp_path, names=("nudenet",), command=command)
-    assert (meta.command, meta.stamps) == ("first; second", ("chosen on these pictures",))
+    assert (meta.command, meta.warnings) == ("first; second", ("chosen on these pictures",))
 
 
 def test_a_command_that_is_refused_is_not_recorded(data: Path, tmp_path: Path) -> None:
@@ -299,7 +300,7 @@ def test_a_command_that_is_refused_is_not_recorded(data: Path, tmp_path: Path) -
     before = (tmp_path / "meta.json").read_bytes()
     other = SEXUAL._replace(thresholds={"nudenet": (0.9, "given")})
     with pytest.raises(DataError, match="was evaluated there with other settings"):
-        go_on(data, tmp_path, names=("nudenet",), options=other, command="second", stamps=("of the second",))
+        go_on(data, tmp_path, names=("nudenet",), options=other, command="second", warnings=("of the second",))
     assert (tmp_path / "meta.json").read_bytes() == before
 
 
@@ -313,7 +314,7 @@ def test_the_warm_up_is_looked_at_and_not_counted(data: Path) -> None:
 def test_nothing_that_decodes_has_no_latency(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,label\ngone.png,safe\n")
     go_on(tmp_path / "list.csv", tmp_path / "out", names=("nudenet",), extras=Extras(latency=2))
-    assert read(tmp_path / "out").measured.latency == {}
+    assert read(tmp_path / "out").summary.latency == {}
 
 
 def test_predictions_that_say_on_what_no_more_are_not_taken_over(data: Path, whole: Path, tmp_path: Path) -> None:

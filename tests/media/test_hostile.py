@@ -93,7 +93,7 @@ def test_whole_jpegs_are_whole(mode: str, options: dict) -> None:
 
 @pytest.mark.filterwarnings("ignore")
 def test_mutated_files_get_a_verdict_and_are_safe_only_if_whole() -> None:
-    """Ten mutations of each file; `benchmarks/fuzz_door.py` runs thousands."""
+    """Ten mutations of each file; `benchmarks/fuzz_loader.py` runs thousands."""
     random_, pipeline = random.Random(0), scripted()
     for data in FILES.values():
         for _ in range(10):

@@ -11,11 +11,11 @@ from kidsnanny.models.cards import digest, is_random
 from kidsnanny.records import SceneGraph
 from kidsnanny.stage1.stage1 import RANDOM
 
-Embed = Callable[[list[str]], npt.NDArray[np.float32]]
+Embedder = Callable[[list[str]], npt.NDArray[np.float32]]
 """N sentences -> (N, d), each of any length but 0; its `__name__` stands in the report."""
 
 
-def cosines(pairs: Sequence[tuple[SceneGraph, SceneGraph]], embed: Embed) -> npt.NDArray[np.float64]:
+def cosines(pairs: Sequence[tuple[SceneGraph, SceneGraph]], embed: Embedder) -> npt.NDArray[np.float64]:
     """(frames,) -1..1: NaN where the truth has no caption, 0 where the prediction has none.
 
     Raises:
@@ -35,7 +35,7 @@ def cosines(pairs: Sequence[tuple[SceneGraph, SceneGraph]], embed: Embed) -> npt
     return np.clip(alike, -1, 1)
 
 
-def bge_m3(folder: Path) -> Embed:
+def bge_m3(folder: Path) -> Embedder:
     """BGE-m3's dense embeddings from a local folder: the vector of the first token, of length 1.
 
     Any encoder of the same layout does; its `__name__` is the folder's and the start of the weights' checksum. What is
@@ -47,10 +47,10 @@ def bge_m3(folder: Path) -> Embed:
     """
     weights = folder / "model.safetensors"
     if not weights.is_file():
-        mend = "download BAAI/bge-m3 into it"
+        fix = "download BAAI/bge-m3 into it"
         if (program := folder / "pytorch_model.bin").is_file():
-            mend = f"run `kidsnanny weights convert {program} --out {weights}`"
-        raise NotHereError(f"{folder}: there is no model.safetensors in it; {mend}.")
+            fix = f"run `kidsnanny weights convert {program} --out {weights}`"
+        raise NotHereError(f"{folder}: there is no model.safetensors in it; {fix}.")
     try:
         import torch
         from transformers import AutoModel, AutoTokenizer

@@ -1,6 +1,6 @@
 """Pictures with scene graphs in parquet: SenBen's gated files and scenes that we drew.
 
-The columns of ours, which `write` writes and `OURS` maps (SenBen's own names are not public):
+The columns of ours, which `write` writes and `DEFAULT_COLUMNS` maps (SenBen's own names are not public):
 
     id         string, unique
     image      the PNG file's bytes
@@ -27,7 +27,8 @@ from PIL import Image
 from pydantic import ValidationError, model_validator
 
 from kidsnanny.errors import DataError, InputError
-from kidsnanny.evaluation.datasets import open_table, split_of, stored_image, table_rows
+from kidsnanny.evaluation.example_fields import split_of
+from kidsnanny.evaluation.parquet_source import open_table, stored_image, table_rows
 from kidsnanny.media.loader import open_picture
 from kidsnanny.records import Record, Relation, SceneGraph, SceneObject
 from kidsnanny.stage1.student.boxes import box_from_permille, permille_from_box
@@ -40,7 +41,7 @@ BATCH = 256
 _REFERENCE = re.compile(r"(?:(.+):)?([0-9]+)")
 
 
-class Item(NamedTuple):
+class GraphExample(NamedTuple):
     """One picture with what a person, or a teacher, says is in it."""
 
     id: str
@@ -102,7 +103,7 @@ class ColumnMap(Record):
             raise DataError(f"{path}: {where}: {first['msg']}; correct the column map.") from error
 
 
-OURS = ColumnMap(
+DEFAULT_COLUMNS = ColumnMap(
     id="id",
     image="image",
     movie="movie",
@@ -119,8 +120,12 @@ OURS = ColumnMap(
 
 
 def read(
-    path: str | Path, columns: ColumnMap = OURS, *, split: str | None = None, problems: list[str] | None = None
-) -> Iterator[Item]:
+    path: str | Path,
+    columns: ColumnMap = DEFAULT_COLUMNS,
+    *,
+    split: str | None = None,
+    problems: list[str] | None = None,
+) -> Iterator[GraphExample]:
     """The pictures of a parquet file, or of all in a folder, in the order of names and rows.
 
     Args:
@@ -151,7 +156,7 @@ def read(
             yield item
 
 
-def movies(path: str | Path, columns: ColumnMap = OURS) -> dict[str, set[str]]:
+def movies(path: str | Path, columns: ColumnMap = DEFAULT_COLUMNS) -> dict[str, set[str]]:
     """Split -> its movies, without looking at a picture.
 
     Raises:
@@ -184,16 +189,16 @@ def assert_disjoint(splits: Mapping[str, Collection[str]]) -> None:
             raise DataError(f"The splits {one} and {other} share {names}; put all frames of a movie into one split.")
 
 
-def drawn(seeds: Iterable[int], split: str, side: int = 192) -> Iterator[Item]:
+def synthetic_examples(seeds: Iterable[int], split: str, side: int = 192) -> Iterator[GraphExample]:
     """Scenes as rows of a data set; a hundred seeds, counted from a multiple of a hundred, are one series."""
     for seed in seeds:
         made = scene(seed, side)
         buffer = io.BytesIO()
         Image.fromarray(made.image).save(buffer, "PNG")
-        yield Item(f"scene-{seed}", f"series-{seed // SERIES}", split, buffer.getvalue(), made.graph)
+        yield GraphExample(f"scene-{seed}", f"series-{seed // SERIES}", split, buffer.getvalue(), made.graph)
 
 
-def write(path: str | Path, items: Iterable[Item]) -> int:
+def write(path: str | Path, items: Iterable[GraphExample]) -> int:
     """Write a parquet file with the columns above, a batch at a time; until it is whole it is called `PATH.part`.
 
     Returns:
@@ -234,7 +239,7 @@ def write(path: str | Path, items: Iterable[Item]) -> int:
     return rows
 
 
-def _row(item: Item) -> dict[str, Any]:
+def _row(item: GraphExample) -> dict[str, Any]:
     width, height = _size(item.image)
     things = [
         {
@@ -306,7 +311,7 @@ def _split_of(file: Path, root: Path, row: dict[str, Any], columns: ColumnMap) -
 
 def _item(
     file: Path, root: Path, number: int, row: dict[str, Any], columns: ColumnMap, wanted: str | None
-) -> Item | None:
+) -> GraphExample | None:
     """None: it is not of the split that is wanted.
 
     Raises:
@@ -325,7 +330,7 @@ def _item(
         graph = _graph(row, columns, *_size(data))
     except (AttributeError, TypeError, ValidationError) as error:
         raise DataError("a column of the map holds something else than its field; correct the column map.") from error
-    return Item(name, _text(row, columns.movie, "movie"), split, data, graph)
+    return GraphExample(name, _text(row, columns.movie, "movie"), split, data, graph)
 
 
 def _graph(row: dict[str, Any], columns: ColumnMap, width: int, height: int) -> SceneGraph:

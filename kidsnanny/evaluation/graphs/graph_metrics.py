@@ -1,6 +1,6 @@
 """How good scene graphs are: recall, precision and F1 with intervals, by definitions that are ours.
 
-SenBen names its two headline scores and does not define them (section 2.4 in our notes on it). Ours are called **graph
+SenBen names its two headline scores and does not define them (arXiv 2604.08819). Ours are called **graph
 recall** and **graph F1**, and comparing them with SenBen's is guesswork:
 
 - *Objects* of a frame are matched one to one: as many pairs as possible of the same label with an IoU of 0.5 or more;
@@ -36,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kidsnanny.errors import ComponentError, DataError
-from kidsnanny.evaluation.graphs.caption_similarity import Embed, cosines
+from kidsnanny.evaluation.graphs.caption_similarity import Embedder, cosines
 from kidsnanny.records import Box, Record, SceneGraph
 from kidsnanny.stage1.student.vocabulary import Vocabulary
 
@@ -49,7 +49,7 @@ Pair = tuple[SceneGraph, SceneGraph]
 Floats = npt.NDArray[np.float64]
 
 
-class Number(Record):
+class ScoreEstimate(Record):
     """A score with its 95 % interval, or why there is none."""
 
     value: float | None
@@ -69,31 +69,31 @@ class Number(Record):
         return f"{self.value:.3f}{interval}"
 
 
-class Kind(Record):
+class KindScores(Record):
     """One kind of thing, counted over all frames."""
 
     hits: int
     false: int
     missed: int
-    recall: Number
-    precision: Number
-    f1: Number
+    recall: ScoreEstimate
+    precision: ScoreEstimate
+    f1: ScoreEstimate
 
 
 class GraphScores(Record):
     """Scores of the graphs of some frames."""
 
     frames: int
-    objects: Kind
-    attributes: Kind
-    relations: Kind
-    recall: Number
+    objects: KindScores
+    attributes: KindScores
+    relations: KindScores
+    recall: ScoreEstimate
     """Graph recall: see the module."""
-    f1: Number
+    f1: ScoreEstimate
     """Graph F1: see the module."""
 
 
-class Scores(Record):
+class GraphEvaluation(Record):
     """All scores of one system on one data set."""
 
     vocabulary: str
@@ -107,15 +107,15 @@ class Scores(Record):
     """Group of tags -> scores of its frames."""
     untagged: GraphScores
     """Of the frames without tags."""
-    group_recall: Number
+    group_recall: ScoreEstimate
     """Mean graph recall of the groups."""
-    group_f1: Number
-    tags: dict[str, Kind]
-    tag_f1: Number
-    unsafe: Kind
+    group_f1: ScoreEstimate
+    tags: dict[str, KindScores]
+    tag_f1: ScoreEstimate
+    unsafe: KindScores
     """Frames; its F1 is the safe/unsafe F1."""
-    sensitive_recall: Number
-    caption: Number
+    sensitive_recall: ScoreEstimate
+    caption: ScoreEstimate
     captioned_by: str | None
     """Whose embeddings the caption similarity rests on."""
     dropped: int
@@ -126,11 +126,11 @@ def score(
     pairs: Sequence[Pair],
     vocabulary: Vocabulary,
     *,
-    embed: Embed | None = None,
+    embed: Embedder | None = None,
     no_embed: str = "no sentence embeddings were given",
     resamples: int = 2_000,
     seed: int = 0,
-) -> Scores:
+) -> GraphEvaluation:
     """Compare predicted graphs with true ones, by the module's definitions.
 
     Args:
@@ -161,7 +161,7 @@ def score(
     occurring = sum(tag.recall.value is not None for tag in tags.values())
     unmapped = "" if any(tag.means for tag in vocabulary.tags.values()) else "no tag means one of our categories"
     insensitive = "" if vocabulary.sensitive else "the vocabulary names no sensitive word"
-    return Scores(
+    return GraphEvaluation(
         vocabulary=vocabulary.name,
         partial=vocabulary.partial,
         frames=len(pairs),
@@ -190,13 +190,13 @@ def _check(pairs: Sequence[Pair], vocabulary: Vocabulary) -> None:
     for number, pair in enumerate(pairs):
         for tag, probability in (item for graph in pair for item in graph.tags.items()):
             if tag not in vocabulary.tags:
-                mend = "give the vocabulary of this data and this student"
-                raise DataError(f"Frame {number} has the tag {tag!r}, which {vocabulary.name} lacks; {mend}.")
+                fix = "give the vocabulary of this data and this student"
+                raise DataError(f"Frame {number} has the tag {tag!r}, which {vocabulary.name} lacks; {fix}.")
             if not 0 <= probability <= 1:  # or a NaN would read as no tag
                 raise DataError(f"Frame {number} has {probability} for the tag {tag!r}; give a probability.")
 
 
-def match(truth: SceneGraph, predicted: SceneGraph) -> dict[int, int]:
+def match_objects(truth: SceneGraph, predicted: SceneGraph) -> dict[int, int]:
     """True object -> predicted object, one to one, by the module's definition.
 
     The order in which objects were predicted does not matter (unless they are alike in all that is said of them).
@@ -204,11 +204,11 @@ def match(truth: SceneGraph, predicted: SceneGraph) -> dict[int, int]:
     try:
         from scipy.optimize import linear_sum_assignment
     except ImportError as error:
-        mend = "run `pip install 'kidsnanny[student]'`"
-        raise ComponentError(f"Scoring scene graphs needs scipy ({error}); {mend}.") from error
+        fix = "run `pip install 'kidsnanny[student]'`"
+        raise ComponentError(f"Scoring scene graphs needs scipy ({error}); {fix}.") from error
     if not truth.objects or not predicted.objects:
         return {}
-    said, guessed = _said(truth), _said(predicted)
+    said, guessed = _statements_of(truth), _statements_of(predicted)
     order = sorted(
         range(len(predicted.objects)),
         key=lambda n: (predicted.objects[n].label, predicted.objects[n].box, sorted(guessed[n])),
@@ -223,7 +223,7 @@ def match(truth: SceneGraph, predicted: SceneGraph) -> dict[int, int]:
     return {int(t): order[p] for t, p in zip(rows, columns, strict=True) if eligible[t, p]}
 
 
-def _said(graph: SceneGraph) -> list[set[tuple[str, str, str]]]:
+def _statements_of(graph: SceneGraph) -> list[set[tuple[str, str, str]]]:
     """What is said of each object, in words that do not depend on the order of objects."""
     said = [{("is", attribute, "") for attribute in thing.attributes} for thing in graph.objects]
     for relation in graph.relations:
@@ -277,7 +277,7 @@ def _compared(true: npt.NDArray[np.bool_], guessed: npt.NDArray[np.bool_]) -> np
 
 def _frame(truth: SceneGraph, predicted: SceneGraph, words: Container[str]) -> tuple[list[list[int]], list[int]]:
     """Hits, false and missed of each kind, and of sensitive objects (of which none is false)."""
-    matched = match(truth, predicted)
+    matched = match_objects(truth, predicted)
     back = {p: t for t, p in matched.items()}
     said = _statements(truth, range(len(truth.objects)))
     # a false object gets a number that no true one has
@@ -365,11 +365,11 @@ class _Results(NamedTuple):
     totals: list[list[int]]
     values: _Values
 
-    def kind(self, row: int, what: str, why: str = "") -> Kind:
+    def kind(self, row: int, what: str, why: str = "") -> KindScores:
         """The scores of a row; `why` says why they are none, where that is not for want of `what`."""
         hits, false, missed = self.totals[row]
         recall, precision, f1 = self.values.rates[:, row].T
-        return Kind(
+        return KindScores(
             hits=hits,
             false=false,
             missed=missed,
@@ -387,6 +387,6 @@ class _Results(NamedTuple):
         )
 
 
-def _number(values: Floats, n: int, of: str, why: str) -> Number:
+def _number(values: Floats, n: int, of: str, why: str) -> ScoreEstimate:
     value, low, high = (None if np.isnan(number) else float(number) for number in values)
-    return Number(value=value, low=low, high=high, n=n, of=of, not_measured=why if value is None else None)
+    return ScoreEstimate(value=value, low=low, high=high, n=n, of=of, not_measured=why if value is None else None)

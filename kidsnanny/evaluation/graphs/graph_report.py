@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from kidsnanny import __version__
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.graphs.graph_metrics import KINDS, GraphScores, Kind, Number, Scores
+from kidsnanny.evaluation.graphs.graph_metrics import KINDS, GraphEvaluation, GraphScores, KindScores, ScoreEstimate
 from kidsnanny.records import Record, SceneGraph
 from kidsnanny.stage1.stage1 import RANDOM
 
@@ -72,7 +72,7 @@ def published() -> dict[str, Published]:
     return {name: Published.model_validate(table) for name, table in tables.items()}
 
 
-def render(runs: Sequence[tuple[Run, Scores]], title: str) -> str:
+def render(runs: Sequence[tuple[Run, GraphEvaluation]], title: str) -> str:
     """Markdown: the runs side by side, each in detail, and the published tables, marked as such."""
     parts = [f"# {_plain(title)}", "## Measured here", *_warnings(runs), _side_by_side(runs), DEFINITIONS]
     for run, scores in runs:
@@ -87,7 +87,7 @@ def render(runs: Sequence[tuple[Run, Scores]], title: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _warnings(runs: Sequence[tuple[Run, Scores]]) -> list[str]:
+def _warnings(runs: Sequence[tuple[Run, GraphEvaluation]]) -> list[str]:
     said = []
     for run, scores in runs:
         name = _plain(run.system)
@@ -104,7 +104,7 @@ def _warnings(runs: Sequence[tuple[Run, Scores]]) -> list[str]:
     return said
 
 
-def _side_by_side(runs: Sequence[tuple[Run, Scores]]) -> str:
+def _side_by_side(runs: Sequence[tuple[Run, GraphEvaluation]]) -> str:
     rows = [
         ["data", *(_plain(run.data) for run, _ in runs)],
         ["frames", *(f"{scores.frames:,}" for _, scores in runs)],
@@ -120,7 +120,7 @@ def _side_by_side(runs: Sequence[tuple[Run, Scores]]) -> str:
     return _table(["", *(_plain(run.system) for run, _ in runs)], rows)
 
 
-def _headline(scores: Scores) -> dict[str, Number]:
+def _headline(scores: GraphEvaluation) -> dict[str, ScoreEstimate]:
     return {
         "graph recall": scores.graph.recall,
         "graph F1": scores.graph.f1,
@@ -133,7 +133,7 @@ def _headline(scores: Scores) -> dict[str, Number]:
     }
 
 
-def _with_n(number: Number) -> str:
+def _with_n(number: ScoreEstimate) -> str:
     return _plain(str(number)) if number.value is None else f"{number}, n = {number.n:,} {_plain(number.of)}"
 
 
@@ -144,7 +144,7 @@ def _spent(milliseconds: Sequence[float]) -> str:
     return f"{median:,.0f} [{low:,.0f}, {high:,.0f}], n = {len(milliseconds):,} frames"
 
 
-def _details(run: Run, scores: Scores) -> list[str]:
+def _details(run: Run, scores: GraphEvaluation) -> list[str]:
     counted = ["recall", "precision", "F1", "hits", "false", "missed"]
     graphs = [*scores.groups.items(), ("no tag", scores.untagged)]
     by_group = [
@@ -164,7 +164,7 @@ def _details(run: Run, scores: Scores) -> list[str]:
     ]
 
 
-def _kind(kind: Kind) -> list[str]:
+def _kind(kind: KindScores) -> list[str]:
     counts = (kind.hits, kind.false, kind.missed)
     return [*(_short(n) for n in (kind.recall, kind.precision, kind.f1)), *(f"{count:,}" for count in counts)]
 
@@ -178,7 +178,7 @@ def _graph(graph: GraphScores) -> list[str]:
     return [f"{graph.frames:,}", *(_short(number) for number in numbers)]
 
 
-def _short(number: Number) -> str:
+def _short(number: ScoreEstimate) -> str:
     return "–" if number.value is None else str(number)
 
 
@@ -192,7 +192,9 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(text.split()))
 
 
-def write_run(folder: Path, items: Sequence[tuple[str, SceneGraph, SceneGraph]], scores: Scores, run: Run) -> None:
+def write_run(
+    folder: Path, items: Sequence[tuple[str, SceneGraph, SceneGraph]], scores: GraphEvaluation, run: Run
+) -> None:
     """Write a run in the layout of SenBen's own archives: a JSON per frame, `_meta.json`, `_tag_metrics.json`, and at
     last `_summary.json`, so that a folder that has it is whole.
 

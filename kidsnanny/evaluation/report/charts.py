@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from kidsnanny.evaluation.metrics import Calibration, Counts, Flags, Floats, Interval
+from kidsnanny.evaluation.metrics import Calibration, ConfusionMatrix, Flags, Floats, Interval
 from kidsnanny.reports.markup import escape
 
 SIDE = 200
@@ -17,7 +17,7 @@ LONGEST = 60
 Point = tuple[float, float]
 
 
-def roc(unsafe: Flags, scores: Floats, counts: Counts, name: str) -> str:
+def roc(unsafe: Flags, scores: Floats, counts: ConfusionMatrix, name: str) -> str:
     """The ROC curve of labels and scores, both (N,) with both labels, and a dot at the operating point."""
     false_alarms, recall, _ = roc_curve(unsafe, scores)
     dot = (counts.fp / (counts.fp + counts.tn), counts.tp / (counts.tp + counts.fn))
@@ -26,7 +26,7 @@ def roc(unsafe: Flags, scores: Floats, counts: Counts, name: str) -> str:
     return _plot(f"ROC curve of {name}", "false alarms", "recall", marks)
 
 
-def precision_recall(unsafe: Flags, scores: Floats, counts: Counts, name: str) -> str:
+def precision_recall(unsafe: Flags, scores: Floats, counts: ConfusionMatrix, name: str) -> str:
     """The precision-recall curve, as the steps that the average precision sums, and the operating point."""
     precision, recall, _ = precision_recall_curve(unsafe, scores)
     points = list(zip(recall, precision, strict=True))[-2::-1]  # the last is (0, 1) by convention, and no threshold's

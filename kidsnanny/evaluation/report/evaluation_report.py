@@ -11,10 +11,17 @@ from importlib.resources import files
 from string import Template
 
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.datasets import pictures
-from kidsnanny.evaluation.metrics import RESAMPLES, Flips, Interval, Scores, Spent, says_unsafe
-from kidsnanny.evaluation.predictions import About
-from kidsnanny.evaluation.published import Printed, published
+from kidsnanny.evaluation.datasets import picture_count
+from kidsnanny.evaluation.metrics import (
+    RESAMPLES,
+    ClassificationScores,
+    Flips,
+    Interval,
+    LatencySummary,
+    predicts_unsafe,
+)
+from kidsnanny.evaluation.predictions import SystemDescription
+from kidsnanny.evaluation.published import PublishedFigure, published_results
 from kidsnanny.evaluation.report import charts
 from kidsnanny.evaluation.report.system_section import section
 from kidsnanny.evaluation.report.tables import (
@@ -31,8 +38,7 @@ from kidsnanny.evaluation.report.tables import (
     table,
     terms,
 )
-from kidsnanny.evaluation.summary import Beside, Measured, Run, Summary, other_pictures
-from kidsnanny.records import CAVEATS
+from kidsnanny.evaluation.summary import EvaluationRun, PublishedComparison, RunSummary, SystemScores, published_caption
 from kidsnanny.reports.markup import checksum, escape, fold, plural, untrusted
 
 _HOW_TO_READ = (
@@ -61,7 +67,7 @@ _HOW_TO_READ = (
 )
 
 
-def render(run: Run, thumbnails: Sequence[tuple[str, str]] = (), *, counterfactual: str = "") -> str:
+def render(run: EvaluationRun, thumbnails: Sequence[tuple[str, str]] = (), *, counterfactual: str = "") -> str:
     """The report, one HTML document.
 
     Args:
@@ -73,7 +79,7 @@ def render(run: Run, thumbnails: Sequence[tuple[str, str]] = (), *, counterfactu
     Raises:
         DataError: a thumbnail is not a PNG or JPEG in a `data:` URI, or its id is not in the run.
     """
-    found = run.measured
+    found = run.summary
     style = files("kidsnanny.reports").joinpath("verdict_report.css").read_text("utf-8") + _asset("css")
     return Template(_asset("html")).substitute(
         style=style,
@@ -96,17 +102,17 @@ def _asset(kind: str) -> str:
     return files("kidsnanny.evaluation.report").joinpath(f"evaluation_report.{kind}").read_text("utf-8")
 
 
-def _head(run: Run, found: Summary) -> str:
+def _head(run: EvaluationRun, found: RunSummary) -> str:
     meta, contents = run.meta, run.meta.contents
     subset = f", subset {untrusted(run.subset)}" if run.subset else ""
-    warnings = [f"<strong>Read this first.</strong> {untrusted(stamp)}" for stamp in meta.stamps]
+    warnings = [f"<strong>Read this first.</strong> {untrusted(warning)}" for warning in meta.warnings]
     if meta.generated:
         warnings.append(
             "<strong>The pictures are drawn and the labels are stand-ins:</strong> no figure here says anything about "
             "a system, only that the machinery works."
         )
     for mark, why in CAVEATS.items():
-        if guessing := [untrusted(name) for name, about in run.abouts.items() if mark in about.caveats]:
+        if guessing := [untrusted(name) for name, about in run.descriptions.items() if mark in about.caveats]:
             warnings.append(f"<strong>Weights:</strong> those of {', '.join(guessing)} {why}.")
     warnings += [f"<strong>Contamination:</strong> {untrusted(warning)}" for warning in meta.contamination]
     warnings += [
@@ -123,18 +129,18 @@ def _head(run: Run, found: Summary) -> str:
     )
     safe = contents.pictures - contents.unsafe
     return (
-        f"<p><strong>{untrusted(meta.data)}{subset}: {pictures(contents.pictures)}, {contents.unsafe:,} unsafe and "
-        f"{safe:,} safe by its labels; {plural(len(found.systems), 'system')}.</strong></p>"
+        f"<p><strong>{untrusted(meta.data)}{subset}: {picture_count(contents.pictures)}, {contents.unsafe:,} unsafe "
+        f"and {safe:,} safe by its labels; {plural(len(found.systems), 'system')}.</strong></p>"
         + "".join(f'<p class="warning">{warning}</p>\n' for warning in warnings)
         + fold("What is in the data set", table(("", "pictures", "unsafe", "safe"), *groups))
     )
 
 
-def _headline(run: Run, found: Summary) -> str:
+def _headline(run: EvaluationRun, found: RunSummary) -> str:
     heads = ("system", "N", "unscored", *SHARES, "AUROC", "AUPRC")
     measured = "".join(
         row(
-            _named(name, run.abouts.get(name)),
+            _named(name, run.descriptions.get(name)),
             str(of.all.pictures),
             str(of.all.unscored),
             *shares(of.all.scores),
@@ -144,7 +150,7 @@ def _headline(run: Run, found: Summary) -> str:
         for name, of in found.systems.items()
     )
     printed = (
-        heading(f"{title}, {other_pictures(rows[0])}", len(heads))
+        heading(f"{title}, {published_caption(rows[0])}", len(heads))
         + "".join(row(escape(beside.row.system), *_printed_cells(beside), kind="published") for beside in rows)
         for title, rows in _by_table(found).items()
     )
@@ -159,18 +165,18 @@ def _headline(run: Run, found: Summary) -> str:
     )
 
 
-def _by_table(found: Summary) -> dict[str, list[Beside]]:
-    tables: dict[str, list[Beside]] = {}
+def _by_table(found: RunSummary) -> dict[str, list[PublishedComparison]]:
+    tables: dict[str, list[PublishedComparison]] = {}
     for beside in found.published:
         tables.setdefault(beside.table, []).append(beside)
     return tables
 
 
-def _named(name: str, about: About | None) -> str:
+def _named(name: str, about: SystemDescription | None) -> str:
     return untrusted(name) + (f"<strong>{about.caveat}</strong>" if about and about.caveat else "")
 
 
-def _printed_cells(beside: Beside) -> list[str]:
+def _printed_cells(beside: PublishedComparison) -> list[str]:
     """N to AUPRC of a published row: as printed, with intervals from the derived counts."""
     printed, scores = beside.row, beside.scores
     four = [
@@ -182,15 +188,17 @@ def _printed_cells(beside: Beside) -> list[str]:
     return [str(beside.accuracy.n) if beside.accuracy else "–", "–", *four, "–", "–"]
 
 
-def _printed(cell: Printed | None, interval: Interval | None) -> str:
+def _printed(cell: PublishedFigure | None, interval: Interval | None) -> str:
     if cell is None:
         return "–"
     return f"{escape(cell.printed)} <sup>{cell.mark}</sup>{ends(interval)}"
 
 
-def _not_the_same_pictures(run: Run) -> str:
+def _not_the_same_pictures(run: EvaluationRun) -> str:
     contents = run.meta.contents
-    tables = [table for table, rows in published().beside(run.subset, contents.by.get("category", ())) if rows]
+    tables = [
+        table for table, rows in published_results().tables_for(run.subset, contents.by.get("category", ())) if rows
+    ]
     if "Sexual" not in contents.by.get("category", ()):
         return "<p class=\"quiet\">The paper's figures are of UnsafeBench's Sexual, which this run is not of.</p>"
     if not tables:
@@ -204,7 +212,7 @@ def _not_the_same_pictures(run: Run) -> str:
     return f'<p class="quiet">The published rows are of {of}: {same}.</p>'
 
 
-def _forest(found: Summary) -> str:
+def _forest(found: RunSummary) -> str:
     ours = [(name, measured.all.scores.accuracy, False) for name, measured in found.systems.items()]
     theirs = [(b.row.system, b.accuracy, True) for b in found.published if b.accuracy]
     rows = [
@@ -218,7 +226,7 @@ def _forest(found: Summary) -> str:
     return f'<figure>{charts.forest(rows)}<figcaption class="quiet">{caption}</figcaption></figure>'
 
 
-def _exact(found: Summary) -> str:
+def _exact(found: RunSummary) -> str:
     ours = "".join(row(untrusted(name), *shares(of.all.scores, exact=True)) for name, of in found.systems.items())
     theirs = "".join(
         row(f"{escape(b.row.system)}, {b.table}: published, counts derived", *shares(b.scores, exact=True))
@@ -228,7 +236,7 @@ def _exact(found: Summary) -> str:
     return table(("system", *SHARES), ours, theirs, caption="F1 has the bootstrap's interval here, too.")
 
 
-def _pairs(found: Summary) -> str:
+def _pairs(found: RunSummary) -> str:
     if not found.comparisons:
         return "<p>There are no two systems to compare.</p>"
     rows = "".join(
@@ -245,7 +253,7 @@ def _pairs(found: Summary) -> str:
     return "".join(_flips(pair, found) for pair in found.flips) + table(heads, rows, caption=caption)
 
 
-def _flips(pair: Flips, found: Summary) -> str:
+def _flips(pair: Flips, found: RunSummary) -> str:
     thresholds = [found.systems[name].threshold for name in (pair.before, pair.after)]
     before, after = ("–" if threshold is None else f"{threshold:g}" for threshold in thresholds)
     caption = f"At thresholds of {before} and {after}. Left out: pictures that not both scored."
@@ -265,18 +273,18 @@ def _flips(pair: Flips, found: Summary) -> str:
     )
 
 
-_WAYS: dict[str, Callable[[Measured], Scores]] = {
+_WAYS: dict[str, Callable[[SystemScores], ClassificationScores]] = {
     "left out": lambda of: of.all.scores,
     "counted as unsafe": lambda of: of.unscored_as_unsafe,
     "counted as safe": lambda of: of.unscored_as_safe,
 }
-_REVIEW: dict[str, Callable[[Measured], Scores]] = {
+_REVIEW: dict[str, Callable[[SystemScores], ClassificationScores]] = {
     "review counted as unsafe": lambda of: of.review_as_unsafe,
     "review counted as safe": lambda of: of.review_as_safe,
 }
 
 
-def _undecided(found: Summary) -> str:
+def _undecided(found: RunSummary) -> str:
     told = "<p>Every system scored every picture it was shown.</p>" if found.systems else "<p>No system ran.</p>"
     if any(of.all.unscored for of in found.systems.values()):
         unscored = {name: of for name, of in found.systems.items() if of.all.unscored}
@@ -291,19 +299,21 @@ def _undecided(found: Summary) -> str:
     return told + table(("the policy's label", *SHARES), *_both_ways(labelled, _REVIEW), caption=caption)
 
 
-def _both_ways(systems: dict[str, Measured], ways: dict[str, Callable[[Measured], Scores]]) -> list[str]:
+def _both_ways(
+    systems: dict[str, SystemScores], ways: dict[str, Callable[[SystemScores], ClassificationScores]]
+) -> list[str]:
     return [
         "".join(row(f"{untrusted(name)}, {way}", *shares(count(of))) for way, count in ways.items())
         for name, of in systems.items()
     ]
 
 
-def _latency(run: Run, found: Summary) -> str:
-    def spent(name: str, of: Spent) -> str:
+def _latency(run: EvaluationRun, found: RunSummary) -> str:
+    def spent(name: str, of: LatencySummary) -> str:
         return row(name, str(of.n), f"{of.p50:.1f}", f"{of.p95:.1f}")
 
     heads = ("milliseconds", "pictures", "median", "95th percentile")
-    beside = published().beside(run.subset, run.meta.contents.by.get("category", ()))
+    beside = published_results().tables_for(run.subset, run.meta.contents.by.get("category", ()))
     hardware = {table.title: table.hardware for table, _ in beside}
     theirs = [
         heading(f"Published, {title}: {hardware[title]}; median or mean is not public", len(heads))
@@ -327,7 +337,7 @@ def _latency(run: Run, found: Summary) -> str:
     return told + (fold("By stage, in the run itself", table(heads, *groups, caption=caption)) if groups else "")
 
 
-def _repeats(found: Summary) -> str:
+def _repeats(found: RunSummary) -> str:
     if not found.repeats:
         return "<p>Nothing was run twice.</p>"
     rows = "".join(
@@ -346,14 +356,14 @@ def _repeats(found: Summary) -> str:
     return table(heads, rows) + fold("Which pictures flipped", which)
 
 
-def _pictures(run: Run, thumbnails: Sequence[tuple[str, str]]) -> str:
+def _pictures(run: EvaluationRun, thumbnails: Sequence[tuple[str, str]]) -> str:
     """Each with its label and what the systems say."""
     said: dict[str, list[str]] = {}
     labels: dict[str, bool] = {}
     for name, lines in run.systems.items():
         for line in lines:
             labels[line.id] = line.unsafe
-            score = "unscored" if line.score is None else f"{line.score:.2f}, {_WORDS[bool(says_unsafe(line))]}"
+            score = "unscored" if line.score is None else f"{line.score:.2f}, {_WORDS[bool(predicts_unsafe(line))]}"
             said.setdefault(line.id, []).append(f"{untrusted(name)}: {score}")
     figures = ""
     for place, (picture, uri) in enumerate(thumbnails, 1):
@@ -373,7 +383,7 @@ def _pictures(run: Run, thumbnails: Sequence[tuple[str, str]]) -> str:
 _WORDS = {True: "unsafe", False: "safe"}
 
 
-def _made_with(run: Run) -> str:
+def _made_with(run: EvaluationRun) -> str:
     meta = run.meta
     known = {
         "command": f"<code>{escape(meta.command)}</code>",

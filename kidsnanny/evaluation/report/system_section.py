@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kidsnanny.evaluation.metrics import BINS, Counts
+from kidsnanny.evaluation.metrics import BINS, ConfusionMatrix
 from kidsnanny.evaluation.report import charts
 from kidsnanny.evaluation.report.tables import SHARES, row, shares, table, terms
-from kidsnanny.evaluation.summary import Measured, Run, Slice
+from kidsnanny.evaluation.summary import EvaluationRun, Slice, SystemScores
 from kidsnanny.reports.markup import fold, plural, untrusted, words
 
 
-def section(number: int, name: str, run: Run, measured: Measured) -> str:
+def section(number: int, name: str, run: EvaluationRun, measured: SystemScores) -> str:
     """What it is, its confusion matrix and curves, and where it fails."""
     parts = [
         _described(name, run, measured),
@@ -25,8 +25,8 @@ def section(number: int, name: str, run: Run, measured: Measured) -> str:
     return f'<article id="system-{number}"><h3>{untrusted(name)}</h3>\n{"".join(parts)}</article>\n'
 
 
-def _described(name: str, run: Run, measured: Measured) -> str:
-    about = run.abouts.get(name)
+def _described(name: str, run: EvaluationRun, measured: SystemScores) -> str:
+    about = run.descriptions.get(name)
     threshold = "–" if measured.threshold is None else f"{measured.threshold:g}"
     known = {}
     if about:
@@ -48,7 +48,7 @@ def _described(name: str, run: Run, measured: Measured) -> str:
     return terms(known.items())
 
 
-def _charts(name: str, run: Run, measured: Measured) -> str:
+def _charts(name: str, run: EvaluationRun, measured: SystemScores) -> str:
     scored = [line for line in run.systems[name] if line.score is not None]
     unsafe = np.array([line.unsafe for line in scored], dtype=bool)
     scores = np.array([line.score for line in scored], dtype=float)
@@ -65,7 +65,7 @@ def _charts(name: str, run: Run, measured: Measured) -> str:
     return f'<div class="charts">{"".join(figures)}</div>\n'
 
 
-def _matrix(counts: Counts) -> str:
+def _matrix(counts: ConfusionMatrix) -> str:
     def cell(kind: str, count: int, name: str) -> str:
         return f'<td class="{kind}">{count}<small>{name}</small></td>'
 
@@ -93,7 +93,7 @@ def _counted(title: str, reasons: Mapping[str, int], pictures: int) -> str:
     return fold(f"{title} ({len(reasons)})", table(("", "pictures", "of all"), rows))
 
 
-def _bins(measured: Measured) -> str:
+def _bins(measured: SystemScores) -> str:
     found = measured.calibration
     if found.ece is None:
         return ""

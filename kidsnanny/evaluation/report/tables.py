@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from kidsnanny.evaluation.metrics import Estimate, Interval, Proportion, Scores
+from kidsnanny.evaluation.metrics import ClassificationScores, Estimate, Interval, Proportion
 from kidsnanny.reports.markup import untrusted
 
 LISTED = 100
@@ -53,7 +53,7 @@ def share(part: Proportion, exact: bool = False) -> str:
     return percent(part.value, part.clopper_pearson if exact else part.wilson)
 
 
-def shares(scores: Scores, exact: bool = False) -> list[str]:
+def shares(scores: ClassificationScores, exact: bool = False) -> list[str]:
     """Accuracy, precision, recall and F1."""
     three = [share(part, exact) for part in (scores.accuracy, scores.precision, scores.recall)]
     return [*three, percent(scores.f1.value, scores.f1.bootstrap)]

@@ -15,21 +15,21 @@ from rich.console import Console
 
 from kidsnanny import files
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.datasets import Dataset, count
-from kidsnanny.evaluation.metrics import Proportion, says_unsafe
+from kidsnanny.evaluation.datasets import Dataset, read_contents
+from kidsnanny.evaluation.metrics import Proportion, predicts_unsafe
 from kidsnanny.evaluation.predictions import Example, Prediction
 from kidsnanny.evaluation.report.tables import ids as listed
 from kidsnanny.evaluation.report.tables import items, row, share, table, terms
 from kidsnanny.evaluation.run import evaluate, read
 from kidsnanny.evaluation.subsets.candidates import first_frame
-from kidsnanny.evaluation.subsets.labelled import Chosen, Subset
+from kidsnanny.evaluation.subsets.labelled import LabelledPicture, Subset
 from kidsnanny.evaluation.subsets.painting import paint_out, text_alone
 from kidsnanny.evaluation.systems.system import Options
 from kidsnanny.media.loader import RGB
 from kidsnanny.records import Box, Record
 from kidsnanny.reports.markup import escape, fold, untrusted
 
-VERSIONS: dict[str, Callable[[RGB, Iterable[Box]], RGB]] = {"painted-out": paint_out, "text-alone": text_alone}
+VARIANTS: dict[str, Callable[[RGB, Iterable[Box]], RGB]] = {"painted-out": paint_out, "text-alone": text_alone}
 """Folder of the run on it -> how it is made."""
 _HEADS = {
     "N": "pictures that the system scored both with their text and without",
@@ -37,16 +37,16 @@ _HEADS = {
     "flips": "its verdict changes when the text is painted out",
     "raised": "flips that the text made unsafe",
     "cleared": "flips that the text made safe",
-    "as the text alone": "of the flips whose text alone it scored, those whose verdict is that on the text alone",
+    "same as the text alone": "of the flips whose text alone it scored, those whose verdict is that on the text alone",
     "text alone unsafe": "of the texts alone that it scored",
-    "flips, due": "of the pictures whose label changes, those whose verdict changes likewise",
-    "flips, the wrong way": "of the same, those whose verdict changes against the label",
-    "flips, undue": "of the pictures whose label does not change, those whose verdict does",
+    "expected flips": "of the pictures whose label changes, those whose verdict changes likewise",
+    "reversed flips": "of the same, those whose verdict changes against the label",
+    "unexpected flips": "of the pictures whose label does not change, those whose verdict does",
 }
 
 
-class Followed(Record):
-    """How one system's verdicts go with the text."""
+class TextSensitivity(Record):
+    """How one system's verdicts depend on the text in the pictures."""
 
     system: str
     n: int
@@ -54,16 +54,16 @@ class Followed(Record):
     flips: Proportion
     raised: int
     cleared: int
-    as_text_alone: Proportion
+    matches_text_alone: Proportion
     text_alone_unsafe: Proportion
-    due: Proportion
-    wrong_way: Proportion
-    undue: Proportion
+    expected_flips: Proportion
+    reversed_flips: Proportion
+    unexpected_flips: Proportion
     flipped: tuple[str, ...]
     """Ids, sorted."""
 
 
-class Counterfactual(Record):
+class CounterfactualResult(Record):
     """Of all systems of a run."""
 
     subset: str
@@ -71,23 +71,23 @@ class Counterfactual(Record):
     """Of the subset, shown in all three versions."""
     no_boxes: tuple[str, ...]
     """Left out: the OCR did not find the text, so there is nothing to paint out."""
-    partly: dict[str, str]
-    """Left out: the OCR looked at a part of the picture only. Id -> at what not."""
+    partly_scanned: dict[str, str]
+    """Left out: the OCR scanned only a part of the picture. Id -> what it did not scan."""
     still_read: tuple[str, ...]
     """Shown, but the OCR reads text where it was painted out."""
-    systems: tuple[Followed, ...]
+    systems: tuple[TextSensitivity, ...]
 
     @property
     def left_out(self) -> list[tuple[str, str]]:
         """Id and why it is not in the table, or not as it should be."""
         return [
             *((one, "the OCR found no text to paint out") for one in self.no_boxes),
-            *self.partly.items(),
+            *self.partly_scanned.items(),
             *((one, "text is still read where it was painted out") for one in self.still_read),
         ]
 
 
-def measure(
+def measure_text_sensitivity(
     dataset: Dataset,
     subset: Subset,
     names: Sequence[str],
@@ -96,7 +96,7 @@ def measure(
     *,
     command: str = "",
     console: Console | None = None,
-) -> Counterfactual:
+) -> CounterfactualResult:
     """Show each system the two other versions, as runs in DIR/painted-out and DIR/text-alone, and write
     DIR/counterfactual.json.
 
@@ -109,16 +109,16 @@ def measure(
     Raises:
         DataError: no picture has text to paint out, or a run cannot be written or gone on with.
     """
-    shown = with_text(dataset, subset)
-    for folder in VERSIONS:
-        changed = version(dataset, shown, folder)
-        contents = count(changed)
+    shown = paintable_pictures(dataset, subset)
+    for folder in VARIANTS:
+        changed = variant(dataset, shown, folder)
+        contents = read_contents(changed)
         evaluate(changed, contents, names, options, out / folder, command=command, console=console)
-    found = Counterfactual(
+    found = CounterfactualResult(
         subset=subset.name,
         pictures=contents.pictures,
         no_boxes=tuple(one.id for one in subset.pictures if not one.boxes),
-        partly={one.id: one.partly for one in subset.pictures if one.boxes and one.partly},
+        partly_scanned={one.id: one.skipped for one in subset.pictures if one.boxes and one.skipped},
         still_read=tuple(one.id for one in shown.values() if one.still_read),
         systems=tuple(_each(out, shown)),
     )
@@ -129,14 +129,14 @@ def measure(
     return found
 
 
-def with_text(dataset: Dataset, subset: Subset) -> dict[str, Chosen]:
+def paintable_pictures(dataset: Dataset, subset: Subset) -> dict[str, LabelledPicture]:
     """Id -> what the person said of it, for the pictures whose text can be painted out.
 
     Raises:
         DataError: there is none.
     """
     here = {example.id for example in dataset}
-    shown = {one.id: one for one in subset.pictures if one.id in here and one.boxes and not one.partly}
+    shown = {one.id: one for one in subset.pictures if one.id in here and one.boxes and not one.skipped}
     if not shown:
         raise DataError(
             f"{dataset.name}: no picture of the subset {subset.name} has text to paint out; leave out --counterfactual "
@@ -145,9 +145,9 @@ def with_text(dataset: Dataset, subset: Subset) -> dict[str, Chosen]:
     return shown
 
 
-def version(dataset: Dataset, shown: Mapping[str, Chosen], folder: str) -> Dataset:
-    """The pictures that are shown, each changed as VERSIONS says, with the person's labels of that."""
-    change = VERSIONS[folder]
+def variant(dataset: Dataset, shown: Mapping[str, LabelledPicture], folder: str) -> Dataset:
+    """The pictures that are shown, each changed as VARIANTS says, with the person's labels of that."""
+    change = VARIANTS[folder]
 
     def read() -> Iterator[Example]:
         for example in dataset:
@@ -161,12 +161,12 @@ def version(dataset: Dataset, shown: Mapping[str, Chosen], folder: str) -> Datas
     return replace(dataset, name=f"{dataset.name}, {folder}", read=read)
 
 
-def follow(
+def text_sensitivity(
     picture: Sequence[Prediction],
     painted_out: Sequence[Prediction],
     text_alone: Sequence[Prediction],
-    labels: Mapping[str, Chosen],
-) -> Followed:
+    labels: Mapping[str, LabelledPicture],
+) -> TextSensitivity:
     """What one system made of the three versions, paired by id.
 
     Args:
@@ -174,33 +174,33 @@ def follow(
         labels: id -> what the person said.
     """
     said, without, alone = (
-        {line.id: verdict for line in lines if (verdict := says_unsafe(line)) is not None}
+        {line.id: verdict for line in lines if (verdict := predicts_unsafe(line)) is not None}
         for lines in (picture, painted_out, text_alone)
     )
     ids = sorted(line.id for line in painted_out)
     both = [i for i in ids if i in said and i in without]
     flipped = [i for i in both if said[i] != without[i]]
     changes = {i: labels[i].unsafe != labels[i].painted_out_unsafe for i in both}
-    due, undue = ([i for i in both if changes[i] == wanted] for wanted in (True, False))
-    heard = [i for i in flipped if i in alone]
+    changed, unchanged = ([i for i in both if changes[i] == wanted] for wanted in (True, False))
+    with_alone = [i for i in flipped if i in alone]
     texts = [alone[i] for i in ids if i in alone]
-    return Followed(
+    return TextSensitivity(
         system=picture[0].system,
         n=len(both),
         left_out=len(ids) - len(both),
         flips=Proportion.of(len(flipped), len(both)),
         raised=sum(said[i] for i in flipped),
         cleared=sum(without[i] for i in flipped),
-        as_text_alone=Proportion.of(sum(said[i] == alone[i] for i in heard), len(heard)),
+        matches_text_alone=Proportion.of(sum(said[i] == alone[i] for i in with_alone), len(with_alone)),
         text_alone_unsafe=Proportion.of(sum(texts), len(texts)),
-        due=Proportion.of(sum(i in flipped and said[i] == labels[i].unsafe for i in due), len(due)),
-        wrong_way=Proportion.of(sum(i in flipped and said[i] != labels[i].unsafe for i in due), len(due)),
-        undue=Proportion.of(sum(i in flipped for i in undue), len(undue)),
+        expected_flips=Proportion.of(sum(i in flipped and said[i] == labels[i].unsafe for i in changed), len(changed)),
+        reversed_flips=Proportion.of(sum(i in flipped and said[i] != labels[i].unsafe for i in changed), len(changed)),
+        unexpected_flips=Proportion.of(sum(i in flipped for i in unchanged), len(unchanged)),
         flipped=tuple(flipped),
     )
 
 
-def section(found: Counterfactual) -> str:
+def report_section(found: CounterfactualResult) -> str:
     """For the report, as markup."""
     rows = "".join(
         row(
@@ -210,7 +210,16 @@ def section(found: Counterfactual) -> str:
             _share(one.flips),
             str(one.raised),
             str(one.cleared),
-            *(_share(part) for part in (one.as_text_alone, one.text_alone_unsafe, one.due, one.wrong_way, one.undue)),
+            *(
+                _share(part)
+                for part in (
+                    one.matches_text_alone,
+                    one.text_alone_unsafe,
+                    one.expected_flips,
+                    one.reversed_flips,
+                    one.unexpected_flips,
+                )
+            ),
         )
         for one in found.systems
     )
@@ -230,23 +239,29 @@ def section(found: Counterfactual) -> str:
     )
 
 
-def markdown(found: Counterfactual) -> str:
+def markdown(found: CounterfactualResult) -> str:
     """For a terminal, likewise."""
     heads = ("system", *_HEADS)
     lines = [heads, ("---",) + ("---:",) * len(_HEADS)]
     for one in found.systems:
-        parts = (one.as_text_alone, one.text_alone_unsafe, one.due, one.wrong_way, one.undue)
+        parts = (
+            one.matches_text_alone,
+            one.text_alone_unsafe,
+            one.expected_flips,
+            one.reversed_flips,
+            one.unexpected_flips,
+        )
         counted = (str(one.n), str(one.left_out), _printed(one.flips), str(one.raised), str(one.cleared))
         lines.append((one.system, *counted, *map(_printed, parts)))
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _each(out: Path, shown: Mapping[str, Chosen]) -> Iterator[Followed]:
+def _each(out: Path, shown: Mapping[str, LabelledPicture]) -> Iterator[TextSensitivity]:
     """The systems that are in all three runs."""
-    picture, painted_out, alone = (read(folder).systems for folder in (out, *(out / name for name in VERSIONS)))
+    picture, painted_out, alone = (read(folder).systems for folder in (out, *(out / name for name in VARIANTS)))
     for system, lines in picture.items():
         if system in painted_out and system in alone:
-            yield follow(lines, painted_out[system], alone[system], shown)
+            yield text_sensitivity(lines, painted_out[system], alone[system], shown)
 
 
 def _share(part: Proportion) -> str:

@@ -21,8 +21,14 @@ from rich.progress import track
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.datasets import Dataset
 from kidsnanny.evaluation.predictions import Example
-from kidsnanny.evaluation.subsets.candidates import COLUMNS, Looked, Manifest, first_frame, numbered
-from kidsnanny.evaluation.subsets.labelled import NO_TEXT, NONE, WORDS
+from kidsnanny.evaluation.subsets.candidates import (
+    LABEL_COLUMNS,
+    CandidateManifest,
+    TextScan,
+    first_frame,
+    sheet_numbers,
+)
+from kidsnanny.evaluation.subsets.labelled import LABEL_VALUES, NO_TEXT, NONE
 from kidsnanny.evaluation.subsets.painting import paint_out, text_alone
 from kidsnanny.media.loader import RGB
 from kidsnanny.reports.markup import checksum, escape, untrusted
@@ -37,7 +43,7 @@ _TITLES = ("The picture", "The picture, its text painted out", "The text alone")
 
 
 def write_sheet(
-    out: Path, dataset: Dataset, manifest: Manifest, *, pictures: bool = False, console: Console | None = None
+    out: Path, dataset: Dataset, manifest: CandidateManifest, *, pictures: bool = False, console: Console | None = None
 ) -> Path:
     """Write DIR/sheet.html, candidate by candidate, so that memory does not grow with their number.
 
@@ -87,9 +93,9 @@ def _asset(kind: str) -> str:
     return files("kidsnanny.evaluation.subsets").joinpath(f"label_sheet.{kind}").read_text("utf-8")
 
 
-def _cards(dataset: Dataset, manifest: Manifest, pictures: bool, console: Console | None) -> Iterator[str]:
+def _cards(dataset: Dataset, manifest: CandidateManifest, pictures: bool, console: Console | None) -> Iterator[str]:
     """The cards by the hashes of their ids; they are made in the data set's order and wait in a temporary file."""
-    numbers = numbered(one.id for one in manifest.candidates)
+    numbers = sheet_numbers(one.id for one in manifest.candidates)
     places: dict[int, tuple[int, int]] = {}
     with tempfile.TemporaryFile() as waiting:
         for one, example in _pairs(dataset, manifest, console):
@@ -101,14 +107,16 @@ def _cards(dataset: Dataset, manifest: Manifest, pictures: bool, console: Consol
             yield waiting.read(length).decode()
 
 
-def _pairs(dataset: Dataset, manifest: Manifest, console: Console | None) -> Iterator[tuple[Looked, Example]]:
+def _pairs(
+    dataset: Dataset, manifest: CandidateManifest, console: Console | None
+) -> Iterator[tuple[TextScan, Example]]:
     wanted = {one.id: one for one in manifest.candidates}
     hidden = console is None or not console.is_terminal
     examples = track(dataset, "Writing the sheet", manifest.pictures, console=console, transient=True, disable=hidden)
     return ((wanted[example.id], example) for example in examples if example.id in wanted)
 
 
-def _card(number: int, one: Looked, example: Example, pictures: bool) -> str:
+def _card(number: int, one: TextScan, example: Example, pictures: bool) -> str:
     frame, digest, _ = first_frame(example.image)
     if digest != one.sha256:
         raise DataError(f"{one.id}: it is not the picture any more that was looked at; draw into another --out.")
@@ -120,11 +128,11 @@ def _card(number: int, one: Looked, example: Example, pictures: bool) -> str:
         figures = [_figure(frame, one, pictures)]
         figures += [found.format(ask) for ask in ("what would the picture be without it?", "what is it by itself?")]
     notes = [f"{one.still_read} lines of text are still read in it."] if one.still_read else []
-    notes += ["The OCR finds no text in it any more."] if one.lost else []
-    partly = f'<p class="quiet">Not all of it was looked at: {untrusted(one.partly)}.</p>' if one.partly else ""
+    notes += ["The OCR finds no text in it any more."] if one.unreadable_alone else []
+    partly = f'<p class="quiet">Not all of it was looked at: {untrusted(one.skipped)}.</p>' if one.skipped else ""
     parts = "".join(
         f"<div>\n<h3>{title}</h3>\n{figure}\n{_choices(number, column)}</div>\n"
-        for title, figure, column in zip(_TITLES, figures, COLUMNS, strict=True)
+        for title, figure, column in zip(_TITLES, figures, LABEL_COLUMNS, strict=True)
     )
     return (
         f'<article id="candidate-{number}" data-id="{html.escape(json.dumps(one.id))}">\n'
@@ -133,7 +141,7 @@ def _card(number: int, one: Looked, example: Example, pictures: bool) -> str:
     )
 
 
-def _figure(frame: RGB, one: Looked, pictures: bool) -> str:
+def _figure(frame: RGB, one: TextScan, pictures: bool) -> str:
     """Reduced, or mosaicked with the boxes of text blotted out."""
     height, width = frame.shape[:2]
     small = Image.fromarray(np.ascontiguousarray(frame))
@@ -148,7 +156,7 @@ def _figure(frame: RGB, one: Looked, pictures: bool) -> str:
 
 
 def _choices(number: int, column: str) -> str:
-    words = (*WORDS, NONE) if column == "label_text_alone" else WORDS
+    words = (*LABEL_VALUES, NONE) if column == "label_text_alone" else LABEL_VALUES
     said = {NONE: NO_TEXT}
     return "".join(
         f'<label><input type="radio" name="{column}-{number}" value="{word}" autocomplete="off"> '

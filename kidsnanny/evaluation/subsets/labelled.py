@@ -1,7 +1,7 @@
 """Subsets of a data set in which text matters, as a person labelled the candidates, and a data set cut down to one.
 
 The KidsNanny paper reports on 257 pictures with text and visual content and on 44 whose safety depends mainly on the
-text in them, and defines neither (section 1.2 in our notes on it). `DEFINITIONS` are ours. They go by three labels that
+text in them, and defines neither (arXiv 2603.16181). `DEFINITIONS` are ours. They go by three labels that
 a person gives each candidate: of the picture, of the picture with its text painted out, of the text alone.
 """
 
@@ -14,30 +14,32 @@ from typing import Literal, NamedTuple
 from pydantic import Field, ValidationError
 
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.datasets import Dataset, read_csv, sha256_of, text_of
+from kidsnanny.evaluation.datasets import Dataset, sha256_of
+from kidsnanny.evaluation.example_fields import text_of
+from kidsnanny.evaluation.manifest_source import read_csv
 from kidsnanny.evaluation.predictions import Example
-from kidsnanny.evaluation.subsets.candidates import COLUMNS, Drawn, Looked, Manifest
+from kidsnanny.evaluation.subsets.candidates import LABEL_COLUMNS, CandidateManifest, CandidateSelection, TextScan
 from kidsnanny.records import Box, Record
 
-Name = Literal["text-only", "text+visual"]
+SubsetName = Literal["text-only", "text+visual"]
 """As the paper has them, so that its rows stand beside ours."""
-DEFINITIONS: dict[Name, str] = {
+DEFINITIONS: dict[SubsetName, str] = {
     "text+visual": "the person sees text in it, and is sure of all three labels",
     "text-only": (
         "of text+visual, those whose label changes when the text is painted out, and those that are safe without "
         "their text and have the label of the text alone"
     ),
 }
-WORDS = ("safe", "unsafe", "unsure")
+LABEL_VALUES = ("safe", "unsafe", "unsure")
 NONE = "none"
 """Instead of a label of the text alone: the person sees no text. The picture without its text needs no label then."""
 NO_TEXT = "no text"
 """The same, as sheet.html calls it."""
-FAULTS = 20
+MAX_FAULTS = 20
 """Told at once."""
 
 
-class Labels(NamedTuple):
+class SheetLabels(NamedTuple):
     """A row of the sheet."""
 
     picture: str
@@ -50,7 +52,7 @@ class Labels(NamedTuple):
         return "unsure" not in self
 
     @property
-    def names(self) -> Iterator[Name]:
+    def names(self) -> Iterator[SubsetName]:
         """The subsets that it is in."""
         if self.sure and self.text_alone != NONE:
             yield "text+visual"
@@ -58,7 +60,7 @@ class Labels(NamedTuple):
                 yield "text-only"
 
 
-class Chosen(Record):
+class LabelledPicture(Record):
     """A picture of a subset; its labels are the person's."""
 
     id: str
@@ -70,11 +72,11 @@ class Chosen(Record):
     """Of its text in pixels of the first frame. Empty: the OCR missed it, and it came in by the sample."""
     still_read: bool = False
     """The OCR reads text where it was painted out."""
-    partly: str | None = None
-    """What of the picture the OCR did not look at."""
+    skipped: str | None = None
+    """What of the picture the OCR did not scan."""
 
 
-class Tally(Record):
+class SheetCounts(Record):
     """What became of the sheet's rows."""
 
     rows: int
@@ -91,33 +93,33 @@ class Tally(Record):
 class Subset(Record):
     """A subset, the rule behind it, and who labelled it: what `kidsnanny eval --subset` reads."""
 
-    name: Name
+    name: SubsetName
     definition: str
     labelled_by: str
     unsafe: int
     safe: int
-    drawn: Drawn
-    sheet: Tally
-    pictures: tuple[Chosen, ...] = Field(min_length=1)
+    selection: CandidateSelection
+    sheet: SheetCounts
+    pictures: tuple[LabelledPicture, ...] = Field(min_length=1)
 
     @property
-    def stamp(self) -> str:
+    def warning(self) -> str:
         """What must be read before any figure on it."""
-        drawn = self.drawn
+        selection = self.selection
         return (
             f"The subset {self.name} is ours, not the paper's, which does not say how it chose: {self.definition}. "
-            f"{self.labelled_by} labelled {self.sheet.rows} candidates: {drawn.rule}. Labels are this person's, not "
-            f"the data set's. Text that {drawn.ocr} cannot read is here by the sample alone, which flatters systems "
-            "that read with it, as ours by default."
+            f"{self.labelled_by} labelled {self.sheet.rows} candidates: {selection.rule}. Labels are this person's, "
+            f"not the data set's. Text that {selection.ocr} cannot read is represented only by the sample, which "
+            "favours systems that use the same OCR, as ours do by default."
         )
 
 
-def make(manifest: Manifest, sheet: Path, labelled_by: str) -> dict[Name, Subset | None]:
+def make_subsets(manifest: CandidateManifest, sheet: Path, labelled_by: str) -> dict[SubsetName, Subset | None]:
     """The subsets that a labelled sheet amounts to; None for one without a picture.
 
     Args:
         manifest: whose candidates the sheet is of.
-        sheet: a CSV file with the columns `id` and COLUMNS.
+        sheet: a CSV file with the columns `id` and LABEL_COLUMNS.
         labelled_by: who labelled it, as it shall stand in every report.
 
     Raises:
@@ -127,11 +129,11 @@ def make(manifest: Manifest, sheet: Path, labelled_by: str) -> dict[Name, Subset
     if not labelled_by.strip():
         raise DataError("--labelled-by is empty; say who labelled it, as it shall stand in every report.")
     given = read_labels(sheet, [candidate.id for candidate in manifest.candidates])
-    drawn = Drawn.model_validate(manifest.model_dump(exclude={"candidates"}))
-    tally = _tally(manifest, given)
-    found: dict[Name, Subset | None] = {}
+    selection = CandidateSelection.model_validate(manifest.model_dump(exclude={"candidates"}))
+    counts = _count_rows(manifest, given)
+    found: dict[SubsetName, Subset | None] = {}
     for name, definition in DEFINITIONS.items():
-        chosen = [_chosen(one, given[one.id]) for one in manifest.candidates if name in given[one.id].names]
+        chosen = [_labelled_picture(one, given[one.id]) for one in manifest.candidates if name in given[one.id].names]
         unsafe = sum(one.unsafe for one in chosen)
         found[name] = (
             Subset(
@@ -140,8 +142,8 @@ def make(manifest: Manifest, sheet: Path, labelled_by: str) -> dict[Name, Subset
                 labelled_by=text_of(labelled_by),
                 unsafe=unsafe,
                 safe=len(chosen) - unsafe,
-                drawn=drawn,
-                sheet=tally,
+                selection=selection,
+                sheet=counts,
                 pictures=tuple(chosen),
             )
             if chosen
@@ -150,31 +152,35 @@ def make(manifest: Manifest, sheet: Path, labelled_by: str) -> dict[Name, Subset
     return found
 
 
-def read_labels(sheet: Path, ids: Sequence[str]) -> dict[str, Labels]:
+def read_labels(sheet: Path, ids: Sequence[str]) -> dict[str, SheetLabels]:
     """Id -> its labels, for just these ids.
 
     Raises:
-        DataError: see `make`.
+        DataError: see `make_subsets`.
     """
     columns, rows = read_csv(sheet)
-    if missing := [column for column in ("id", *COLUMNS) if column not in columns]:
+    if missing := [column for column in ("id", *LABEL_COLUMNS) if column not in columns]:
         raise DataError(
             f"{sheet}: it has no column {' and no '.join(missing)}; start from the sheet.csv that was drawn."
         )
     wanted = set(ids)
-    found: dict[str, Labels] = {}
+    found: dict[str, SheetLabels] = {}
     faults = []
     for number, row in enumerate(rows, 2):  # as a spreadsheet counts
         id = row["id"] or ""
-        words = ((row[column] or "").strip().lower() for column in COLUMNS)
-        labels = Labels(*(NONE if word == NO_TEXT else word for word in words))
-        if fault := "it is no candidate" * (id not in wanted) or "it has a row above" * (id in found) or _fault(labels):
+        words = ((row[column] or "").strip().lower() for column in LABEL_COLUMNS)
+        labels = SheetLabels(*(NONE if word == NO_TEXT else word for word in words))
+        if (
+            fault := "it is not a candidate" * (id not in wanted)
+            or "it has a row above" * (id in found)
+            or _fault(labels)
+        ):
             faults.append(f"row {number} ({id or 'no id'}): {fault}; correct it.")
         found[id] = labels
     faults += [f"there is no row for {id}; add it." for id in ids if id not in found]
     if faults:
-        more = [f"and {len(faults) - FAULTS} more like that."] if len(faults) > FAULTS else []
-        raise DataError(f"{sheet}: {' '.join(faults[:FAULTS] + more)}")
+        more = [f"and {len(faults) - MAX_FAULTS} more like that."] if len(faults) > MAX_FAULTS else []
+        raise DataError(f"{sheet}: {' '.join(faults[:MAX_FAULTS] + more)}")
     return found
 
 
@@ -192,7 +198,7 @@ def read_subset(file: Path) -> Subset:
         ) from error
     except ValidationError as error:
         why = error.errors()[0]["msg"]
-        raise DataError(f"{file}: it is no subset ({why}); name a file of `kidsnanny subset make`.") from error
+        raise DataError(f"{file}: it is not a subset ({why}); name a file of `kidsnanny subset make`.") from error
 
 
 def restrict(dataset: Dataset, subset: Subset) -> Dataset:
@@ -213,8 +219,8 @@ def restrict(dataset: Dataset, subset: Subset) -> Dataset:
                     )
                 yield example._replace(unsafe=one.unsafe)
         if seen != len(chosen):
-            drawn = subset.drawn
-            options = (("--category", drawn.categories or ("all",)), ("--split", drawn.splits))
+            selection = subset.selection
+            options = (("--category", selection.categories or ("all",)), ("--split", selection.splits))
             wanted = " and ".join(f"{option} {','.join(values)}" for option, values in options if values)
             raise DataError(
                 f"{dataset.name}: it has {seen} of the {len(chosen)} pictures of the subset {subset.name}; name the "
@@ -224,23 +230,21 @@ def restrict(dataset: Dataset, subset: Subset) -> Dataset:
     return replace(dataset, read=read, splits=frozenset(), categories=())
 
 
-def _fault(labels: Labels) -> str | None:
+def _fault(labels: SheetLabels) -> str | None:
     """What keeps a row from being understood; the text alone comes first, as the others depend on it."""
-    for column, word in sorted(zip(COLUMNS, labels, strict=True), key=lambda said: said[0] != COLUMNS[2]):
-        alone = column == COLUMNS[2]
+    for column, word in sorted(zip(LABEL_COLUMNS, labels, strict=True), key=lambda said: said[0] != LABEL_COLUMNS[2]):
+        alone = column == LABEL_COLUMNS[2]
         if column == "label_text_painted_out" and labels.text_alone == NONE and word in ("", NONE):
             continue
-        if word not in WORDS and not (alone and word == NONE):
+        if word not in LABEL_VALUES and not (alone and word == NONE):
             given = f"is {word!r:.40}" if word else "is empty"
-            return (
-                f"{column} {given} where safe, unsafe{', unsure, none or no text' if alone else ' or unsure'} is meant"
-            )
+            return f"{column} {given}; expected safe, unsafe{', unsure, none or no text' if alone else ' or unsure'}"
     return None
 
 
-def _tally(manifest: Manifest, given: Mapping[str, Labels]) -> Tally:
+def _count_rows(manifest: CandidateManifest, given: Mapping[str, SheetLabels]) -> SheetCounts:
     with_text = [labels for labels in given.values() if labels.sure and labels.text_alone != NONE]
-    return Tally(
+    return SheetCounts(
         rows=len(given),
         unsure=sum(not labels.sure for labels in given.values()),
         no_text=sum(labels.sure and labels.text_alone == NONE for labels in given.values()),
@@ -249,9 +253,9 @@ def _tally(manifest: Manifest, given: Mapping[str, Labels]) -> Tally:
     )
 
 
-def _chosen(one: Looked, labels: Labels) -> Chosen:
+def _labelled_picture(one: TextScan, labels: SheetLabels) -> LabelledPicture:
     unsafe, painted_out, text_alone = (word == "unsafe" for word in labels)
-    return Chosen(
+    return LabelledPicture(
         id=one.id,
         sha256=one.sha256 or "",
         unsafe=unsafe,
@@ -259,5 +263,5 @@ def _chosen(one: Looked, labels: Labels) -> Chosen:
         text_alone_unsafe=text_alone,
         boxes=one.boxes,
         still_read=bool(one.still_read),
-        partly=one.partly,
+        skipped=one.skipped,
     )

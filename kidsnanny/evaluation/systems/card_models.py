@@ -5,8 +5,8 @@ the card: for two classes the probability of the one, for Freepik's four levels 
 strongest detection times its weight.
 """
 
-from kidsnanny.evaluation.predictions import About
-from kidsnanny.evaluation.systems.pipelines import PipelineSystem, licences
+from kidsnanny.evaluation.predictions import SystemDescription
+from kidsnanny.evaluation.systems.pipelines import Composed, licences
 from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Options
 from kidsnanny.pipeline import Pipeline
 from kidsnanny.stage1.classifier import Classifier
@@ -36,7 +36,7 @@ def detector(name: str, card: str, options: Options) -> PipelineSystem:
 
 def _alone(name: str, model: Stage1, rule: str, options: Options) -> PipelineSystem:
     threshold, origin = options.threshold(name, HALF, NOT_FOUND)
-    about = About(
+    about = SystemDescription(
         name=name,
         regime="vision-only",
         categories=tuple(sorted(frozenset().union(*model.categories.values()))),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.evaluation.predictions import About
+from kidsnanny.evaluation.predictions import SystemDescription
 from kidsnanny.evaluation.systems.shieldgemma2 import from_folder
 from kidsnanny.evaluation.systems.system import HALF, Answer, Baseline, Options, Shown, weights_of
 from kidsnanny.taxonomy import CATEGORIES, DEFINITIONS, Category
@@ -52,7 +52,7 @@ def llavaguard(options: Options) -> Baseline:
 
     given = options.threshold("llavaguard", HALF, "between its two ratings: there are no others")
     which = f"the folder's policy.txt, sha256 {hashlib.sha256(own.encode()).hexdigest()[:12]}" if own else "ours"
-    about = About(
+    about = SystemDescription(
         name="llavaguard",
         regime="multimodal",
         categories=CATEGORIES,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.evaluation.predictions import About
+from kidsnanny.evaluation.predictions import SystemDescription
 from kidsnanny.evaluation.systems.system import HALF, Answer, Baseline, Options, Shown
 from kidsnanny.records import ModelId
 
@@ -37,7 +37,7 @@ def nsfwjs(options: Options) -> Baseline:
         return [Answer(min(1.0, sum(node.ask(one)[label] for label in UNSAFE))) for one in shown]
 
     threshold, origin = options.threshold("nsfwjs", HALF, "ours: half of the scale")
-    about = About(
+    about = SystemDescription(
         name="nsfwjs",
         regime="vision-only",
         categories=("sexual", "nudity"),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.evaluation.predictions import About
+from kidsnanny.evaluation.predictions import SystemDescription
 from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Answer, Baseline, Options, Shown
 from kidsnanny.models.cards import cards
 from kidsnanny.records import ModelId
@@ -43,7 +43,7 @@ def nudenet_path(options: Options) -> Baseline:
         return min(1.0, max(worth, default=0.0))
 
     threshold, origin = options.threshold("nudenet-path", HALF, NOT_FOUND)
-    about = About(
+    about = SystemDescription(
         name="nudenet-path",
         regime="vision-only",
         categories=("nudity",),

@@ -11,7 +11,7 @@ from io import BytesIO
 from PIL import Image
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.evaluation.predictions import About
+from kidsnanny.evaluation.predictions import SystemDescription
 from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Answer, Baseline, Options, Shown
 from kidsnanny.records import ModelId
 from kidsnanny.taxonomy import Category
@@ -55,7 +55,7 @@ def openai_moderation(options: Options) -> Baseline:
         return Answer(min(1.0, max(found)))
 
     threshold, origin = options.threshold("openai-moderation", HALF, NOT_FOUND)
-    about = About(
+    about = SystemDescription(
         name="openai-moderation",
         regime="multimodal",
         categories=tuple(SCORES),

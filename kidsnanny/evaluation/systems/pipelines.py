@@ -12,7 +12,7 @@ from itertools import chain
 
 from kidsnanny.decision import decide
 from kidsnanny.errors import ComponentError, JudgeError
-from kidsnanny.evaluation.predictions import About, Authority, Example, Prediction, Regime
+from kidsnanny.evaluation.predictions import Authority, Example, Prediction, Regime, SystemDescription
 from kidsnanny.evaluation.systems.system import Options, mapped, predicted, unmapped
 from kidsnanny.inspection import Inspection
 from kidsnanny.models.cards import cards
@@ -40,7 +40,9 @@ class PipelineSystem:
         timed: further pipelines whose latency is of interest, by name.
     """
 
-    def __init__(self, pipeline: Pipeline, rows: tuple[About, ...], timed: dict[str, Pipeline] | None = None) -> None:
+    def __init__(
+        self, pipeline: Pipeline, rows: tuple[SystemDescription, ...], timed: dict[str, Pipeline] | None = None
+    ) -> None:
         self.rows = rows
         self._pipeline = pipeline
         self._timed = timed or {}
@@ -70,7 +72,7 @@ class PipelineSystem:
         pipelines |= self._timed
         return {name: partial(_check, pipeline) for name, pipeline in pipelines.items()}
 
-    def _prediction(self, example: Example, row: About, inspection: Inspection) -> Prediction:
+    def _prediction(self, example: Example, row: SystemDescription, inspection: Inspection) -> Prediction:
         policy = self._policies[row.authority]
         verdict = decide(inspection if row.regime == "multimodal" else inspection.vision_only(), policy)
         stands_for = mapped(example.category, row.categories)
@@ -94,7 +96,7 @@ class PipelineSystem:
             inspection=inspection,
         )
 
-    def _unscored(self, example: Example, row: About, verdict: Verdict, stands_for: tuple[Category, ...]) -> str | None:
+    def _unscored(self, example: Example, row: SystemDescription, verdict: Verdict, stands_for: tuple[Category, ...]) -> str | None:
         """Why there is no score: the category is not ours, or a part that looks for it could not look."""
         if not stands_for:
             return unmapped(row.name, example.category)
@@ -163,7 +165,7 @@ def _about(
     pipeline: Pipeline,
     models: Models,
     options: Options,
-) -> About:
+) -> SystemDescription:
     channels, policy = _channels(pipeline), as_policy(pipeline.policy, authority)
     if regime == "vision-only":
         models = {"stage1": models["stage1"]}
@@ -172,7 +174,7 @@ def _about(
     review = min(policy.categories[category].review for category in asked)  # the same in both regimes
     origin = f"ours: the lowest `review` of the wanted categories in the policy {policy.name}, for both regimes"
     threshold, origin = options.threshold(row, review, origin)
-    return About(
+    return SystemDescription(
         name=row,
         regime=regime,
         authority=authority,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.evaluation.predictions import About
+from kidsnanny.evaluation.predictions import SystemDescription
 from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Answer, Baseline, Options, Shown, weights_of
 from kidsnanny.taxonomy import Category
 
@@ -49,7 +49,7 @@ def shieldgemma2(options: Options) -> Baseline:
         return [Answer(score) for score in scores]
 
     threshold, origin = options.threshold("shieldgemma2", HALF, NOT_FOUND)
-    about = About(
+    about = SystemDescription(
         name="shieldgemma2",
         regime="multimodal",
         categories=tuple(category for stands_for in POLICIES.values() for category in stands_for),

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from kidsnanny.errors import ComponentError, InputError
-from kidsnanny.evaluation.datasets import ANY
-from kidsnanny.evaluation.predictions import About, Authority, Example, Prediction, Regime
+from kidsnanny.evaluation.datasets import ANY_CATEGORY
+from kidsnanny.evaluation.predictions import Authority, Example, Prediction, Regime, SystemDescription
 from kidsnanny.media.loader import RGB, Picture, open_picture
 from kidsnanny.models.cards import digest, is_random
 from kidsnanny.policy import Policy
@@ -54,7 +54,7 @@ class Options(NamedTuple):
 class System(Protocol):
     """What the harness asks of a system."""
 
-    rows: tuple[About, ...]
+    rows: tuple[SystemDescription, ...]
     """What it says about itself, one for each prediction that it makes of an example."""
 
     def predict(self, examples: Iterable[Example]) -> Iterator[tuple[Prediction, ...]]:
@@ -95,8 +95,10 @@ class Baseline:
         batch: how many at most.
     """
 
-    def __init__(self, about: About, look: Callable[[Sequence[Shown]], Sequence[Answer]], batch: int = 8) -> None:
-        self.rows: tuple[About, ...] = (about,)
+    def __init__(
+        self, about: SystemDescription, look: Callable[[Sequence[Shown]], Sequence[Answer]], batch: int = 8
+    ) -> None:
+        self.rows: tuple[SystemDescription, ...] = (about,)
         self._about = about
         self._look = look
         self._batch = batch
@@ -151,7 +153,7 @@ class Baseline:
             return [Answer(None, f"the system failed ({type(error).__name__}: {error})")]
 
 
-def predicted(example: Example, about: About, **found: object) -> Prediction:
+def predicted(example: Example, about: SystemDescription, **found: object) -> Prediction:
     """The line of an example and a row."""
     return Prediction(
         id=example.id,
@@ -167,9 +169,9 @@ def predicted(example: Example, about: About, **found: object) -> Prediction:
 def mapped(category: str, speaks: Iterable[Category]) -> tuple[Category, ...]:
     """The categories of ours that a data set's one stands for, as far as a system speaks about them.
 
-    A data set may use UnsafeBench's names or ours; any other has no mapping. ANY stands for all of them.
+    A data set may use UnsafeBench's names or ours; any other has no mapping. ANY_CATEGORY stands for all of them.
     """
-    ours: tuple[Category, ...] = tuple(one for one in CATEGORIES if category in (one, ANY))
+    ours: tuple[Category, ...] = tuple(one for one in CATEGORIES if category in (one, ANY_CATEGORY))
     speaks = frozenset(speaks)
     return tuple(one for one in ours or UNSAFEBENCH.get(category) or () if one in speaks)
 

@@ -22,7 +22,7 @@ from torch.nn import functional
 from transformers import BartConfig, Florence2Config, Florence2VisionConfig, PreTrainedTokenizerFast
 
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.graphs.graph_metrics import Scores, score
+from kidsnanny.evaluation.graphs.graph_metrics import GraphEvaluation, score
 from kidsnanny.stage1.classifier import pixels
 from kidsnanny.stage1.student.boxes import BINS
 from kidsnanny.stage1.student.codec import PROMPTS, Codec
@@ -238,7 +238,9 @@ def _loss(student: Student, grid: GridHead, batch: Sequence[Scene]) -> torch.Ten
 
 def _evaluate(student: Student, unseen: Sequence[Scene]) -> dict[str, float | None]:
     graphs = student([drawn.image for drawn in unseen])
-    found: Scores = score([(drawn.graph, graph) for drawn, graph in zip(unseen, graphs, strict=True)], VOCABULARY)
+    found: GraphEvaluation = score(
+        [(drawn.graph, graph) for drawn, graph in zip(unseen, graphs, strict=True)], VOCABULARY
+    )
     return {
         "tag_f1": found.tag_f1.value,
         "object_recall": found.graph.objects.recall.value,

@@ -10,7 +10,16 @@ from conftest import encoded
 from PIL import Image
 
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.graphs.graph_data import OURS, ColumnMap, Item, assert_disjoint, drawn, movies, read, write
+from kidsnanny.evaluation.graphs.graph_data import (
+    DEFAULT_COLUMNS,
+    ColumnMap,
+    GraphExample,
+    assert_disjoint,
+    movies,
+    read,
+    synthetic_examples,
+    write,
+)
 from kidsnanny.records import Box
 
 pyarrow = pytest.importorskip("pyarrow", reason="needs the student extra")
@@ -66,7 +75,7 @@ def ours(**changes: Any) -> dict[str, Any]:
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    items = list(drawn(range(60), "train", 160))
+    items = list(synthetic_examples(range(60), "train", 160))
     assert write(tmp_path / "scenes.parquet", iter(items)) == 60
     back = list(read(tmp_path))
     for item, again in zip(items, back, strict=True):
@@ -78,7 +87,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 def test_drawn_series_are_a_hundred_seeds() -> None:
-    assert [item.movie for item in drawn((0, 99, 100), "test", 96)] == ["series-0", "series-0", "series-1"]
+    assert [item.movie for item in synthetic_examples((0, 99, 100), "test", 96)] == ["series-0", "series-0", "series-1"]
 
 
 @pytest.mark.parametrize("scene", [STRUCTS, LISTS], ids=["list of structs", "struct of lists"])
@@ -122,7 +131,7 @@ def test_a_wrong_map_is_named(tmp_path: Path, text: str, message: str) -> None:
 def test_a_missing_column_is_named(tmp_path: Path, field: str, name: str) -> None:
     path = table(tmp_path / "a.parquet", ours())
     with pytest.raises(DataError) as error:
-        next(read(path, OURS.model_copy(update={field: name})))
+        next(read(path, DEFAULT_COLUMNS.model_copy(update={field: name})))
     have = "caption, id, image, movie, objects, objects.attributes, objects.box, objects.label, relations, "
     have += "relations.object, relations.predicate, relations.subject, split, tags"
     assert str(error.value) == f"{path}: it has no column {name!r} for {field!r}, but {have}; correct the column map."
@@ -175,7 +184,7 @@ def test_a_column_of_another_kind_is_named(tmp_path: Path, field: str, name: str
     more = {"n": 5, "flags": {"gore": False, "fight": True}, "nested": [[{"label": "man"}]]}
     path = table(tmp_path / "a.parquet", ours(**more))
     with pytest.raises(DataError, match=r"a.parquet: row 0: a column of the map holds .*; correct the column map\.$"):
-        next(read(path, OURS.model_copy(update={field: name})))
+        next(read(path, DEFAULT_COLUMNS.model_copy(update={field: name})))
 
 
 def test_a_columns_own_name_may_have_a_dot(tmp_path: Path) -> None:
@@ -188,11 +197,11 @@ def test_a_columns_own_name_may_have_a_dot(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fails", [KeyboardInterrupt, DataError])
 def test_what_is_interrupted_does_not_read_as_whole(tmp_path: Path, fails: type[BaseException]) -> None:
-    def breaks_off() -> Iterator[Item]:
-        yield from drawn(range(2), "train", 96)
+    def breaks_off() -> Iterator[GraphExample]:
+        yield from synthetic_examples(range(2), "train", 96)
         raise fails
 
-    write(tmp_path / "a.parquet", drawn(range(5), "train", 96))
+    write(tmp_path / "a.parquet", synthetic_examples(range(5), "train", 96))
     with pytest.raises(fails):
         write(tmp_path / "a.parquet", breaks_off())
     assert len(list(read(tmp_path))) == 5
@@ -222,7 +231,9 @@ def test_what_is_no_parquet_is_named(tmp_path: Path, content: bytes | None) -> N
 
 
 def test_splits_are_chosen_and_their_movies_known(tmp_path: Path) -> None:
-    write(tmp_path / "a.parquet", [*drawn((0, 1, 100), "train", 96), *drawn((200,), "test", 96)])
+    write(
+        tmp_path / "a.parquet", [*synthetic_examples((0, 1, 100), "train", 96), *synthetic_examples((200,), "test", 96)]
+    )
     assert [item.id for item in read(tmp_path, split="test")] == ["scene-200"]
     assert movies(tmp_path) == {"train": {"series-0", "series-1"}, "test": {"series-2"}}
 
@@ -241,5 +252,5 @@ def test_boxes_are_those_of_the_upright_picture(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (200, 100), "white").save(buffer, "JPEG", exif=exif)
     [item] = read(table(tmp_path / "a.parquet", ours(image=buffer.getvalue())))
-    assert isinstance(item, Item)
+    assert isinstance(item, GraphExample)
     assert item.graph.objects[0].box == Box(0, 0, 50, 100)

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from kidsnanny.errors import ComponentError, DataError, NotHereError
 from kidsnanny.evaluation.graphs.caption_similarity import bge_m3
-from kidsnanny.evaluation.graphs.graph_metrics import KINDS, Kind, Number, Scores, match, score
+from kidsnanny.evaluation.graphs.graph_metrics import (
+    KINDS,
+    GraphEvaluation,
+    KindScores,
+    ScoreEstimate,
+    match_objects,
+    score,
+)
 from kidsnanny.records import Box, Relation, SceneGraph, SceneObject
 from kidsnanny.stage1.student.vocabulary import Tag, Vocabulary
 
@@ -38,11 +45,11 @@ def graph(*things: SceneObject, does: Sequence[tuple[int, str, int]] = (), **res
     return SceneGraph(objects=things, relations=relations, **rest)
 
 
-def counts(kind: Kind) -> tuple[int, int, int]:
+def counts(kind: KindScores) -> tuple[int, int, int]:
     return kind.hits, kind.false, kind.missed
 
 
-def numbers(scores: Scores) -> list[Number]:
+def numbers(scores: GraphEvaluation) -> list[ScoreEstimate]:
     """Every number in the record."""
     kinds = [scores.unsafe, *scores.tags.values()]
     graphs = [scores.graph, scores.untagged, *scores.groups.values()]
@@ -142,7 +149,7 @@ MATCHES = {
 
 @pytest.mark.parametrize(("true", "guessed", "expected"), MATCHES.values(), ids=MATCHES)
 def test_match(true: list[SceneObject], guessed: list[SceneObject], expected: dict[int, int]) -> None:
-    assert match(graph(*true), graph(*guessed)) == expected
+    assert match_objects(graph(*true), graph(*guessed)) == expected
 
 
 def test_swapped_identities_find_the_objects_and_nothing_else() -> None:

@@ -25,26 +25,27 @@ from picture_files import FILES, without_the_last_scan_lines
 from PIL import Image
 
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.datasets import Dataset, count, read_csv
+from kidsnanny.evaluation.datasets import Dataset, read_contents
+from kidsnanny.evaluation.manifest_source import read_csv
 from kidsnanny.evaluation.predictions import Example, Prediction
 from kidsnanny.evaluation.run import evaluate
-from kidsnanny.evaluation.subsets.candidates import COLUMNS, Manifest, draw, read_manifest
+from kidsnanny.evaluation.subsets.candidates import LABEL_COLUMNS, CandidateManifest, draw_candidates, read_manifest
 from kidsnanny.evaluation.subsets.counterfactual import (
-    Counterfactual,
-    Followed,
-    follow,
+    CounterfactualResult,
+    TextSensitivity,
     markdown,
-    measure,
-    section,
-    version,
+    measure_text_sensitivity,
+    report_section,
+    text_sensitivity,
+    variant,
 )
 from kidsnanny.evaluation.subsets.label_sheet import write_sheet
 from kidsnanny.evaluation.subsets.labelled import (
-    FAULTS,
-    Chosen,
-    Labels,
+    MAX_FAULTS,
+    LabelledPicture,
+    SheetLabels,
     Subset,
-    make,
+    make_subsets,
     read_labels,
     read_subset,
     restrict,
@@ -92,11 +93,11 @@ def mixed(with_text: int = 3, without: int = 20) -> Dataset:
     return dataset(*(picture(n < with_text, n) for n in range(with_text + without)))
 
 
-def drawn(out: Path, data: Dataset, ocr: Any = None, **more: Any) -> Manifest:
-    return draw(data, count(data), ocr or RedIsText(), out, **more)
+def drawn(out: Path, data: Dataset, ocr: Any = None, **more: Any) -> CandidateManifest:
+    return draw_candidates(data, read_contents(data), ocr or RedIsText(), out, **more)
 
 
-def names(manifest: Manifest) -> list[str]:
+def names(manifest: CandidateManifest) -> list[str]:
     return [one.id for one in manifest.candidates]
 
 
@@ -123,7 +124,7 @@ def test_nothing_but_text_becomes_white() -> None:
 
 
 @pytest.fixture(scope="module")
-def read_for_real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, Dataset]:
+def read_for_real(tmp_path_factory: pytest.TempPathFactory) -> tuple[CandidateManifest, Dataset]:
     """Candidates among real pictures of text, by the OCR that we ship."""
     sign = gradient(320, 240, 1)
     sign.paste(page("Meet at the gate", size=(300, 60), letters=24).crop((0, 0, 300, 60)), (10, 170))
@@ -136,15 +137,17 @@ def read_for_real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, D
     return drawn(tmp_path_factory.mktemp("real"), data, PpOcr(), without_text=5), data
 
 
-def test_the_ocr_finds_the_text_and_none_where_it_was_painted_out(read_for_real: tuple[Manifest, Dataset]) -> None:
+def test_the_ocr_finds_the_text_and_none_where_it_was_painted_out(
+    read_for_real: tuple[CandidateManifest, Dataset],
+) -> None:
     manifest, data = read_for_real
     assert names(manifest) == [f"test/{n}" for n in range(5)]
     assert [len(one.boxes) for one in manifest.candidates] == [1, 2, 2, 0, 2]
-    assert manifest.still_read == manifest.lost == ()
+    assert manifest.still_read == manifest.unreadable_alone == ()
     assert manifest.with_text == 4
     assert manifest.without_text == manifest.sampled == 1
-    assert list(manifest.not_looked_at) == ["test/5", "test/6"], "broken ones are named"
-    assert list(manifest.partly) == ["test/2", "test/4"], "what is seen through, and what moves"
+    assert list(manifest.not_scanned) == ["test/5", "test/6"], "broken ones are named"
+    assert list(manifest.partly_scanned) == ["test/2", "test/4"], "what is seen through, and what moves"
     assert manifest.ocr.startswith("ppocrv6-small-rec@")
 
     (sign, *_), ocr = data, PpOcr()
@@ -158,8 +161,10 @@ def test_text_that_painting_does_not_get_rid_of_is_counted_and_named(tmp_path: P
     manifest = drawn(tmp_path, dataset(picture(True)), ScriptedOcr("a", "b"))
     assert manifest.still_read == ("test/0",)
     assert manifest.candidates[0].still_read == 2
-    assert manifest.lost == ()
-    made = make(manifest, written(tmp_path / "s.csv", [("test/0", "unsafe", "safe", "unsafe")]), "me")["text-only"]
+    assert manifest.unreadable_alone == ()
+    made = make_subsets(manifest, written(tmp_path / "s.csv", [("test/0", "unsafe", "safe", "unsafe")]), "me")[
+        "text-only"
+    ]
     assert made
     assert made.pictures[0].still_read
     unsure = drawn(tmp_path / "unsure", dataset(picture(True)), ScriptedOcr("text", confidence=0.79))
@@ -171,12 +176,12 @@ def test_text_that_is_none_by_itself_is_named(tmp_path: Path) -> None:
         def read(self, frame: RGB) -> list[TextLine]:
             return super().read(frame) if frame[0, -1].min() < 255 else []
 
-    assert drawn(tmp_path, dataset(picture(True)), NotOnWhite()).lost == ("test/0",)
+    assert drawn(tmp_path, dataset(picture(True)), NotOnWhite()).unreadable_alone == ("test/0",)
 
 
 def test_what_is_damaged_is_looked_at_in_part(tmp_path: Path) -> None:
     half = without_the_last_scan_lines(FILES["JPEG"])
-    assert "premature end of data" in drawn(tmp_path, dataset(half), ScriptedOcr("text")).partly["test/0"]
+    assert "premature end of data" in drawn(tmp_path, dataset(half), ScriptedOcr("text")).partly_scanned["test/0"]
 
 
 def test_every_picture_with_text_and_a_sample_of_the_others(tmp_path: Path) -> None:
@@ -214,14 +219,14 @@ def test_labels_have_no_say_in_the_choice(tmp_path: Path) -> None:
 CHOOSING = """
 import sys
 from pathlib import Path
-from kidsnanny.evaluation.subsets.candidates import draw
-from kidsnanny.evaluation.datasets import count, open_dataset
+from kidsnanny.evaluation.subsets.candidates import draw_candidates
+from kidsnanny.evaluation.datasets import open_dataset, read_contents
 from kidsnanny.evaluation.subsets.label_sheet import write_sheet
 from kidsnanny.stage2.ocr.ppocr import PpOcr
 
 data, out = Path(sys.argv[1]), Path(sys.argv[2])
 dataset = open_dataset(data)
-write_sheet(out, dataset, draw(dataset, count(dataset), PpOcr(), out))
+write_sheet(out, dataset, draw_candidates(dataset, read_contents(dataset), PpOcr(), out))
 print(*(name for name in sys.modules if name.startswith("kidsnanny.")), sep="\\n")
 """
 
@@ -237,18 +242,18 @@ def test_no_system_is_in_the_room_when_candidates_are_chosen(tmp_path: Path) -> 
         "kidsnanny.pipeline",
         "kidsnanny.evaluation.systems",
         "kidsnanny.evaluation.run",
-        "kidsnanny.evaluation.m",
+        "kidsnanny.evaluation.metrics",
     )
     assert [name for name in modules if name.startswith(judges)] == []
-    eyes = {name for name in modules if name.startswith("kidsnanny.stage1.")}
-    assert eyes <= {"kidsnanny.stage1.findings_text"}, "that one only writes down what others saw"
+    stage1 = {name for name in modules if name.startswith("kidsnanny.stage1.")}
+    assert stage1 <= {"kidsnanny.stage1.findings_text", "kidsnanny.stage1.stage1"}, "neither of them runs a model"
 
 
 def test_what_was_read_is_kept_nowhere(tmp_path: Path) -> None:
     data = mixed(2, 2)
     write_sheet(tmp_path, data, drawn(tmp_path, data))
     files = sorted(path.name for path in tmp_path.iterdir())
-    assert files == [".lock", "looked.jsonl", "manifest.json", "sheet.csv", "sheet.html"]
+    assert files == [".lock", "manifest.json", "scans.jsonl", "sheet.csv", "sheet.html"]
     assert not any(CANARY in (tmp_path / name).read_text() for name in files)
     assert tmp_path.joinpath("sheet.csv").read_text().splitlines() == [
         '"number","id","label_picture","label_text_painted_out","label_text_alone"',
@@ -268,14 +273,14 @@ def test_looking_goes_on_where_it_was_stopped(tmp_path: Path, torn: str) -> None
 
     with pytest.raises(KeyboardInterrupt):
         drawn(tmp_path / "out", data, Stopped())
-    checkpoint = tmp_path / "out" / "looked.jsonl"
+    checkpoint = tmp_path / "out" / "scans.jsonl"
     assert len(checkpoint.read_bytes().splitlines()) == 1 + 6
     with checkpoint.open("a") as file:
         file.write(torn.strip("\n"))
     ocr = RedIsText()
     assert drawn(tmp_path / "out", data, ocr) == expected
     assert ocr.calls == 23 - 6
-    assert checkpoint.read_bytes() == (tmp_path / "whole" / "looked.jsonl").read_bytes()
+    assert checkpoint.read_bytes() == (tmp_path / "whole" / "scans.jsonl").read_bytes()
     assert drawn(tmp_path / "out", data, ocr) == expected
     assert ocr.calls == 23 - 6, "nothing is looked at twice"
 
@@ -285,7 +290,7 @@ def test_an_ocr_that_fails_is_named_and_costs_one_picture(tmp_path: Path) -> Non
     ocr = RedIsText(fails=lambda frame: encoded(Image.fromarray(frame)) == first)
     manifest = drawn(tmp_path, mixed(), ocr, without_text=0)
     assert names(manifest) == ["test/1", "test/2"]
-    assert manifest.not_looked_at == {"test/0": "scripted-ocr@1 failed (RuntimeError: the engine died)"}
+    assert manifest.not_scanned == {"test/0": "scripted-ocr@1 failed (RuntimeError: the engine died)"}
 
 
 def test_candidates_of_something_else_are_refused(tmp_path: Path) -> None:
@@ -293,7 +298,7 @@ def test_candidates_of_something_else_are_refused(tmp_path: Path) -> None:
     other = RedIsText()
     other.name = "scripted-ocr@2"
     for data, ocr in ((mixed(4), RedIsText()), (mixed(), other)):
-        with pytest.raises(DataError, match=r"looked.jsonl: other pictures, or another OCR, were looked at there"):
+        with pytest.raises(DataError, match=r"scans.jsonl: the scan there is of other pictures or by another OCR"):
             drawn(tmp_path, data, ocr)
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"file: it cannot be written \(File exists\); choose another --out"):
@@ -316,7 +321,7 @@ def test_a_folder_without_candidates(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no candidates were drawn there; run `kidsnanny subset draw` first"):
         read_manifest(tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
-    with pytest.raises(DataError, match=r"manifest.json: it is no manifest \(Field required\)"):
+    with pytest.raises(DataError, match=r"manifest.json: it is not a manifest \(Field required\)"):
         read_manifest(tmp_path)
 
 
@@ -345,7 +350,7 @@ def by_hash(ids: Sequence[str]) -> list[str]:
 def test_the_sheet_asks_for_three_labels_and_loads_nothing(tmp_path: Path) -> None:
     parsed = sheet(tmp_path)
     groups = {str(radio["name"]) for radio in parsed.all("input") if radio.get("type") == "radio"}
-    assert groups == {f"{column}-{number}" for column in COLUMNS for number in (1, 2, 3)}
+    assert groups == {f"{column}-{number}" for column in LABEL_COLUMNS for number in (1, 2, 3)}
     ids = [json.loads(str(card["data-id"])) for card in parsed.all("article")]
     assert ids == by_hash(names(read_manifest(tmp_path))) != names(read_manifest(tmp_path))
     assert not any(id in parsed.text for id in ids), "the name of a file may tell its label"
@@ -406,10 +411,12 @@ def test_a_sheet_of_other_pictures_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_the_definitions(labels: str, expected: set[str]) -> None:
-    assert set(Labels(*labels.split(" ")).names) == expected
+    assert set(SheetLabels(*labels.split(" ")).names) == expected
 
 
-def written(file: Path, rows: Sequence[Sequence[str]], delimiter: str = ",", head: Sequence[str] = COLUMNS) -> Path:
+def written(
+    file: Path, rows: Sequence[Sequence[str]], delimiter: str = ",", head: Sequence[str] = LABEL_COLUMNS
+) -> Path:
     with file.open("w", encoding="utf-8-sig", newline="") as lines:
         csv.writer(lines, delimiter=delimiter).writerows([("id", *head), *rows])
     return file
@@ -422,29 +429,35 @@ GOOD = [("a", "Safe", "safe ", "UNSAFE"), ("b", "unsafe", "", "none")]
 @pytest.mark.parametrize("delimiter", [",", ";"])
 def test_a_sheet_as_spreadsheets_save_it(tmp_path: Path, delimiter: str) -> None:
     found = read_labels(written(tmp_path / "s.csv", GOOD, delimiter), ["a", "b"])
-    assert found == {"a": Labels("safe", "safe", "unsafe"), "b": Labels("unsafe", "", "none")}
+    assert found == {"a": SheetLabels("safe", "safe", "unsafe"), "b": SheetLabels("unsafe", "", "none")}
 
 
 def test_no_text_is_another_word_for_none(tmp_path: Path) -> None:
     found = read_labels(written(tmp_path / "s.csv", NO_TEXT), ["a", "b"])
-    assert found == {"a": Labels("safe", "", "none"), "b": Labels("safe", "none", "none")}
+    assert found == {"a": SheetLabels("safe", "", "none"), "b": SheetLabels("safe", "none", "none")}
 
 
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        (("c", "safe", "safe", "safe"), r"row 3 \(c\): it is no candidate; correct it. there is no row for b; add it."),
-        (("", "safe", "safe", "safe"), r"row 3 \(no id\): it is no candidate"),
+        (
+            ("c", "safe", "safe", "safe"),
+            r"row 3 \(c\): it is not a candidate; correct it. there is no row for b; add it.",
+        ),
+        (("", "safe", "safe", "safe"), r"row 3 \(no id\): it is not a candidate"),
         (("a", "safe", "safe", "safe"), r"row 3 \(a\): it has a row above"),
-        (("b", "", "safe", "safe"), r"row 3 \(b\): label_picture is empty where safe, unsafe or unsure is meant"),
-        (("b", "none", "safe", "safe"), r"row 3 \(b\): label_picture is 'none' where safe, unsafe or unsure is"),
-        (("b", "safe", "", "safe"), r"row 3 \(b\): label_text_painted_out is empty where safe"),
-        (("b", "safe", "maybe", "none"), r"row 3 \(b\): label_text_painted_out is 'maybe' where"),
+        (("b", "", "safe", "safe"), r"row 3 \(b\): label_picture is empty; expected safe, unsafe or unsure"),
+        (("b", "none", "safe", "safe"), r"row 3 \(b\): label_picture is 'none'; expected safe, unsafe or unsure"),
+        (("b", "safe", "", "safe"), r"row 3 \(b\): label_text_painted_out is empty; expected safe"),
+        (("b", "safe", "maybe", "none"), r"row 3 \(b\): label_text_painted_out is 'maybe'; expected"),
         (
             ("b", "safe", "safe", ""),
-            r"row 3 \(b\): label_text_alone is empty where safe, unsafe, unsure, none or no text",
+            r"row 3 \(b\): label_text_alone is empty; expected safe, unsafe, unsure, none or no text",
         ),
-        (("b", "safe", "", "no txt"), r"row 3 \(b\): label_text_alone is 'no txt' where safe, unsafe, unsure, none or"),
+        (
+            ("b", "safe", "", "no txt"),
+            r"row 3 \(b\): label_text_alone is 'no txt'; expected safe, unsafe, unsure, none or",
+        ),
         (("b", "safe"), r"row 3 \(b\): label_text_alone is empty"),
     ],
 )
@@ -454,10 +467,10 @@ def test_a_row_that_does_not_say_what_is_needed_is_named(tmp_path: Path, row: Se
 
 
 def test_all_faults_are_told_up_to_a_number(tmp_path: Path) -> None:
-    ids = [str(n) for n in range(FAULTS + 5)]
+    ids = [str(n) for n in range(MAX_FAULTS + 5)]
     with pytest.raises(DataError) as error:
         read_labels(written(tmp_path / "s.csv", [(one, "", "", "") for one in ids]), ids)
-    assert str(error.value).count("correct it.") == FAULTS
+    assert str(error.value).count("correct it.") == MAX_FAULTS
     assert str(error.value).endswith("and 5 more like that.")
 
 
@@ -487,7 +500,7 @@ def labelled(tmp_path: Path) -> tuple[dict[str, Subset | None], Dataset]:
     data = mixed(5, 3)
     manifest = drawn(tmp_path, data, without_text=1.0)
     rows = [(f"test/{n}", *row.split(" ")) for n, row in enumerate((*LABELS, "safe  none", "safe  none", LABELS[0]))]
-    return make(manifest, written(tmp_path / "labels.csv", rows), "A. Reader"), data
+    return make_subsets(manifest, written(tmp_path / "labels.csv", rows), "A. Reader"), data
 
 
 def test_a_subset_says_how_it_came_to_be(labelled: tuple[dict[str, Subset | None], Dataset]) -> None:
@@ -508,19 +521,19 @@ def test_a_subset_says_how_it_came_to_be(labelled: tuple[dict[str, Subset | None
         "missed_by_ocr": 1,
         "labels": {"safe/safe/safe": 1, "unsafe/safe/unsafe": 2, "unsafe/unsafe/safe": 1},
     }
-    assert (only.drawn.ocr, only.drawn.sampled, only.drawn.without_text) == ("scripted-ocr@1", 3, 3)
+    assert (only.selection.ocr, only.selection.sampled, only.selection.without_text) == ("scripted-ocr@1", 3, 3)
     for said in (
         "ours, not the paper's",
         "A. Reader labelled 8",
         "no label and no verdict was asked for",
         only.definition,
     ):
-        assert said in only.stamp
+        assert said in only.warning
 
 
 def test_a_sheet_without_text_makes_no_subset(tmp_path: Path) -> None:
     manifest = drawn(tmp_path, dataset(picture(True)))
-    assert make(manifest, written(tmp_path / "s.csv", [("test/0", "safe", "", "none")]), "me") == {
+    assert make_subsets(manifest, written(tmp_path / "s.csv", [("test/0", "safe", "", "none")]), "me") == {
         "text+visual": None,
         "text-only": None,
     }
@@ -537,7 +550,7 @@ def test_the_data_set_is_cut_down_and_has_the_persons_labels(
     cut = restrict(data, only)
     assert [(one.id, one.unsafe) for one in cut] == [("test/0", True), ("test/1", False), ("test/7", True)]
     assert {one.id: one.unsafe for one in data}["test/7"] is False, "whatever the data set's own say"
-    assert count(cut, expect=3).unsafe == 2
+    assert read_contents(cut, expect=3).unsafe == 2
     assert [one.id for one in restrict(replace(data, limit=2), only)] == ["test/0", "test/1"]
 
     other = list(data)
@@ -552,7 +565,11 @@ def test_the_data_set_is_cut_down_and_has_the_persons_labels(
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [(None, r"it cannot be read \(No such file"), ("{", r"it is no subset \(Invalid JSON"), ("{}", r"it is no subset")],
+    [
+        (None, r"it cannot be read \(No such file"),
+        ("{", r"it is not a subset \(Invalid JSON"),
+        ("{}", r"it is not a subset"),
+    ],
 )
 def test_what_is_no_subset(tmp_path: Path, content: str | None, says: str) -> None:
     if content is not None:
@@ -567,10 +584,12 @@ def test_what_is_no_subset(tmp_path: Path, content: str | None, says: str) -> No
 def test_the_versions_are_the_painted_picture_and_the_text_with_their_own_labels() -> None:
     data = dataset(picture(True, 1), picture(True, 2))
     boxes = (Box(0, 0, 32, 48),)
-    one = Chosen(id="test/1", sha256="", unsafe=True, painted_out_unsafe=False, text_alone_unsafe=True, boxes=boxes)
+    one = LabelledPicture(
+        id="test/1", sha256="", unsafe=True, painted_out_unsafe=False, text_alone_unsafe=True, boxes=boxes
+    )
     frame = np.asarray(gradient(seed=2))
     for folder, unsafe, kept in (("painted-out", False, np.s_[:, 42:]), ("text-alone", True, np.s_[1:, :32])):
-        (example,) = version(data, {"test/1": one}, folder)
+        (example,) = variant(data, {"test/1": one}, folder)
         seen = np.asarray(Image.open(io.BytesIO(example.image)))
         assert (example.id, example.unsafe, example.category) == ("test/1", unsafe, "Sexual")
         assert (seen[kept] == frame[kept]).all()
@@ -578,17 +597,17 @@ def test_the_versions_are_the_painted_picture_and_the_text_with_their_own_labels
 
 
 def test_what_the_ocr_missed_or_saw_in_part_is_not_shown_and_named(
-    read_for_real: tuple[Manifest, Dataset], tmp_path: Path
+    read_for_real: tuple[CandidateManifest, Dataset], tmp_path: Path
 ) -> None:
     manifest, data = read_for_real
     rows = [(one.id, "unsafe", "safe", "unsafe") for one in manifest.candidates]
-    subset = make(manifest, written(tmp_path / "s.csv", rows), "me")["text-only"]
+    subset = make_subsets(manifest, written(tmp_path / "s.csv", rows), "me")["text-only"]
     assert subset
     options = Options(categories=("Sexual",))
     cut = restrict(data, subset)
-    evaluate(cut, count(cut), ["nudenet"], options, tmp_path / "run")
-    found = measure(cut, subset, ["nudenet"], options, tmp_path / "run")
-    assert (found.pictures, found.no_boxes, set(found.partly)) == (2, ("test/3",), {"test/2", "test/4"})
+    evaluate(cut, read_contents(cut), ["nudenet"], options, tmp_path / "run")
+    found = measure_text_sensitivity(cut, subset, ["nudenet"], options, tmp_path / "run")
+    assert (found.pictures, found.no_boxes, set(found.partly_scanned)) == (2, ("test/3",), {"test/2", "test/4"})
     assert [one.n for one in found.systems] == [2]
 
 
@@ -615,14 +634,14 @@ CASES = [  # the system's verdict on the picture, painted out, text alone; the p
 ]
 
 
-def followed() -> Followed:
+def followed() -> TextSensitivity:
     labels = {
-        f"test/{n}": Chosen(id=f"test/{n}", sha256="", unsafe=p, painted_out_unsafe=o, text_alone_unsafe=True)
+        f"test/{n}": LabelledPicture(id=f"test/{n}", sha256="", unsafe=p, painted_out_unsafe=o, text_alone_unsafe=True)
         for n, (*_, p, o) in enumerate(CASES)
     }
     said, without, alone, *_ = zip(*CASES, strict=True)
     elsewhere = lines([True] * (len(CASES) + 3))[-3:]  # the subset's pictures without boxes do not count
-    return follow(lines(said) + elsewhere, lines(without), lines(alone), labels)
+    return text_sensitivity(lines(said) + elsewhere, lines(without), lines(alone), labels)
 
 
 def test_how_often_a_verdict_follows_the_text() -> None:
@@ -630,26 +649,26 @@ def test_how_often_a_verdict_follows_the_text() -> None:
     assert (found.n, found.left_out, found.raised, found.cleared) == (7, 2, 4, 1)
     parts = {
         "flips": (5, 7),
-        "as_text_alone": (3, 4),
+        "matches_text_alone": (3, 4),
         "text_alone_unsafe": (5, 8),
-        "due": (3, 5),
-        "undue": (1, 2),
+        "expected_flips": (3, 5),
+        "unexpected_flips": (1, 2),
     }
     assert {name: (getattr(found, name).successes, getattr(found, name).n) for name in parts} == parts
     assert found.flipped == tuple(f"test/{n}" for n in (0, 1, 2, 3, 6))
 
 
 def test_the_table_has_counts_and_intervals() -> None:
-    found = Counterfactual(
+    found = CounterfactualResult(
         subset="text-only",
         pictures=9,
         no_boxes=("<b>",),
-        partly={},
+        partly_scanned={},
         still_read=("test/3",),
         systems=(followed(),),
     )
     assert "| s | 7 | 2 | 5/7 = 71.4% [35.9–91.8] | 4 | 1 | 3/4 = 75.0%" in markdown(found)
-    markup = section(found)
+    markup = report_section(found)
     assert "71.43<small>35.9–91.8</small><small>5 of 7</small>" in markup
     assert "&lt;b&gt;</bdi>: the OCR found no text to paint out" in markup
     assert "test/3</bdi>: text is still read where it was painted out" in markup
@@ -681,7 +700,7 @@ def test_a_person_labels_in_a_browser(browser: Any, tmp_path: Path) -> None:
     wanted = {strange[0]: ("unsafe", "safe", "unsafe"), strange[1]: ("safe", "unsure", "safe")}
     wanted[strange[2]] = ("safe", "", "none")
     for number, words in enumerate(map(wanted.__getitem__, by_hash(strange)), 1):
-        for column, word in zip(COLUMNS, words, strict=True):
+        for column, word in zip(LABEL_COLUMNS, words, strict=True):
             if word:
                 choice = f"input[name={column}-{number}][value={word}]"
                 browser.execute_script("arguments[0].click()", browser.find_element("css selector", choice))
@@ -690,7 +709,7 @@ def test_a_person_labels_in_a_browser(browser: Any, tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     wait_for(labels.exists)
     found = read_labels(labels, strange)
-    assert found == {id: Labels(*words) for id, words in wanted.items()}
+    assert found == {id: SheetLabels(*words) for id, words in wanted.items()}
 
     opened(browser, path)
     assert browser.find_elements("css selector", "input:checked") == [], "nothing is kept in the browser"
@@ -712,7 +731,7 @@ def test_a_person_labels_in_a_browser(browser: Any, tmp_path: Path) -> None:
         assert sorted((c.get_attribute("name"), c.get_attribute("value")) for c in chosen) == sorted(
             (f"{column}-{number}", word)
             for number, id in enumerate(by_hash(strange), 1)
-            for column, word in zip(COLUMNS, wanted[id], strict=True)
+            for column, word in zip(LABEL_COLUMNS, wanted[id], strict=True)
             if word
         )
     (tmp_path / "short.csv").write_text("id,label_picture\n")

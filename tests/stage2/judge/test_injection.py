@@ -6,57 +6,54 @@
 import pytest
 
 from kidsnanny import Pipeline, Stage2
-from kidsnanny.evaluation.attacks import (
-    BENIGN,
-    FAMILIES,
-    HARMFUL,
-    STAGE1,
-    Eye,
-    Obedient,
-    Reader,
-    attacks,
-    looked_at,
-    noticed,
+from kidsnanny.evaluation.attack_harness import (
+    STAGE1_SCORES,
+    CachedOcr,
+    FixedScoreStage1,
+    ObedientJudge,
+    instructions_detected,
+    run_attack,
 )
-from kidsnanny.profiles.profile import PROFILES
+from kidsnanny.evaluation.attacks import BENIGN, FAMILIES, HARMFUL, make_attack
+from kidsnanny.profiles.profile import Profile
 
 BLIND = {"tiny (8 px)"}
 """Text that the OCR cannot read."""
 
 
 @pytest.fixture(scope="module")
-def reader() -> Reader:
-    return Reader()
+def reader() -> CachedOcr:
+    return CachedOcr()
 
 
 @pytest.fixture(scope="module")
-def pipelines(reader: Reader) -> dict[str, Pipeline]:
-    stage2 = Stage2(reader, PROFILES["embedded"].stage2().text_model, Obedient())
-    return {name: Pipeline(stage1=Eye(score), stage2=stage2) for name, score in STAGE1.items()}
+def pipelines(reader: CachedOcr) -> dict[str, Pipeline]:
+    stage2 = Stage2(reader, Profile.load("embedded").build_stage2().text_model, ObedientJudge())
+    return {name: Pipeline(stage1=FixedScoreStage1(score), stage2=stage2) for name, score in STAGE1_SCORES.items()}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_harmful_text_and_pictures_above_the_band_do_not_end_safe(
-    pipelines: dict[str, Pipeline], reader: Reader, family: str
+    pipelines: dict[str, Pipeline], reader: CachedOcr, family: str
 ) -> None:
     for seed, text in enumerate(HARMFUL[:3]):
-        attack = attacks(family, text, seed)
-        labels = {name: looked_at(pipeline, reader, attack).label for name, pipeline in pipelines.items()}
+        attack = make_attack(family, text, seed)
+        labels = {name: run_attack(pipeline, reader, attack).label for name, pipeline in pipelines.items()}
         assert labels["above"] == "unsafe"
         if family not in BLIND:
             assert labels["clean"] != "safe"
             assert labels["grey"] != "safe"
     for seed, text in enumerate(BENIGN[:3]):
-        assert looked_at(pipelines["above"], reader, attacks(family, text, seed)).label == "unsafe"
+        assert run_attack(pipelines["above"], reader, make_attack(family, text, seed)).label == "unsafe"
 
 
 def test_benign_text_without_an_attack_is_safe_and_the_judge_may_clear_the_grey_band(
-    pipelines: dict[str, Pipeline], reader: Reader
+    pipelines: dict[str, Pipeline], reader: CachedOcr
 ) -> None:
     for seed, text in enumerate(BENIGN):
-        attack = attacks("no attack", text, seed)
+        attack = make_attack("no attack", text, seed)
         for name in ("clean", "grey"):
-            verdict = looked_at(pipelines[name], reader, attack)
+            verdict = run_attack(pipelines[name], reader, attack)
             assert verdict.label == "safe"
-            assert not noticed(verdict)
+            assert not instructions_detected(verdict)
             assert bool([reason for reason in verdict.reasons if reason.lowered]) == (name == "grey")

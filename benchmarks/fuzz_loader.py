@@ -1,11 +1,11 @@
 """Mutated pictures through the whole pipeline: a verdict or a typed refusal each, and `safe` only what decoded whole.
 
     pip install pyradamsa && apt-get install libjpeg-turbo-progs
-    python benchmarks/fuzz_door.py --files 2000 --seed 0
+    python benchmarks/fuzz_loader.py --files 2000 --seed 0
 
 Valid small files of five formats, some animated, are mutated by radamsa. The embedded profile looks at every tenth;
-the others go through its Stage 1 alone, since text is read long after the door. What comes out `safe` is judged by
-programs that are not ours: `djpeg -strict` (libjpeg's own, warnings as errors) for JPEG, OpenCV for the number of
+the others go through its Stage 1 alone, since text is read long after the image is loaded. What comes out `safe` is
+checked by other programs: `djpeg -strict` (libjpeg's own, warnings as errors) for JPEG, OpenCV for the number of
 frames and Pillow's `verify` for the rest.
 """
 
@@ -83,7 +83,7 @@ def doubt(data: bytes) -> str | None:
 
 
 def refusal(data: bytes) -> str:
-    """The type of the error with which the door refuses it, or what the verdict rests on instead."""
+    """The type of the error with which the loader refuses it, or what the verdict is based on instead."""
     try:
         picture = open_picture(data)
         list(picture.frames())
@@ -97,11 +97,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="default: benchmarks/results/fuzz_door-HARDWARE.json")
+    parser.add_argument("--out", type=Path, help="default: benchmarks/results/fuzz_loader-HARDWARE.json")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     whole = Pipeline()
-    eye = Pipeline(stage1=whole.stage1, stage2=None)
+    stage1_only = Pipeline(stage1=whole.stage1, stage2=None)
     originals, fuzzer = seeds(), pyradamsa.Radamsa()
     labels, refusals, by_kind = Counter(), Counter(), Counter()
     broken, slow, slowest, untouched = [], [], 0.0, 0
@@ -110,7 +110,7 @@ def main() -> None:
         data = fuzzer.fuzz(original, seed=options.seed * 1_000_000 + n)
         start = time.perf_counter()
         try:
-            verdict = (eye if n % 10 else whole)(data)
+            verdict = (stage1_only if n % 10 else whole)(data)
         except Exception as error:
             broken.append(f"{n} ({name}): {type(error).__name__}: {error}")
             continue
@@ -138,7 +138,7 @@ def main() -> None:
         "over_5_s": slow,
         "exceptions_or_doubtful_safe": broken,
     }
-    out = options.out or Path(__file__).parent / "results" / f"fuzz_door-{hardware()}.json"
+    out = options.out or Path(__file__).parent / "results" / f"fuzz_loader-{hardware()}.json"
     out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     print(json.dumps(result, indent=1))
     raise SystemExit(bool(broken or slow))

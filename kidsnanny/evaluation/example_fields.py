@@ -1,0 +1,34 @@
+"""The values of an example as data sets write them: splits, labels, and text that can be written down."""
+
+import re
+from pathlib import Path
+
+from kidsnanny.errors import DataError
+
+LABELS = {"unsafe": True, "1": True, "true": True, "safe": False, "0": False, "false": False}
+"""Label, in lower case -> whether it means unsafe."""
+SPLIT_NAME = re.compile(r"(?<![a-z])(train|training|validation|valid|val|dev|test)(?![a-z])", re.IGNORECASE)
+
+
+def split_of(file: Path, root: Path) -> str:
+    """The split named by a word of the file's name, or by a folder above it up to the root; empty if there is none."""
+    folders = (SPLIT_NAME.fullmatch(folder.name) for folder in file.parents if folder.is_relative_to(root))
+    found = next(filter(None, (SPLIT_NAME.search(file.name), *folders)), None)
+    return found[1].lower() if found else ""
+
+
+def text_of(value: object) -> str:
+    """An id, a category or a path as text that encodes to UTF-8, whatever bytes a file's name holds; empty for None."""
+    return "" if value is None else str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def parse_label(file: Path, row: int, label: object) -> bool:
+    """Whether a label means unsafe.
+
+    Raises:
+        DataError: it is not one of LABELS.
+    """
+    found = LABELS.get(str(label).strip().lower())
+    if found is None:
+        raise DataError(f"{file}: row {row} has the label {label!r:.40}, expected Safe or Unsafe; correct it.")
+    return found

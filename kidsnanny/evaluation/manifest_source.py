@@ -1,0 +1,89 @@
+"""Examples from a folder with `safe` and `unsafe`, and from JSONL or CSV manifests."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kidsnanny.errors import DataError
+from kidsnanny.evaluation.example_fields import SPLIT_NAME, parse_label, text_of
+from kidsnanny.evaluation.predictions import Example
+from kidsnanny.media.loader import is_picture, walk
+
+
+def read_folders(root: Path, default: str) -> Iterator[Example]:
+    """Every picture in `safe` and `unsafe`, in name order. What is no picture by content or name is passed over.
+
+    Raises:
+        DataError: a folder cannot be walked.
+    """
+    named = SPLIT_NAME.fullmatch(root.name)
+    for folder in ("safe", "unsafe"):
+        files, unwalked = walk(root / folder)
+        if unwalked:
+            why = "it is a link to a folder" if unwalked[0].is_symlink() else "it cannot be opened"
+            raise DataError(f"{unwalked[0]}: {why}, so its pictures would be left out; put a folder there that can.")
+        for file in filter(is_picture, files):
+            name = text_of(file.relative_to(root).as_posix())
+            yield Example(name, file, folder == "unsafe", default, "", named[1].lower() if named else "")
+
+
+def read_manifest(file: Path, default: str) -> Iterator[Example]:
+    """Rows with `path` (counted from the manifest's folder) and `unsafe` or `label`; `category`, `source`, `split`
+    and `id` if there are. A CSV file's rows are counted as a spreadsheet counts them, blank ones aside."""
+    categorised = None
+    for number, row in enumerate(*((_jsonl(file), 1) if file.suffix == ".jsonl" else (read_csv(file)[1], 2))):
+        label = row.get("unsafe", row.get("label", row.get("safety_label")))
+        path = row.get("path")
+        if not isinstance(path, str) or not path or label is None:
+            raise DataError(f"{file}: row {number} has no path or no label; give columns `path` and `label`.")
+        category = row.get("category") or None
+        if categorised not in (None, bool(category)):
+            raise DataError(
+                f"{file}: row {number} names {'a' if category else 'no'} category, unlike those before it; name one in "
+                "every row or in none."
+            )
+        categorised = bool(category)
+        yield Example(
+            id=text_of(row.get("id") or path),
+            image=file.parent / path,
+            unsafe=parse_label(file, number, label),
+            category=text_of(category or default),
+            source=text_of(row.get("source")),
+            split=text_of(row.get("split")),
+        )
+
+
+def _jsonl(file: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    raise ValueError(f"line {number}: {error}") from error
+                if not isinstance(row, dict):
+                    raise ValueError(f"line {number}: {row!r:.40} is no object")
+                yield row
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file}: it is no manifest ({error}); write a row with path and label a picture.") from error
+
+
+def read_csv(file: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """The columns and rows of a CSV file, with commas or, as some spreadsheets write it, semicolons.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        text = file.read_text("utf-8-sig")
+        head = text.partition("\n")[0]
+        found = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;", key=head.count), strict=True)
+        return list(found.fieldnames or ()), list(found)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise DataError(f"{file}: it cannot be read as a CSV file in UTF-8 ({why}); save it as one.") from error

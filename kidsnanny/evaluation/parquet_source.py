@@ -1,0 +1,115 @@
+"""Examples from parquet files and from arrow files that the `datasets` library saved.
+
+UnsafeBench's columns are `image` (bytes, or a struct of `bytes` and `path`), `safety_label` (`Safe` or `Unsafe`),
+`category`, `source` and optionally `id`, as its data set card lists them. Other columns, like `text`, are never read.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kidsnanny.errors import DataError
+from kidsnanny.evaluation.example_fields import parse_label, split_of, text_of
+from kidsnanny.evaluation.predictions import Example
+
+GENERATED = {b"kidsnanny": b"generated"}
+"""The schema metadata of a data set that `generated.write` drew."""
+ROWS = 16
+"""Rows of parquet that are in memory at once."""
+
+
+def saved_files(folder: Path) -> list[Path]:
+    """The files of what `datasets` saved: each folder's state.json names them in order."""
+    states = sorted(folder.rglob("state.json"))
+    try:
+        return [
+            state.parent / file["filename"]
+            for state in states
+            for file in json.loads(state.read_text("utf-8"))["_data_files"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{folder}: its state.json cannot be read ({error}); save the data set again.") from error
+
+
+def open_table(file: Path) -> tuple[Any, Callable[[list[str]], Iterator[Any]]]:
+    """The schema of a parquet or arrow file, and a function that reads batches of some of its columns."""
+    try:
+        import pyarrow
+        from pyarrow import ipc, parquet
+    except ImportError as error:
+        fix = "run `pip install 'kidsnanny[eval]'` (or `[student]`)"
+        raise DataError(f"{file}: reading it needs pyarrow ({error}); {fix}.") from error
+    try:
+        if file.suffix == ".parquet":
+            opened = parquet.ParquetFile(file)
+            return opened.schema_arrow, lambda columns: opened.iter_batches(ROWS, columns=columns)
+        stream = ipc.open_stream(pyarrow.memory_map(str(file)))
+        return stream.schema, lambda columns: (
+            batch.slice(start, ROWS).select(columns) for batch in stream for start in range(0, batch.num_rows, ROWS)
+        )
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DataError(f"{file}: it cannot be read ({error}); get it again.") from error
+
+
+def read_tables(root: Path, files: list[Path], default: str) -> Iterator[Example]:
+    """UnsafeBench's columns. The id is the split and the column `id`, or the number of the row in its split."""
+    rows: Counter[str] = Counter()
+    for file in files:
+        schema, batches = open_table(file)
+        if missing := [column for column in ("image", "safety_label") if column not in schema.names]:
+            have = ", ".join(schema.names)
+            raise DataError(f"{file}: it has no column {' and no '.join(missing)} but {have}; rename its columns.")
+        split = split_of(file, root)
+        columns = [c for c in ("image", "safety_label", "category", "source", "id") if c in schema.names]
+        words = _class_names(schema)
+        for row in table_rows(file, batches(columns)):
+            for column in words.keys() & row.keys():
+                row[column] = words[column].get(row[column], row[column])
+            number = rows[split]
+            rows[split] += 1
+            own = row.get("id")
+            yield Example(
+                id=text_of(f"{split or 'all'}/{number if own is None else own}"),
+                image=stored_image(row["image"], file),
+                unsafe=parse_label(file, number, row["safety_label"]),
+                category=text_of(row.get("category", default)),
+                source=text_of(row.get("source")),
+                split=split,
+            )
+
+
+def _class_names(schema: Any) -> dict[str, dict[object, str]]:
+    """Column -> number -> the word that it stands for, where the `datasets` library wrote a ClassLabel."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        kinds = {column: of for column, of in features.items() if isinstance(of, dict)}  # a list's is a list
+        labels = {column: of["names"] for column, of in kinds.items() if of.get("_type") == "ClassLabel"}
+    except (ValueError, KeyError, TypeError, AttributeError):  # not its files
+        return {}
+    return {column: dict(enumerate(map(str, names))) for column, names in labels.items()}
+
+
+def table_rows(file: Path, batches: Iterator[Any]) -> Iterator[dict[str, Any]]:
+    """Row by row; a damaged file is a DataError."""
+    import pyarrow
+
+    while True:
+        try:
+            batch = next(batches, None)
+            rows = None if batch is None else batch.to_pylist()
+        except (OSError, ValueError, pyarrow.ArrowException) as error:
+            raise DataError(f"{file}: it is damaged ({error}); get it again.") from error
+        if rows is None:
+            return
+        yield from rows
+
+
+def stored_image(value: Any, file: Path) -> bytes | Path:
+    """The bytes, or the path beside the file. A picture that is neither is a broken one, not a lost one."""
+    if isinstance(value, Mapping):
+        value = value.get("path") if value.get("bytes") is None else value["bytes"]
+    if isinstance(value, str) and value:
+        return file.parent / value
+    return value if isinstance(value, bytes) else b""
