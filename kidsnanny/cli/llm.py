@@ -1,4 +1,4 @@
-"""The command line's `kidsnanny llm`: serving the judge's model, and checking a server that does."""
+"""`kidsnanny llm`: serve the judge's model, check a server that serves it."""
 
 import json
 import shlex
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kidsnanny.errors import ComponentError
+from kidsnanny.cli.console import Exit, exit_on_error, fail, say, stderr
 from kidsnanny.stage2.judge.openai_judge import URL
 from kidsnanny.stage2.judge.serving import CONTEXT, ENVIRONMENT, MODEL, command, examine, is_loopback
 from kidsnanny.stage2.judge.serving import serve as become
@@ -57,15 +57,13 @@ def serve(
 
     Example: kidsnanny llm serve Qwen/Qwen2.5-14B-Instruct --port 8001 -- --tensor-parallel-size 2
     """
-    from kidsnanny.cli.app import Exit, _fail, stderr
-
     extra = list(words or [])
     model = extra.pop(0) if extra and not extra[0].startswith("-") else MODEL
     if extra and not extra[0].startswith("-"):
-        _fail(Exit.USAGE, f"{extra[0]}: one model is served at a time; vLLM's own flags come after --.")
+        fail(Exit.USAGE, f"{extra[0]}: one model is served at a time; vLLM's own flags come after --.")
     if not is_loopback(host):
         if not api_key:
-            _fail(Exit.USAGE, f"{host}: other machines could use the model; set KIDSNANNY_JUDGE_KEY to a key of yours.")
+            fail(Exit.USAGE, f"{host}: other machines could use the model; set KIDSNANNY_JUDGE_KEY to a key of yours.")
         stderr.print("vLLM asks for the key only below /v1: let a firewall close its other paths.")
     arguments = command(model, host=host, port=port, context=max_model_len, memory=gpu_memory_utilization, extra=extra)
     if show:
@@ -73,10 +71,8 @@ def serve(
         print(*(f"{name}={value}" for name, value in ENVIRONMENT.items()), *key, shlex.join(arguments))
         return
     sys.stdout.flush()
-    try:
+    with exit_on_error():
         become(arguments, api_key)
-    except ComponentError as error:
-        _fail(Exit.COMPONENT, str(error))
 
 
 @llm_app.command()
@@ -98,20 +94,15 @@ def check(
 
     Example: kidsnanny llm check http://127.0.0.1:8000/v1
     """
-    from kidsnanny.cli.app import Exit, _fail, _printable, stdout
     from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
 
-    try:
+    with exit_on_error(Exit.USAGE):
         judge = OpenAIJudge(url, model, api_key=api_key, pause=0.0)
-    except ComponentError as error:
-        _fail(Exit.USAGE, str(error))
     findings = []
     for finding in examine(judge, url, model, repeats):
         findings.append(finding)
         if not as_json:
-            stdout.print(
-                f"{'ok  ' if finding.well else 'FAIL'} {finding.what}: {_printable(finding.detail)}", markup=False
-            )
+            say(f"{'ok  ' if finding.well else 'FAIL'} {finding.what}: {finding.detail}")
     judge.close()
     well = all(finding.well for finding in findings)
     if as_json:
