@@ -9,7 +9,6 @@ import typer
 from kidsnanny.cli.console import exit_on_error, say, stderr
 from kidsnanny.cli.eval import comma_separated, named_categories
 from kidsnanny.errors import DataError
-from kidsnanny.files import replace
 
 if TYPE_CHECKING:
     from kidsnanny.evaluation.subsets.candidates import Manifest
@@ -138,6 +137,8 @@ def _write(path: Path, subset: "Subset | None") -> None:
     Raises:
         DataError: the file cannot be written.
     """
+    from kidsnanny.files import replace
+
     try:
         if subset:
             path.parent.mkdir(parents=True, exist_ok=True)

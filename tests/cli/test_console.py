@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import typer
+from conftest import ROOT
 from typer.testing import CliRunner
 
 from kidsnanny.cli.app import app
@@ -78,6 +79,11 @@ def test_help_has_an_example_of_each_command(names: tuple[str, ...]) -> None:
     assert f"kidsnanny {' '.join(names)}" in told.stdout.partition("Example: ")[2]
 
 
+def test_no_command_imports_the_app_that_assembles_them() -> None:
+    for module in (ROOT / "kidsnanny" / "cli").glob("*.py"):
+        assert "kidsnanny.cli.app" not in module.read_text("utf-8"), module.name
+
+
 STARTED = """
 import json, sys
 from kidsnanny.cli.app import app
@@ -86,7 +92,7 @@ try:
 except SystemExit:
     print(json.dumps([*sys.modules]), file=sys.stderr)
 """
-HEAVY = {"torch", "scipy", "sklearn", "statsmodels", "pyarrow", "transformers", "httpx", "markdown_it"}
+HEAVY = {"torch", "scipy", "sklearn", "statsmodels", "pyarrow", "transformers", "httpx", "huggingface_hub"}
 NAMES_OF_SYSTEMS = {"kidsnanny.evaluation", "kidsnanny.evaluation.systems", "kidsnanny.evaluation.systems.registry"}
 
 
