@@ -10,7 +10,7 @@ import typer
 from kidsnanny.cli.console import Exit, exit_on_error, fail, say, stderr
 from kidsnanny.stage2.judge.openai_judge import URL
 from kidsnanny.stage2.judge.serving import CONTEXT, ENVIRONMENT, MODEL, command, examine, is_loopback
-from kidsnanny.stage2.judge.serving import serve as become
+from kidsnanny.stage2.judge.serving import serve as run_vllm
 
 Key = Annotated[
     str | None,
@@ -20,9 +20,9 @@ Key = Annotated[
 llm_app = typer.Typer(no_args_is_help=True, help="The judge's language model: serve it with vLLM, check a server.")
 
 
-@llm_app.command()
-def serve(
-    words: Annotated[
+@llm_app.command("serve")
+def serve_model(
+    model_and_flags: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="MODEL [-- FLAG…]",
@@ -57,7 +57,7 @@ def serve(
 
     Example: kidsnanny llm serve Qwen/Qwen2.5-14B-Instruct --port 8001 -- --tensor-parallel-size 2
     """
-    extra = list(words or [])
+    extra = list(model_and_flags or [])
     model = extra.pop(0) if extra and not extra[0].startswith("-") else MODEL
     if extra and not extra[0].startswith("-"):
         fail(Exit.USAGE, f"{extra[0]}: one model is served at a time; vLLM's own flags come after --.")
@@ -72,11 +72,11 @@ def serve(
         return
     sys.stdout.flush()
     with exit_on_error():
-        become(arguments, api_key)
+        run_vllm(arguments, api_key)
 
 
-@llm_app.command()
-def check(
+@llm_app.command("check")
+def check_server(
     url: Annotated[
         str, typer.Argument(metavar="[URL]", envvar="KIDSNANNY_JUDGE_URL", help="Of the server, as a rule up to /v1.")
     ] = URL,
@@ -87,10 +87,10 @@ def check(
     repeats: Annotated[int, typer.Option(min=1, help="How often both questions are asked.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with all figures.")] = False,
 ) -> None:
-    """Prove that a server can be the judge: what it serves, how it answers, how fast and how steadily.
+    """Check that a server can be the judge: what it serves, how it answers, how fast and how steadily.
 
-    It is asked about a note on a school trip, so nothing of yours is sent. Exit code 0 when all is well, 3 when
-    something is not.
+    It is asked about a note on a school trip, so nothing of yours is sent. Exit code 0 when every check
+    passes, 3 when one fails.
 
     Example: kidsnanny llm check http://127.0.0.1:8000/v1
     """

@@ -33,8 +33,8 @@ PICTURES = typer.Option(
 )
 
 
-@subset_app.command()
-def draw(
+@subset_app.command("draw")
+def draw_subset(
     data: Annotated[Path, DATA],
     out: Annotated[Path, OUT],
     category: Annotated[str | None, CATEGORY] = None,
@@ -74,8 +74,8 @@ def draw(
     say(f"Label them in {sheet}" + ("." if pictures else "; its pictures are mosaicked, --pictures shows them."))
 
 
-@subset_app.command()
-def make(
+@subset_app.command("make")
+def make_subset(
     drawn: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the candidates.")],
     sheet: Annotated[Path, typer.Option(metavar="FILE", help="The labelled sheet, a CSV file.")],
     labelled_by: Annotated[

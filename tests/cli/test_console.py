@@ -74,9 +74,9 @@ COMMANDS = list(commands(typer.main.get_command(app)))
 
 @pytest.mark.parametrize("names", COMMANDS, ids=[" ".join(names) for names in COMMANDS])
 def test_help_has_an_example_of_each_command(names: tuple[str, ...]) -> None:
-    told = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "200"})
-    assert told.exit_code == 0
-    assert f"kidsnanny {' '.join(names)}" in told.stdout.partition("Example: ")[2]
+    shown = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "200"})
+    assert shown.exit_code == 0
+    assert f"kidsnanny {' '.join(names)}" in shown.stdout.partition("Example: ")[2]
 
 
 def test_no_command_imports_the_app_that_assembles_them() -> None:

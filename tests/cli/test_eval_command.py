@@ -150,7 +150,7 @@ def test_a_manifest_of_ones_own(tmp_path: Path) -> None:
     assert done.exit_code == 0
     systems = json.loads((tmp_path / "out" / "summary.json").read_text())["systems"]
     assert {name: found["all"]["unscored"] for name, found in systems.items()} == {
-        "embedded:vision-only": 2,  # it has no eye for violence
+        "embedded:vision-only": 2,  # none of its models looks for violence
         "embedded:multimodal": 1,
     }
     assert "it cannot be read (No such file" in str(systems["embedded:multimodal"]["unscored_reasons"])
