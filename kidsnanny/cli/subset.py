@@ -122,9 +122,9 @@ def _description(manifest: "Manifest") -> Iterator[str]:
 
     drawn = len(manifest.candidates)
     yield (
-        f"{drawn:,} candidate{'s' * (drawn != 1)} of {pictures(manifest.pictures)}: {manifest.with_text:,} with text, "
-        f"{manifest.sampled:,} of {manifest.without_text:,} without; {len(manifest.not_looked_at):,} could not be "
-        "looked at."
+        f"{drawn:,} candidate{'s' * (drawn != 1)} of {pictures(manifest.pictures)}: "
+        f"{manifest.with_text:,} with text, {manifest.sampled:,} of {manifest.without_text:,} without; "
+        f"{len(manifest.not_looked_at):,} could not be looked at."
     )
     yield _listed("Text is still read where it was painted out", manifest.still_read)
     yield _listed("No text is found any more in the text alone", manifest.lost)

@@ -6,7 +6,7 @@ from pathlib import Path
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.datasets import Dataset
 from kidsnanny.evaluation.report.evaluation_report import render
-from kidsnanny.evaluation.subsets import counterfactual
+from kidsnanny.evaluation.subsets.counterfactual import Counterfactual, section
 from kidsnanny.evaluation.summary import Run, summary
 from kidsnanny.files import replace
 from kidsnanny.reports.thumbnails import mosaic_thumbnail
@@ -16,7 +16,7 @@ THUMBNAILS = 60
 
 
 def write_report(
-    run: Run, out: Path, *, shown: Dataset | None = None, text_versions: counterfactual.Counterfactual | None = None
+    run: Run, out: Path, *, shown: Dataset | None = None, text_versions: Counterfactual | None = None
 ) -> Path:
     """Write the report and the summary of a run.
 
@@ -32,8 +32,8 @@ def write_report(
     Raises:
         DataError: a file cannot be written.
     """
-    section = counterfactual.section(text_versions) if text_versions else ""
-    report = render(run, disputed_pictures(run, shown) if shown else (), counterfactual=section)
+    pictures = disputed_pictures(run, shown) if shown else ()
+    report = render(run, pictures, counterfactual=section(text_versions) if text_versions else "")
     try:
         replace(out / "report.html", report.encode())
         replace(out / "summary.json", json.dumps(summary(run), indent=1, sort_keys=True).encode() + b"\n")
