@@ -1,4 +1,4 @@
-"""`kidsnanny doctor`: proves each component on something generated, and says what this machine has and lacks."""
+"""The self-test behind `kidsnanny doctor`: tries each component on generated input, lists what this machine has."""
 
 import platform
 from collections.abc import Callable, Iterator
@@ -26,35 +26,37 @@ SCAM = "Your parcel is on hold. Click the link and enter your card number and PI
 HARMLESS = "We have football practice at five, bring your shoes and a bottle of water."
 
 
-class Finding(NamedTuple):
-    """One line of the examination; `detail` of one that is not `well` says what to do."""
+class SelfTestResult(NamedTuple):
+    """The result of one test."""
 
-    what: str
-    well: bool
+    subject: str
+    """The package, weight or component that was tested."""
+    passed: bool
     detail: str
+    """What was found; of a test that failed, the reason and the fix."""
 
 
-def examine() -> Iterator[Finding]:
-    """Every finding, as it is made."""
-    yield Finding("kidsnanny", True, f"{__version__}, Python {platform.python_version()}, {platform.machine()}")
+def run_self_test() -> Iterator[SelfTestResult]:
+    """Test packages, weights, the image loader and the parts of each profile; each result as soon as it is there."""
+    yield SelfTestResult("kidsnanny", True, f"{__version__}, Python {platform.python_version()}, {platform.machine()}")
     for package in PACKAGES:
-        yield _finding(package, partial(_version, package))
+        yield _result(package, partial(_version, package))
     for card in cards().values():
-        yield _finding(card.name, partial(_weights, card))
-    yield _finding("image door", _door)
+        yield _result(card.name, partial(_weights, card))
+    yield _result("image loader", _loader)
     for name, profile in PROFILES.items():
-        if name != DEFAULT and (lacks := _lacks(profile)):
-            yield Finding(name, True, f"not ready: {lacks}")
+        if name != DEFAULT and (missing := _missing(profile)):
+            yield SelfTestResult(name, True, f"not ready: {missing}")
             continue
-        for part, examination in (("stage 1", _eye), ("OCR", _ocr), ("text model", _text), ("looks for", _coverage)):
-            yield _finding(f"{name}: {part}", partial(examination, profile))
+        for part, test in (("stage 1", _stage1), ("OCR", _ocr), ("text model", _text), ("looks for", _coverage)):
+            yield _result(f"{name}: {part}", partial(test, profile))
 
 
-def _finding(what: str, examination: Callable[[], str]) -> Finding:
+def _result(subject: str, test: Callable[[], str]) -> SelfTestResult:
     try:
-        return Finding(what, True, examination())
+        return SelfTestResult(subject, True, test())
     except Exception as error:
-        return Finding(what, False, str(error) or type(error).__name__)
+        return SelfTestResult(subject, False, str(error) or type(error).__name__)
 
 
 def _version(package: str) -> str:
@@ -74,20 +76,20 @@ def _weights(card: Card) -> str:
     return f"{path}, sha256 {digest(path)} verified, licence {card.licence}"
 
 
-def _door() -> str:
-    """Every format on the allow-list, encoded and read back."""
+def _loader() -> str:
+    """Encode a picture in every format on the allow-list and read it back."""
     picture = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).resize((32, 32))
     for kind in FORMATS:
         buffer = BytesIO()
         picture.save(buffer, kind)
         (frame,) = open_picture(buffer.getvalue()).frames()
         if np.abs(frame.rgb.astype(int) - np.asarray(picture)).mean() > 8:
-            raise ComponentError(f"{kind} comes back with other colours; reinstall Pillow.")
+            raise ComponentError(f"{kind} is decoded to wrong colours; reinstall Pillow.")
     return f"reads {', '.join(FORMATS)}"
 
 
 def drawn_face() -> Image.Image:
-    """A face that a detector of faces sees."""
+    """A drawing that a face detector takes for a face: 320x320 pixels, RGB."""
     skin, hair = (224, 172, 140), (70, 45, 30)
     image = Image.new("RGB", (320, 320), (150, 180, 200))
     draw = ImageDraw.Draw(image)
@@ -105,29 +107,29 @@ def drawn_face() -> Image.Image:
     return image.filter(ImageFilter.GaussianBlur(3))
 
 
-def _lacks(profile: Profile) -> str:
-    """What a profile is without on this machine."""
-    lacks = []
+def _missing(profile: Profile) -> str:
+    """What a profile is missing on this machine."""
+    missing = []
     for build in profile:
         try:
             build()
         except ComponentError as error:
-            lacks.append(str(error))
-    return " ".join(lacks)
+            missing.append(str(error))
+    return " ".join(missing)
 
 
-def _eye(profile: Profile) -> str:
-    eye: Stage1 = profile.stage1()
-    names = " and ".join(eye.models)
-    (seen,) = eye.screen([np.asarray(drawn_face())])
-    if graphs := [found for found in seen if isinstance(found, SceneGraph)]:  # whose words need not have a face
-        things, dropped = len(graphs[0].objects), len(graphs[0].dropped)
-        if not (things or dropped or graphs[0].caption):
-            return f"{names} gives {len(graphs[0].tags)} tags of a drawn face, and nothing more"
-        return f"{names} writes a graph of a drawn face: {things} objects; {dropped} pieces of it cannot be read"
-    if not any(isinstance(found, Detection) and found.label.startswith("FACE") for found in seen):
-        raise ComponentError(f"{names}: no drawn face is seen; reinstall the package of the weights.")
-    return f"a drawn face is seen by {names}"
+def _stage1(profile: Profile) -> str:
+    stage1: Stage1 = profile.stage1()
+    names = " and ".join(stage1.models)
+    (findings,) = stage1.screen([np.asarray(drawn_face())])
+    if graphs := [found for found in findings if isinstance(found, SceneGraph)]:  # its vocabulary may have no face
+        objects, dropped = len(graphs[0].objects), len(graphs[0].dropped)
+        if not (objects or dropped or graphs[0].caption):
+            return f"{names} gives {len(graphs[0].tags)} tags for a drawn face, and nothing more"
+        return f"{names} writes a graph of a drawn face: {objects} objects; {dropped} parts of it cannot be parsed"
+    if not any(isinstance(found, Detection) and found.label.startswith("FACE") for found in findings):
+        raise ComponentError(f"{names}: a drawn face is not detected; reinstall the package that holds the weights.")
+    return f"{names} detects a drawn face"
 
 
 def _ocr(profile: Profile) -> str:
@@ -141,12 +143,13 @@ def _text(profile: Profile) -> str:
     column = model.categories.index("scam")
     (scam, harmless) = model.score([SCAM, HARMLESS])
     if scam[column] < 0.5 or harmless.max() >= 0.5:
-        raise ComponentError(f"{model.name} does not tell a scam from football practice; reinstall kidsnanny.")
-    return f"{model.name} tells a scam ({scam[column]:.2f}) from football practice ({harmless.max():.2f})"
+        raise ComponentError(f"{model.name} does not separate a scam from football practice; reinstall kidsnanny.")
+    return f"{model.name} separates a scam ({scam[column]:.2f}) from football practice ({harmless.max():.2f})"
 
 
 def _coverage(profile: Profile) -> str:
     image = frozenset[Category]().union(*profile.stage1().eyes.values())
     text = profile.stage2().text_model.categories
     missed = [category for category in CATEGORIES if category not in image and category not in text]
-    return f"{', '.join(sorted(image))} in pictures; {', '.join(text)} in their text; lacks {', '.join(missed)}"
+    found = f"{', '.join(sorted(image))} in pictures; {', '.join(text)} in their text"
+    return f"{found}; does not look for {', '.join(missed)}"

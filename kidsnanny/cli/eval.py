@@ -1,114 +1,99 @@
-"""The command line's `kidsnanny eval`: systems on labelled pictures, and a report on them."""
+"""`kidsnanny eval`: systems on labelled pictures, and a report on them."""
 
-import json
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar, get_args
 
 import typer
-from PIL import Image
 from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from kidsnanny.errors import DataError, PolicyError
-from kidsnanny.evaluation.predictions import Authority, Regime
+from kidsnanny.cli.console import Exit, exit_on_error, exit_without_extra, printable, say, stderr, stdout, warn
+from kidsnanny.errors import DataError
 from kidsnanny.evaluation.systems.registry import SYSTEMS
-from kidsnanny.evaluation.systems.system import Options, mapped
-from kidsnanny.media.loader import open_picture
 from kidsnanny.policy import BUILT_IN, Policy
 from kidsnanny.taxonomy import CATEGORIES
 
 if TYPE_CHECKING:
     from kidsnanny.evaluation.datasets import Dataset
-    from kidsnanny.evaluation.predictions import DatasetContents
-    from kidsnanny.evaluation.subsets.counterfactual import CounterfactualResult
-    from kidsnanny.evaluation.summary import EvaluationRun
+    from kidsnanny.evaluation.predictions import Contents, Meta
+    from kidsnanny.evaluation.subsets.counterfactual import Counterfactual
+    from kidsnanny.evaluation.subsets.labelled import Subset
+    from kidsnanny.evaluation.summary import Run
+    from kidsnanny.evaluation.systems.system import Options
 
 T = TypeVar("T", bound=str)
 
-THUMBNAILS = 60
-BLOCKS = 8
-"""Of a thumbnail's longer side: few enough that no word survives."""
+DATA = typer.Option(
+    help="UnsafeBench as .parquet, a folder of it, or saved with save_to_disk; a .jsonl or .csv manifest; "
+    "or a folder with safe/ and unsafe/."
+)
+OUT = typer.Option(metavar="DIR", help="Folder of the run; a run that is there is continued.")
+CATEGORY = typer.Option(
+    metavar="NAME,…",
+    help="The data set's categories that are wanted, `all` for all; by default Sexual. If the data name none: "
+    "what they are taken as; by default every category that a system scores.",
+)
+SPLIT = typer.Option(metavar="NAME,…", help="Splits that are wanted; by default all.")
+LIMIT = typer.Option(min=1, help="At most so many pictures: the first ones.")
+EXPECT = typer.Option(min=1, help="Stop unless there are exactly so many pictures.")
+NAMES = typer.Option(metavar="NAME,…", help=f"What to evaluate, of {', '.join(SYSTEMS)}.")
+REGIME = typer.Option(metavar="NAME,…", help="Of our own systems; one multimodal run yields both.")
+AUTHORITY = typer.Option(metavar="NAME,…", help="Of the judge, where a system has one; one run yields both.")
+POLICY = typer.Option(metavar="NAME|FILE", help=f"{', '.join(BUILT_IN)}, or your own TOML file.")
+FOLDER = typer.Option(metavar="NAME=DIR", help="Where the model of shieldgemma2, llavaguard or nsfwjs is.")
+THRESHOLD = typer.Option(metavar="NAME=0.4", help="Another operating point for a system or a row.")
+CHOOSE_ON = typer.Option(metavar="DIR", help="Take the thresholds with the best F1 on that run's pictures.")
+FORCE = typer.Option("--force", help="Even if they are the pictures of this run; the report is stamped.")
+REPEAT = typer.Option("--repeat", help="Run our multimodal systems twice: do they agree?")
+LATENCY = typer.Option(min=0, help="Time each system on so many pictures, one by one.")
+SUBSET = typer.Option(
+    metavar="FILE", help="Only what `kidsnanny subset make` put into it, with the labels that a person gave."
+)
+COUNTERFACTUAL = typer.Option(
+    "--counterfactual", help="Of a subset: do verdicts follow the text? Painted out, and alone."
+)
+PICTURES = typer.Option(
+    "--pictures", help="Show mosaics of pictures in the report: where systems, or a system and the label, disagree."
+)
 
 
 def evaluate(
-    data: Annotated[
-        Path,
-        typer.Option(
-            help="UnsafeBench as .parquet, a folder of it, or saved with save_to_disk; a .jsonl or .csv manifest; "
-            "or a folder with safe/ and unsafe/."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the run; one that is there goes on.")],
-    category: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME,…",
-            help="The data set's categories that are wanted, `all` for all; by default Sexual. If the data name none: "
-            "what they are taken as; by default all that a system speaks about.",
-        ),
-    ] = None,
-    split: Annotated[str | None, typer.Option(metavar="NAME,…", help="Splits that are wanted; by default all.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many pictures: the first ones.")] = None,
-    expect: Annotated[int | None, typer.Option(min=1, help="Stop unless there are exactly so many pictures.")] = None,
-    systems: Annotated[
-        str, typer.Option(metavar="NAME,…", help=f"What to evaluate, of {', '.join(SYSTEMS)}.")
-    ] = "embedded",
-    regime: Annotated[
-        str, typer.Option(metavar="NAME,…", help="Of our own systems; one multimodal run yields both.")
-    ] = "vision-only,multimodal",
-    authority: Annotated[
-        str, typer.Option(metavar="NAME,…", help="Of the judge, where a system has one; one run yields both.")
-    ] = "asymmetric,judge",
-    policy: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help=f"{', '.join(BUILT_IN)}, or your own TOML file.")
-    ] = "preteen",
-    folder: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=DIR", help="Where the model of shieldgemma2, llavaguard or nsfwjs is."),
-    ] = None,
-    threshold: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=0.4", help="Another operating point for a system or a row.")
-    ] = None,
-    choose_on: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Take the thresholds with the best F1 on that run's pictures.")
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Even if they are the pictures of this run; the report then says so.")
-    ] = False,
-    repeat: Annotated[bool, typer.Option("--repeat", help="Run our multimodal systems twice: do they agree?")] = False,
-    latency: Annotated[int, typer.Option(min=0, help="Time each system on so many pictures, one by one.")] = 0,
-    subset: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Only what `kidsnanny subset make` put into it, with the person's labels."),
-    ] = None,
-    counterfactual: Annotated[
-        bool,
-        typer.Option("--counterfactual", help="Of a subset: do verdicts follow the text? Painted out, and alone."),
-    ] = False,
-    pictures: Annotated[
-        bool,
-        typer.Option(
-            "--pictures",
-            help="Show mosaics of pictures in the report: where systems, or a system and the label, disagree.",
-        ),
-    ] = False,
+    data: Annotated[Path, DATA],
+    out: Annotated[Path, OUT],
+    category: Annotated[str | None, CATEGORY] = None,
+    split: Annotated[str, SPLIT] = "",
+    limit: Annotated[int | None, LIMIT] = None,
+    expect: Annotated[int | None, EXPECT] = None,
+    systems: Annotated[str, NAMES] = "embedded",
+    regime: Annotated[str, REGIME] = "vision-only,multimodal",
+    authority: Annotated[str, AUTHORITY] = "asymmetric,judge",
+    policy: Annotated[str, POLICY] = "preteen",
+    folder: Annotated[list[str] | None, FOLDER] = None,
+    threshold: Annotated[list[str] | None, THRESHOLD] = None,
+    choose_on: Annotated[Path | None, CHOOSE_ON] = None,
+    force: Annotated[bool, FORCE] = False,
+    repeat: Annotated[bool, REPEAT] = False,
+    latency: Annotated[int, LATENCY] = 0,
+    subset: Annotated[Path | None, SUBSET] = None,
+    counterfactual: Annotated[bool, COUNTERFACTUAL] = False,
+    pictures: Annotated[bool, PICTURES] = False,
 ) -> None:
     """Evaluate systems on labelled pictures: accuracy with intervals, flips between regimes, latency, one report.
 
     Our own systems and the paper's baselines are scored on the same pictures. Nothing is downloaded, and no picture
     leaves this machine unless you name openai-moderation. A system that is not here is named in the report, with what
-    it lacks, and the exit code is 3. A run that was stopped, by whatever, goes on when the same command is given again;
+    it lacks, and the exit code is 3. A run that was stopped is continued when the same command is given again;
     pictures on which a system failed, as while a judge's server was down, are asked again.
 
     DIR gets report.html, summary.json, meta.json and predictions/NAME.jsonl: one line per picture and system, with
     what was read in the picture where that counted against it. In a line, `unsafe` is the data set's label, `score` and
     `threshold` what the system says, and `label` what our policy makes of it.
 
-    A manifest has a row per picture: `path`, counted from the manifest's own folder, and `label` (safe or unsafe, 0 or
+    A manifest has a row per picture: `path`, relative to the manifest's own folder, and `label` (safe or unsafe, 0 or
     1, false or true; also called `unsafe` or `safety_label`); `id`, `category`, `source` and `split` if you like.
 
     Exit codes: 0 done; 11 not one picture was scored; 2 wrong usage; 3 a system could not be built; 130 interrupted.
@@ -119,92 +104,149 @@ def evaluate(
 
     Example: kidsnanny eval --data my-pictures.csv --systems embedded,shieldgemma2 --folder shieldgemma2=sg2/ --out run
     """
-    from kidsnanny.cli.app import Exit, _fail, stderr, stdout
-    from kidsnanny.evaluation.datasets import choose_categories, open_dataset, read_contents
-    from kidsnanny.evaluation.run import Extras, read
-    from kidsnanny.evaluation.run import evaluate as run_all
+    selection = _Selection(data, category, split, limit, expect, subset, counterfactual)
+    settings = _Settings(systems, regime, authority, policy, folder or [], threshold or [], choose_on, force)
+    with exit_on_error(interrupted=f"Interrupted; the same command continues the run in {out}."):
+        code = _evaluate(selection, settings, out, repeat, latency, pictures)
+    raise typer.Exit(code)
+
+
+class _Selection(NamedTuple):
+    """The options that say which pictures."""
+
+    data: Path
+    category: str | None
+    split: str
+    limit: int | None
+    expect: int | None
+    subset: Path | None
+    counterfactual: bool
+
+
+class _Settings(NamedTuple):
+    """The options that say which systems, and how."""
+
+    systems: str
+    regime: str
+    authority: str
+    policy: str
+    folder: list[str]
+    threshold: list[str]
+    choose_on: Path | None
+    force: bool
+
+
+class _Pictures(NamedTuple):
+    """The pictures that are evaluated."""
+
+    dataset: "Dataset"
+    contents: "Contents"
+    categories: tuple[str, ...]
+    labelled: "Subset | None"
+    stamps: tuple[str, ...]
+    """What a reader of the report must know of them before any figure."""
+
+
+def _evaluate(
+    selection: _Selection, settings: _Settings, out: Path, repeat: bool, latency: int, pictures: bool
+) -> Exit:
+    with exit_without_extra("An evaluation", "eval"):
+        from kidsnanny.evaluation.report.write_report import write_report
+        from kidsnanny.evaluation.run import Extras, read
+        from kidsnanny.evaluation.run import evaluate as run_systems
+        from kidsnanny.evaluation.subsets.counterfactual import measure
+        from kidsnanny.evaluation.thresholds import choose_thresholds
+
+    names = _names("--systems", settings.systems, SYSTEMS)
+    options = _options(settings, names)
+    dataset, contents, categories, labelled, stamps = _select(selection)
+    options = options._replace(categories=categories)
+    if settings.choose_on:
+        rest = [name for name in names if name not in options.thresholds]
+        chosen, warnings = choose_thresholds(read(settings.choose_on), rest, options, dataset, force=settings.force)
+        for row, (value, origin) in chosen.items():
+            say(f"{row}: threshold {value:g}, {origin}")
+        options, stamps = options._replace(thresholds={**chosen, **options.thresholds}), stamps + warnings
+    command = shlex.join(["kidsnanny", *sys.argv[1:]])
+    extras = Extras(repeat, latency)
+    meta = run_systems(
+        dataset, contents, names, options, out, extras=extras, command=command, stamps=stamps, console=stderr
+    )
+    changed = None
+    if labelled and selection.counterfactual:
+        changed = measure(dataset, labelled, names, options, out, command=command, console=stderr)
+    run = read(out).model_copy(update={"subset": labelled.name if labelled else None})
+    report = write_report(run, out, shown=dataset if pictures else None, text_versions=changed)
+    _print_results(run, changed, report)
+    return _outcome(names, meta, run)
+
+
+def _options(settings: _Settings, names: Sequence[str]) -> "Options":
+    """What the options say about the systems.
+
+    Raises:
+        DataError, PolicyError: an option's value is not valid.
+    """
+    from kidsnanny.evaluation.predictions import Authority, Regime
+    from kidsnanny.evaluation.systems.system import Options
+
+    return Options(
+        regimes=_names("--regime", settings.regime, get_args(Regime)),
+        authorities=_names("--authority", settings.authority, get_args(Authority)),
+        policy=Policy.load(settings.policy),
+        thresholds=_thresholds(settings.threshold, names),
+        folders={name: Path(value) for name, value in _pairs("--folder", settings.folder, names)},
+    )
+
+
+def _select(selection: _Selection) -> _Pictures:
+    """The pictures, which are also described on stdout.
+
+    Raises:
+        DataError: there are none, not as many as expected, or not those that the subset was drawn from.
+    """
+    from kidsnanny.evaluation.datasets import choose_categories, count, open_dataset
+    from kidsnanny.evaluation.subsets.counterfactual import with_text
     from kidsnanny.evaluation.subsets.labelled import read_subset, restrict
 
-    try:
-        from kidsnanny.evaluation.subsets.counterfactual import (  # before anything is looked at
-            measure_text_sensitivity,
-            paintable_pictures,
-        )
-    except ImportError as error:
-        _fail(Exit.COMPONENT, f"An evaluation needs {error.name}; run `pip install 'kidsnanny[eval]'`.")
-    try:
-        names = _chosen("--systems", systems, SYSTEMS)
-        labelled = read_subset(subset) if subset else None
-        wanted = named_categories(category) if category or not labelled else labelled.selection.categories
-        categories, taken_as = choose_categories(data, wanted)
-        if labelled and set(categories) != set(labelled.selection.categories):
-            drawn = ",".join(labelled.selection.categories) or "all"
-            raise DataError(
-                f"{subset}: its candidates were drawn with --category {drawn}, not {category}; leave it out."
-            )
-        options = Options(
-            categories=categories,
-            regimes=_chosen("--regime", regime, get_args(Regime)),
-            authorities=_chosen("--authority", authority, get_args(Authority)),
-            policy=Policy.load(policy),
-            thresholds=_thresholds(threshold or [], names),
-            folders={name: Path(value) for name, value in _pairs("--folder", folder or [], names)},
-        )
-        dataset = open_dataset(data, splits=comma_separated(split or ""), categories=categories, limit=limit)
-        if labelled:
-            dataset = restrict(dataset, labelled)
-            if counterfactual:
-                paintable_pictures(dataset, labelled)
-        elif counterfactual:
-            raise DataError("--counterfactual needs to know where text is; name a subset with --subset FILE.")
-        contents = read_contents(dataset, expect)
-        _tell(dataset, contents)
-        if category is None and not labelled and categories == ("Sexual",):
-            stdout.print("Only pictures of the category Sexual are taken; --category all takes all.", style="yellow")
-        warnings = tuple(filter(None, (taken_as, labelled.warning if labelled else "")))
-        if choose_on:
-            rest = [name for name in names if name not in options.thresholds]
-            chosen, flattered = _best(read(choose_on), rest, options, dataset, force)
-            for row, (value, origin) in chosen.items():
-                stdout.print(_printed(f"{row}: threshold {value:g}, {origin}"), markup=False)
-            options, warnings = options._replace(thresholds={**chosen, **options.thresholds}), warnings + flattered
-        command = shlex.join(["kidsnanny", *sys.argv[1:]])
-        meta = run_all(
-            dataset,
-            contents,
-            names,
-            options,
-            out,
-            extras=Extras(repeat, latency),
-            command=command,
-            warnings=warnings,
-            console=stderr,
-        )
-        followed = None
-        if labelled and counterfactual:
-            followed = measure_text_sensitivity(dataset, labelled, names, options, out, command=command, console=stderr)
-        run = read(out).model_copy(update={"subset": labelled.name if labelled else None})
-        _report(run, dataset if pictures else None, out, followed)
-    except (DataError, PolicyError) as error:
-        _fail(Exit.USAGE, str(error))
-    except KeyboardInterrupt:
-        _fail(Exit.INTERRUPTED, f"Interrupted; the same command goes on where {out} ends.")
+    category, subset = selection.category, selection.subset
+    labelled = read_subset(subset) if subset else None
+    wanted = named_categories(category) if category or not labelled else labelled.drawn.categories
+    categories, taken_as = choose_categories(selection.data, wanted)
+    if labelled and set(categories) != set(labelled.drawn.categories):
+        drawn = ",".join(labelled.drawn.categories) or "all"
+        raise DataError(f"{subset}: its candidates were drawn with --category {drawn}, not {category}; leave it out.")
+    splits = comma_separated(selection.split)
+    dataset = open_dataset(selection.data, splits=splits, categories=categories, limit=selection.limit)
+    if labelled:
+        dataset = restrict(dataset, labelled)
+        if selection.counterfactual:
+            with_text(dataset, labelled)  # checked before any system runs
+    elif selection.counterfactual:
+        raise DataError("--counterfactual needs to know where text is; name a subset with --subset FILE.")
+    contents = count(dataset, selection.expect)
+    _describe(dataset, contents)
+    if category is None and not labelled and categories == ("Sexual",):
+        stdout.print("Only pictures of the category Sexual are taken; --category all takes all.", style="yellow")
+    stamps = tuple(filter(None, (taken_as, labelled.stamp if labelled else "")))
+    return _Pictures(dataset, contents, categories, labelled, stamps)
+
+
+def _outcome(names: Sequence[str], meta: "Meta", run: "Run") -> Exit:
+    """Say which systems were not evaluated and which scored nothing; the exit code."""
     absent = [meta.not_evaluated[name] for name in names if name in meta.absent]
-    rows = {name: of for name, of in run.summary.systems.items() if name.partition(":")[0] in names}
-    unscored = {name: of for name, of in rows.items() if of.all.pictures == of.all.unscored}
-    for told in [
-        *(f"not evaluated: {why}" for why in absent),
-        *(
-            f"{name}: not one picture was scored; mostly, {next(iter(of.unscored_reasons), 'it was shown none')}"
-            for name, of in unscored.items()
-        ),
-    ]:
-        stderr.print(f"kidsnanny: {_printed(told)}", markup=False, soft_wrap=True)
-    raise typer.Exit(Exit.COMPONENT if absent else Exit.NOT_INSPECTED if len(unscored) == len(rows) else Exit.CLEAR)
+    rows = {name: row for name, row in run.measured.systems.items() if name.partition(":")[0] in names}
+    unscored = {name: row for name, row in rows.items() if row.all.pictures == row.all.unscored}
+    for reason in absent:
+        warn(f"kidsnanny: not evaluated: {reason}")
+    for name, row in unscored.items():
+        reason = next(iter(row.unscored_reasons), "it was shown none")
+        warn(f"kidsnanny: {name}: not one picture was scored; the most frequent reason: {reason}")
+    return Exit.COMPONENT if absent else Exit.NOT_INSPECTED if len(unscored) == len(rows) else Exit.CLEAR
 
 
 def named_categories(given: str | None) -> tuple[str, ...] | None:
-    """Those of --category: () for all, None if it was not given."""
+    """The categories of --category: () for all, None if the option was not given."""
     if given is None:
         return None
     return () if given == "all" else comma_separated(given)
@@ -214,8 +256,8 @@ def comma_separated(text: str) -> tuple[str, ...]:
     return tuple(word for part in text.split(",") if (word := part.strip()))
 
 
-def _chosen(option: str, text: str, known: Iterable[T]) -> tuple[T, ...]:
-    """The names of an option, in the order given.
+def _names(option: str, text: str, known: Iterable[T]) -> tuple[T, ...]:
+    """The names that an option lists, in the order given.
 
     Raises:
         DataError: one is not known, or there are none.
@@ -224,20 +266,20 @@ def _chosen(option: str, text: str, known: Iterable[T]) -> tuple[T, ...]:
     asked = dict.fromkeys(comma_separated(text))
     if not asked or (unknown := [name for name in asked if name not in names]):
         what = ", ".join(unknown) if asked else "nothing"
-        raise DataError(f"{option} names {what}; choose of {', '.join(names)}.")
+        raise DataError(f"{option} names {what}; choose from {', '.join(names)}.")
     return tuple(names[name] for name in asked)
 
 
 def _pairs(option: str, given: Iterable[str], systems: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """NAME=VALUE, NAME one of the systems that are evaluated, or a row of one.
+    """NAME and VALUE of each NAME=VALUE, where NAME is one of the evaluated systems or a row of one.
 
     Raises:
-        DataError: it is not, or there is no value.
+        DataError: NAME is neither, or there is no VALUE.
     """
     for text in given:
         name, _, value = text.partition("=")
         if name.partition(":")[0] not in systems or not value:
-            raise DataError(f"{option} {text}: it is not NAME=VALUE with NAME one of --systems {','.join(systems)}.")
+            raise DataError(f"{option} {text}: expected NAME=VALUE with NAME one of --systems {','.join(systems)}.")
         yield name, value
 
 
@@ -254,169 +296,66 @@ def _thresholds(given: Iterable[str], systems: Sequence[str]) -> dict[str, tuple
     return found
 
 
-def _best(
-    run: "EvaluationRun", systems: Sequence[str], options: Options, dataset: "Dataset", force: bool
-) -> tuple[dict[str, tuple[float, str]], tuple[str, ...]]:
-    """The threshold with the best F1 in another run for each row of these systems, and the warnings that follow.
-
-    A system or row that has nothing to choose on there is left out, and a warning says so.
+def _describe(dataset: "Dataset", contents: "Contents") -> None:
+    """Print what was found, before any system runs.
 
     Raises:
-        DataError: that run shares pictures with the data set and nobody forces it; or it is of other categories, has
-            not ended, or lacks a regime or an authority, whose threshold would then be another kind of threshold.
+        DataError: no system scores any of its categories.
     """
-    from kidsnanny.evaluation.datasets import sha256_of
-    from kidsnanny.evaluation.metrics import best_threshold
-
-    lacking = run.summary.incomplete.items()
-    if missing := sum(lines for name, lines in lacking if name.partition(":")[0] in systems):
-        raise DataError(f"{run.meta.data}: the run to choose a threshold on lacks {missing} lines; let it end.")
-    shown = [(example.category, sha256_of(example.image)) for example in dataset]
-    here, there = {category for category, _ in shown}, run.meta.contents.by["category"].keys()
-    if here != there:
-        raise DataError(
-            f"{run.meta.data}: the run to choose a threshold on is of {', '.join(sorted(there))} and this one of "
-            f"{', '.join(sorted(here))}, whose score is another one; evaluate the same with --category."
-        )
-    reported = {digest for _, digest in shown if digest}
-    found, warnings = {}, []
-    for system in systems:
-        rows = {name: lines for name, lines in run.systems.items() if name.partition(":")[0] == system}
-        judged = any(name.count(":") == 2 for name in rows)
-        wanted = {
-            f"{system}:{regime}{authority}"
-            for regime in options.regimes
-            for authority in ([f":{a}" for a in options.authorities] if judged and regime == "multimodal" else [""])
-        }
-        if not rows:
-            warnings.append(f"{system} keeps its own threshold: the run to choose it on lacks it.")
-            continue
-        if rows.keys() != {system} and (lacks := sorted(wanted - rows.keys())):
-            raise DataError(
-                f"{system}: the run to choose its threshold on lacks {', '.join(lacks)}; evaluate the same there, or "
-                f"give --threshold {system}=…"
-            )
-        for name in sorted(rows.keys() & {system, *wanted}):
-            lines = rows[name]
-            if not any(line.score and line.unsafe for line in lines):
-                warnings.append(
-                    f"{name} keeps its own threshold: it scored no unsafe picture above 0 in the run to choose it on."
-                )
-                continue
-            best = best_threshold(lines, reported, force=force)
-            found[name] = (best.value, f"the best F1 ({best.f1:.3f}) on {best.n} pictures of {run.meta.data}")
-            warnings += [best.warning] if best.warning else []
-    return found, tuple(warnings)
-
-
-def _tell(dataset: "Dataset", contents: "DatasetContents") -> None:
-    """What was found, before anything is looked at.
-
-    Raises:
-        DataError: it is nothing that a system could speak about.
-    """
-    from kidsnanny.cli.app import stdout
-    from kidsnanny.evaluation.datasets import contamination_warnings
-    from kidsnanny.evaluation.datasets import picture_count as said_of
+    from kidsnanny.evaluation.datasets import contamination, pictures
+    from kidsnanny.evaluation.systems.system import mapped
 
     safe = contents.pictures - contents.unsafe
-    made = ", drawn by kidsnanny: no figure on them means anything" if dataset.generated else ""
-    stdout.print(f"{_printed(dataset.name)}: {said_of(contents.pictures)}{made}", markup=False)
+    made = ", generated by kidsnanny: no figure on them means anything" if dataset.generated else ""
+    say(f"{dataset.name}: {pictures(contents.pictures)}{made}")
     table = Table("", "", "safe", "unsafe")
     for column, values in contents.by.items():
         for value, counts in sorted(values.items()):
-            table.add_row(column, Text(_printed(value) or "not said"), *(f"{count:,}" for count in counts))
+            table.add_row(column, Text(printable(value) or "not stated"), *(f"{count:,}" for count in counts))
     table.add_row("all", "", f"{safe:,}", f"{contents.unsafe:,}")
     stdout.print(table)
     if contents.unsafe in (0, contents.pictures):
         label = "unsafe" if contents.unsafe else "safe"
-        stdout.print(f"All of them are {label}: half of the figures cannot be told.", style="yellow", markup=False)
-    for warning in contamination_warnings(contents):
-        stdout.print(f"Contamination: {warning}", style="yellow", markup=False)
+        say(f"All of them are {label}: half of the figures are undefined.", style="yellow")
+    for warning in contamination(contents):
+        say(f"Contamination: {warning}", style="yellow")
     if not any(mapped(name, CATEGORIES) for name in contents.by["category"]):
         what = " and ".join(name or "pictures without a category" for name in contents.by["category"])
-        mend = "name UnsafeBench's category, or ours, with --category"
-        raise DataError(f"{dataset.name}: no system speaks about {what}; {mend}.")
+        fix = "name UnsafeBench's category, or ours, with --category"
+        raise DataError(f"{dataset.name}: no system scores {what}; {fix}.")
 
 
-def _report(
-    run: "EvaluationRun", dataset: "Dataset | None", out: Path, followed: "CounterfactualResult | None" = None
-) -> None:
-    """Write the report and the summary, and print the headline.
-
-    Raises:
-        DataError: they cannot be written.
-    """
+def _print_results(run: "Run", changed: "Counterfactual | None", report: Path) -> None:
     from rich.markdown import Markdown
 
-    from kidsnanny.cli.app import stdout
-    from kidsnanny.evaluation.report.evaluation_report import render
     from kidsnanny.evaluation.subsets import counterfactual
-    from kidsnanny.evaluation.summary import markdown, summary_json
-    from kidsnanny.files import replace
+    from kidsnanny.evaluation.summary import markdown
 
-    follows = counterfactual.report_section(followed) if followed else ""
-    report = render(run, _thumbnails(run, dataset) if dataset else (), counterfactual=follows)
-    try:
-        replace(out / "report.html", report.encode())
-        replace(out / "summary.json", json.dumps(summary_json(run), indent=1, sort_keys=True).encode() + b"\n")
-    except OSError as error:
-        raise DataError(f"{out}: the report cannot be written ({error.strerror}); free it and run again.") from error
     stdout.print(_headline(run) if stdout.is_terminal else markdown(run), markup=False)
-    if followed:
-        follows = counterfactual.markdown(followed)
-        stdout.print(Markdown(follows) if stdout.is_terminal else follows, markup=False)
-    for warning in run.meta.warnings:
-        stdout.print(_printed(warning), style="bold red", markup=False)
-    stdout.print(f"The report: {_printed(str(out / 'report.html'))}", markup=False)
+    if changed:
+        text = counterfactual.markdown(changed)
+        stdout.print(Markdown(text) if stdout.is_terminal else text, markup=False)
+    for stamp in run.meta.stamps:
+        say(stamp, style="bold red")
+    say(f"The report: {report}")
 
 
-def _headline(run: "EvaluationRun") -> Table:
-    """The headline so that it fits a terminal of 80 columns: counts below the names, intervals below their figures."""
-    from kidsnanny.evaluation.summary import HEADLINE_COLUMNS, measured_rows, published_caption, published_rows
+def _headline(run: "Run") -> Table:
+    """The main figures in a terminal of 80 columns: counts below the names, intervals below their figures."""
+    from kidsnanny.evaluation.summary import HEADS, measured_rows, other_pictures, published_rows
 
     published = published_rows(run)
     marks = "P printed in the paper, S quoted by a secondary source, D derived by us"
-    caption = f"The last {len(published)}: {published_caption(published[0][0])}; {marks}." if published else None
+    caption = f"The last {len(published)}: {other_pictures(published[0][0])}; {marks}." if published else None
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0), caption=caption)
-    table.add_column(HEADLINE_COLUMNS[0], overflow="fold")
-    for head in HEADLINE_COLUMNS[3:]:
+    table.add_column(HEADS[0], overflow="fold")
+    for head in HEADS[3:]:
         table.add_column(head, justify="right", no_wrap=True)
     for name, pictures, unscored, *cells in measured_rows(run):
         counted = f"{pictures} pictures, {unscored} unscored"
-        split = _printed(name).replace(":", ":\n")
+        split = printable(name).replace(":", ":\n")
         table.add_row(Text(f"{split}\n{counted}"), *(Text(cell.replace(" [", "\n[")) for cell in cells))
     table.add_section()
-    for beside, (_, _, *cells) in published:
-        table.add_row(Text(beside.row.system), *map(Text, cells))
+    for comparison, (_, _, *cells) in published:
+        table.add_row(Text(comparison.row.system), *map(Text, cells))
     return table
-
-
-def _thumbnails(run: "EvaluationRun", dataset: "Dataset") -> list[tuple[str, str]]:
-    """Mosaics of the first pictures about which systems, or the label, disagree."""
-    said: dict[str, set[bool]] = {}
-    for lines in run.systems.values():
-        for line in lines:
-            if line.score is not None:
-                said.setdefault(line.id, {line.unsafe}).add(line.score >= line.threshold)
-    found: list[tuple[str, str]] = []
-    for example in dataset:
-        if len(said.get(example.id, ())) > 1 and len(found) < THUMBNAILS:
-            found.append((example.id, _mosaic(example.image)))
-    return found
-
-
-def _mosaic(image: bytes | Path) -> str:
-    """A few pixels as a data URI; it was scored, so it decodes."""
-    from kidsnanny.reports.verdict_report import data_uri
-
-    frame = Image.fromarray(next(open_picture(image).frames()).rgb)
-    block = max(frame.size) / BLOCKS
-    small = frame.resize([max(1, round(side / block)) for side in frame.size], Image.Resampling.BOX)
-    return data_uri(small, "PNG")
-
-
-def _printed(text: str) -> str:
-    from kidsnanny.cli.app import _printable
-
-    return _printable(text)

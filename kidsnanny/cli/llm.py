@@ -1,4 +1,4 @@
-"""The command line's `kidsnanny llm`: serving the judge's model, and checking a server that does."""
+"""`kidsnanny llm`: serve the judge's model, check a server that serves it."""
 
 import json
 import shlex
@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from kidsnanny.errors import ComponentError
+from kidsnanny.cli.console import Exit, exit_on_error, fail, say, stderr
 from kidsnanny.stage2.judge.openai_judge import URL
-from kidsnanny.stage2.judge.serving import CONTEXT, ENVIRONMENT, MODEL, check_server, command, is_loopback
-from kidsnanny.stage2.judge.serving import serve as become
+from kidsnanny.stage2.judge.serving import CONTEXT, ENVIRONMENT, MODEL, command, examine, is_loopback
+from kidsnanny.stage2.judge.serving import serve as run_vllm
 
 Key = Annotated[
     str | None,
@@ -20,9 +20,9 @@ Key = Annotated[
 llm_app = typer.Typer(no_args_is_help=True, help="The judge's language model: serve it with vLLM, check a server.")
 
 
-@llm_app.command()
-def serve(
-    words: Annotated[
+@llm_app.command("serve")
+def serve_model(
+    model_and_flags: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="MODEL [-- FLAG…]",
@@ -57,15 +57,13 @@ def serve(
 
     Example: kidsnanny llm serve Qwen/Qwen2.5-14B-Instruct --port 8001 -- --tensor-parallel-size 2
     """
-    from kidsnanny.cli.app import Exit, _fail, stderr
-
-    extra = list(words or [])
+    extra = list(model_and_flags or [])
     model = extra.pop(0) if extra and not extra[0].startswith("-") else MODEL
     if extra and not extra[0].startswith("-"):
-        _fail(Exit.USAGE, f"{extra[0]}: one model is served at a time; vLLM's own flags come after --.")
+        fail(Exit.USAGE, f"{extra[0]}: one model is served at a time; vLLM's own flags come after --.")
     if not is_loopback(host):
         if not api_key:
-            _fail(Exit.USAGE, f"{host}: other machines could use the model; set KIDSNANNY_JUDGE_KEY to a key of yours.")
+            fail(Exit.USAGE, f"{host}: other machines could use the model; set KIDSNANNY_JUDGE_KEY to a key of yours.")
         stderr.print("vLLM asks for the key only below /v1: let a firewall close its other paths.")
     arguments = command(model, host=host, port=port, context=max_model_len, memory=gpu_memory_utilization, extra=extra)
     if show:
@@ -73,14 +71,12 @@ def serve(
         print(*(f"{name}={value}" for name, value in ENVIRONMENT.items()), *key, shlex.join(arguments))
         return
     sys.stdout.flush()
-    try:
-        become(arguments, api_key)
-    except ComponentError as error:
-        _fail(Exit.COMPONENT, str(error))
+    with exit_on_error():
+        run_vllm(arguments, api_key)
 
 
-@llm_app.command()
-def check(
+@llm_app.command("check")
+def check_server(
     url: Annotated[
         str, typer.Argument(metavar="[URL]", envvar="KIDSNANNY_JUDGE_URL", help="Of the server, as a rule up to /v1.")
     ] = URL,
@@ -91,27 +87,22 @@ def check(
     repeats: Annotated[int, typer.Option(min=1, help="How often both questions are asked.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with all figures.")] = False,
 ) -> None:
-    """Prove that a server can be the judge: what it serves, how it answers, how fast and how steadily.
+    """Check that a server can be the judge: what it serves, how it answers, how fast and how steadily.
 
-    It is asked about a note on a school trip, so nothing of yours is sent. Exit code 0 when all is well, 3 when
-    something is not.
+    It is asked about a note on a school trip, so nothing of yours is sent. Exit code 0 when every check
+    passes, 3 when one fails.
 
     Example: kidsnanny llm check http://127.0.0.1:8000/v1
     """
-    from kidsnanny.cli.app import Exit, _fail, _printable, stdout
     from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
 
-    try:
+    with exit_on_error(Exit.USAGE):
         judge = OpenAIJudge(url, model, api_key=api_key, pause=0.0)
-    except ComponentError as error:
-        _fail(Exit.USAGE, str(error))
     findings = []
-    for finding in check_server(judge, url, model, repeats):
+    for finding in examine(judge, url, model, repeats):
         findings.append(finding)
         if not as_json:
-            stdout.print(
-                f"{'ok  ' if finding.well else 'FAIL'} {finding.what}: {_printable(finding.detail)}", markup=False
-            )
+            say(f"{'ok  ' if finding.well else 'FAIL'} {finding.what}: {finding.detail}")
     judge.close()
     well = all(finding.well for finding in findings)
     if as_json:

@@ -1,14 +1,18 @@
-"""The command line's `kidsnanny subset`: candidates for a subset in which text matters, and what a person says."""
+"""`kidsnanny subset`: candidates for a subset in which text matters, and the subset that a person's labels make."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kidsnanny.cli.console import exit_on_error, say, stderr
 from kidsnanny.cli.eval import comma_separated, named_categories
-from kidsnanny.errors import ComponentError, DataError
+from kidsnanny.errors import DataError
+
+if TYPE_CHECKING:
+    from kidsnanny.evaluation.subsets.candidates import Manifest
+    from kidsnanny.evaluation.subsets.labelled import Subset
 
 subset_app = typer.Typer(
     no_args_is_help=True,
@@ -16,30 +20,36 @@ subset_app = typer.Typer(
 )
 
 
-@subset_app.command()
-def draw(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="As for `kidsnanny eval --data`.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the candidates; one that is there goes on.")],
-    category: Annotated[str | None, typer.Option(metavar="NAME,…", help="As for `kidsnanny eval --category`.")] = None,
-    split: Annotated[str, typer.Option(metavar="NAME,…", help="Splits that are wanted; by default all.")] = "",
-    without_text: Annotated[
-        str, typer.Option(metavar="RATE|N", help="How many pictures without text are candidates, too: 10% or 50.")
-    ] = "10%",
-    seed: Annotated[int, typer.Option(help="Of that sample.")] = 0,
-    pictures: Annotated[
-        bool,
-        typer.Option(
-            "--pictures",
-            help="Show the pictures in sheet.html as they are, which whoever labels needs; mind who sees it.",
-        ),
-    ] = False,
+DATA = typer.Argument(metavar="DATA", help="As for `kidsnanny eval --data`.")
+OUT = typer.Option(metavar="DIR", help="Folder of the candidates; a drawing that is there is continued.")
+CATEGORY = typer.Option(metavar="NAME,…", help="As for `kidsnanny eval --category`.")
+SPLIT = typer.Option(metavar="NAME,…", help="Splits that are wanted; by default all.")
+WITHOUT_TEXT = typer.Option(
+    metavar="RATE|N", help="How many pictures without text become candidates as well: 10% or 50."
+)
+SEED = typer.Option(help="Of that sample.")
+PICTURES = typer.Option(
+    "--pictures", help="Show the pictures in sheet.html as they are, for whoever labels them; mind who sees it."
+)
+
+
+@subset_app.command("draw")
+def draw_subset(
+    data: Annotated[Path, DATA],
+    out: Annotated[Path, OUT],
+    category: Annotated[str | None, CATEGORY] = None,
+    split: Annotated[str, SPLIT] = "",
+    without_text: Annotated[str, WITHOUT_TEXT] = "10%",
+    seed: Annotated[int, SEED] = 0,
+    pictures: Annotated[bool, PICTURES] = False,
 ) -> None:
     """Choose candidates: every picture in which the OCR finds text, and a random sample of the others.
 
-    No system's verdict is asked for, and no label. DIR gets manifest.json, sheet.csv and sheet.html. A person opens
+    No system's verdict is used, and no label. DIR gets manifest.json, sheet.csv and sheet.html. A person opens
     sheet.html in a browser and labels each candidate three times: as it is, with its text painted out, the text alone.
     Its pictures are mosaicked, so that it can lie around: to label, draw with --pictures, which shows them as they are.
-    What was read is not kept, only where it stands. A drawing that was stopped goes on when the command is given again.
+    The text is not stored, only where it is in the picture. A drawing that was stopped is continued when the command
+    is given again.
 
     Example: kidsnanny subset draw unsafebench/ --pictures --out candidates
 
@@ -47,43 +57,29 @@ def draw(
 
     Example: kidsnanny eval --data unsafebench/ --subset candidates/text-only.json --systems embedded --out run-text
     """
-    from kidsnanny.cli.app import Exit, _fail, _printable, stderr, stdout
-    from kidsnanny.evaluation.datasets import choose_categories, open_dataset, read_contents
-    from kidsnanny.evaluation.datasets import picture_count as said_of
-    from kidsnanny.evaluation.subsets.candidates import draw_candidates
+    from kidsnanny.evaluation.datasets import choose_categories, count, open_dataset
+    from kidsnanny.evaluation.subsets.candidates import draw
     from kidsnanny.evaluation.subsets.label_sheet import write_sheet
     from kidsnanny.stage2.ocr.ppocr import PpOcr
 
-    with _told():
+    with exit_on_error(interrupted=f"Interrupted; the same command continues the drawing in {out}."):
         sample = _sample(without_text)
         categories, taken_as = choose_categories(data, named_categories(category))
         dataset = open_dataset(data, splits=comma_separated(split), categories=categories)
-        contents = read_contents(dataset)
-        try:
-            found = draw_candidates(dataset, contents, PpOcr(), out, without_text=sample, seed=seed, console=stderr)
-            sheet = write_sheet(out, dataset, found, pictures=pictures, console=stderr)
-        except KeyboardInterrupt:
-            _fail(Exit.INTERRUPTED, f"Interrupted; the same command goes on where {out} ends.")
-    lines = [
-        taken_as,
-        f"{len(found.candidates):,} candidate{'s' * (len(found.candidates) != 1)} of {said_of(found.pictures)}: "
-        f"{found.with_text:,} with text, "
-        f"{found.sampled:,} of {found.without_text:,} without; {len(found.not_scanned):,} could not be looked at.",
-        _named("Text is still read where it was painted out", found.still_read),
-        _named("No text is found any more in the text alone", found.unreadable_alone),
-        _named("Only a part was looked at", tuple(found.partly_scanned)),
-        f"Label them in {sheet}" + ("." if pictures else "; its pictures are mosaicked, --pictures shows them."),
-    ]
-    for line in filter(None, lines):
-        stdout.print(_printable(line), markup=False)
+        contents = count(dataset)
+        found = draw(dataset, contents, PpOcr(), out, without_text=sample, seed=seed, console=stderr)
+        sheet = write_sheet(out, dataset, found, pictures=pictures, console=stderr)
+    for line in filter(None, (taken_as, *_description(found))):
+        say(line)
+    say(f"Label them in {sheet}" + ("." if pictures else "; its pictures are mosaicked, --pictures shows them."))
 
 
-@subset_app.command()
-def make(
+@subset_app.command("make")
+def make_subset(
     drawn: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the candidates.")],
     sheet: Annotated[Path, typer.Option(metavar="FILE", help="The labelled sheet, a CSV file.")],
     labelled_by: Annotated[
-        str, typer.Option(metavar="NAME", help="Who labelled it; this stands in the subset and in reports on it.")
+        str, typer.Option(metavar="NAME", help="Who labelled it; the subset and reports on it name this person.")
     ],
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Where to; by default the folder itself.")] = None,
 ) -> None:
@@ -99,48 +95,58 @@ def make(
 
     Example: kidsnanny subset make candidates --sheet ~/Downloads/labels.csv --labelled-by "A. Reader"
     """
-    from kidsnanny import files
-    from kidsnanny.cli.app import _printable, stdout
-    from kidsnanny.evaluation.datasets import picture_count as said_of
+    from kidsnanny.evaluation.datasets import pictures
     from kidsnanny.evaluation.subsets import labelled
     from kidsnanny.evaluation.subsets.candidates import read_manifest
 
-    with _told():
+    with exit_on_error():
         manifest = read_manifest(drawn)
-        found = labelled.make_subsets(manifest, sheet, labelled_by)
-        for name, made in found.items():
+        found = labelled.make(manifest, sheet, labelled_by)
+        for name, subset in found.items():
             path = (out or drawn) / f"{name}.json"
-            try:
-                if made:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    files.replace(path, made.model_dump_json(indent=1, exclude_defaults=True).encode())
-                else:
-                    path.unlink(missing_ok=True)
-            except OSError as error:
-                raise DataError(f"{path}: it cannot be written ({error.strerror}); choose another --out.") from error
-            holds = (
-                f"{said_of(made.unsafe + made.safe)}, {made.unsafe} unsafe: {path}" if made else "no picture, no file"
-            )
-            stdout.print(_printable(f"{name}: {holds}"), markup=False)
-        if tally := next((made.sheet for made in found.values() if made), None):
-            stdout.print(
-                f"Of {tally.rows} rows, {tally.unsure} are unsure and {tally.no_text} have no text. Of the sample of "
-                f"{manifest.sampled} in which the OCR found no text, the person sees some in {tally.missed_by_ocr}.",
-                markup=False,
-            )
+            _write(path, subset)
+            if subset:
+                say(f"{name}: {pictures(subset.unsafe + subset.safe)}, {subset.unsafe} unsafe: {path}")
+            else:
+                say(f"{name}: no picture, no file")
+    if tally := next((subset.sheet for subset in found.values() if subset), None):
+        say(
+            f"Of {tally.rows} rows, {tally.unsure} are unsure and {tally.no_text} have no text. Of the sample of "
+            f"{manifest.sampled} in which the OCR found no text, the person sees some in {tally.missed_by_ocr}."
+        )
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """An error is told in one sentence, and ends it."""
-    from kidsnanny.cli.app import Exit, _fail
+def _description(manifest: "Manifest") -> Iterator[str]:
+    """What was drawn, line by line."""
+    from kidsnanny.evaluation.datasets import pictures
+
+    drawn = len(manifest.candidates)
+    yield (
+        f"{drawn:,} candidate{'s' * (drawn != 1)} of {pictures(manifest.pictures)}: "
+        f"{manifest.with_text:,} with text, {manifest.sampled:,} of {manifest.without_text:,} without; "
+        f"{len(manifest.not_looked_at):,} could not be looked at."
+    )
+    yield _listed("Text is still read where it was painted out", manifest.still_read)
+    yield _listed("No text is found any more in the text alone", manifest.lost)
+    yield _listed("Only a part was looked at", tuple(manifest.partly))
+
+
+def _write(path: Path, subset: "Subset | None") -> None:
+    """Write the subset; one that is empty has no file.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    from kidsnanny.files import replace
 
     try:
-        yield
-    except DataError as error:
-        _fail(Exit.USAGE, str(error))
-    except ComponentError as error:
-        _fail(Exit.COMPONENT, str(error))
+        if subset:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace(path, subset.model_dump_json(indent=1, exclude_defaults=True).encode())
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DataError(f"{path}: it cannot be written ({error.strerror}); choose another --out.") from error
 
 
 def _sample(text: str) -> int | float:
@@ -154,9 +160,9 @@ def _sample(text: str) -> int | float:
     except ValueError:
         number = -1
     if number < 0 or (isinstance(number, float) and not number <= 1):
-        raise DataError(f"--without-text {text}: it is no number of pictures and no share of them; give 50, or 10%.")
+        raise DataError(f"--without-text {text}: expected a number of pictures or a share of them; give 50, or 10%.")
     return number
 
 
-def _named(what: str, ids: tuple[str, ...]) -> str:
+def _listed(what: str, ids: tuple[str, ...]) -> str:
     return f"{what} in {len(ids)}: {', '.join(ids[:20])}{', …' if len(ids) > 20 else ''}" if ids else ""

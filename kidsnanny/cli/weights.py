@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from rich.table import Table
 from rich.text import Text
 
+from kidsnanny.cli.console import Exit, fail, printable, stdout
 from kidsnanny.errors import NotHereError, WeightsError
 from kidsnanny.models.cards import FORMATS, Card, cards, forget, home, is_random, pin_file, read_cards, shipped, write
 
@@ -33,8 +34,6 @@ def list_weights(
 
     Example: kidsnanny weights list
     """
-    from kidsnanny.cli.app import _printable, stdout
-
     with _told():
         found = [(card, *_state(card)) for card in cards().values()]
     if as_json:
@@ -47,7 +46,7 @@ def list_weights(
     table = Table("name", "role", "licence", "state")
     for card, state, detail in found:
         random = ", but random" if state == "ready" and is_random(Path(detail)) else ""
-        table.add_row(*(Text(_printable(cell)) for cell in (card.name, card.role, card.licence, state + random)))
+        table.add_row(*(Text(printable(cell)) for cell in (card.name, card.role, card.licence, state + random)))
     stdout.print(table)
 
 
@@ -77,8 +76,6 @@ def verify(
 
     Example: kidsnanny weights verify marqo-nsfw-384
     """
-    from kidsnanny.cli.app import Exit
-
     ill = False
     for card in _cards(names or []):
         state, detail = _state(card)
@@ -117,20 +114,18 @@ def add(
 
     Example: kidsnanny weights add finetuned.safetensors --like marqo-nsfw-384 --name my-nsfw
     """
-    from kidsnanny.cli.app import Exit, _fail
-
     if not file.is_file():
-        _fail(Exit.USAGE, f"{file}: there is no such file; name a CARD.toml or a file of weights.")
+        fail(Exit.USAGE, f"{file}: there is no such file; name a CARD.toml or a file of weights.")
     if file.suffix == ".toml":
         if like or name:
-            _fail(Exit.USAGE, f"{file}: --like and --name go with a file of weights; leave them out.")
+            fail(Exit.USAGE, f"{file}: --like and --name go with a file of weights; leave them out.")
         with _told(Exit.USAGE):
             added = list(read_cards(file).values())
     elif file.suffix not in FORMATS:
         mend = f"if it is a PyTorch checkpoint, run `kidsnanny weights convert {file}`"
-        _fail(Exit.USAGE, f"{file}: weights are {' or '.join(FORMATS)}, and cards .toml; {mend}.")
+        fail(Exit.USAGE, f"{file}: weights are {' or '.join(FORMATS)}, and cards .toml; {mend}.")
     elif not like:
-        _fail(Exit.USAGE, f"{file}: which card is it for? Say --like NAME, with a name from `kidsnanny weights list`.")
+        fail(Exit.USAGE, f"{file}: which card is it for? Say --like NAME, with a name from `kidsnanny weights list`.")
     else:
         (card,) = _cards([like])
         if card.hub and not name:
@@ -138,14 +133,14 @@ def add(
                 pin_file(card, file)
             return _say(f"{card.name}: {file.absolute()}, verified and pinned")
         if not card.path and not name:
-            _fail(Exit.USAGE, f"{like}: its file is installed with it; give yours a card of its own with --name NEW.")
+            fail(Exit.USAGE, f"{like}: its file is installed with it; give yours a card of its own with --name NEW.")
         with _told(Exit.USAGE):
             added = [_copied(card, name or card.name, file)]
     for card in added:
         if card.name in shipped():
-            _fail(Exit.USAGE, f"{card.name}: kidsnanny ships a card of this name; choose another.")
+            fail(Exit.USAGE, f"{card.name}: kidsnanny ships a card of this name; choose another.")
         if card.file and not card.package:
-            _fail(Exit.USAGE, f"{card.name}: `file` is for what kidsnanny ships; give the place of yours as `path`.")
+            fail(Exit.USAGE, f"{card.name}: `file` is for what kidsnanny ships; give the place of yours as `path`.")
     for card in added:
         with _told():
             if card.path:
@@ -182,21 +177,20 @@ def convert(
 
     Example: kidsnanny weights convert yolo11n.pt
     """
-    from kidsnanny.cli.app import Exit, _fail
     from kidsnanny.models.convert import convert
 
     out = out or file.with_suffix(".safetensors")
     if not file.is_file():
-        _fail(Exit.USAGE, f"{file}: there is no such file; name a .pt.")
+        fail(Exit.USAGE, f"{file}: there is no such file; name a .pt.")
     if out.suffix != ".safetensors" or out.exists():
         why = "is no .safetensors" if out.suffix != ".safetensors" else "exists"
-        _fail(Exit.USAGE, f"{out}: it {why}; name another file with --out.")
+        fail(Exit.USAGE, f"{out}: it {why}; name another file with --out.")
     if not yes:
         if not _interactive():
-            _fail(Exit.USAGE, f"{file}: a .pt is a program; say --yes to have it run (without a network).")
+            fail(Exit.USAGE, f"{file}: a .pt is a program; say --yes to have it run (without a network).")
         _say(f"{file} is a program. It will run without a network, but it can read and change your files.")
         if not typer.confirm("Run it?"):
-            _fail(Exit.USAGE, f"{file}: not run, and not converted.")
+            fail(Exit.USAGE, f"{file}: not run, and not converted.")
     with _told():
         convert(file, out)
     _say(f"{out}: written; add it with `kidsnanny weights add {out} --like NAME`")
@@ -209,29 +203,23 @@ def _interactive() -> bool:
 @contextmanager
 def _told(code: int = 3) -> Iterator[None]:
     """A WeightsError ends the command with its sentence and this exit code."""
-    from kidsnanny.cli.app import Exit, _fail
-
     try:
         yield
     except WeightsError as error:
-        _fail(Exit(code), str(error))
+        fail(Exit(code), str(error))
 
 
 def _say(text: str) -> None:
-    from kidsnanny.cli.app import _printable, stdout
-
-    stdout.print(_printable(text), markup=False)
+    stdout.print(printable(text), markup=False)
 
 
 def _cards(names: list[str]) -> list[Card]:
     """The cards of these names, or all."""
-    from kidsnanny.cli.app import Exit, _fail
-
     with _told():
         known = cards()
     for name in names:
         if name not in known:
-            _fail(Exit.USAGE, f"{name}: there is no such card; `kidsnanny weights list` has them all.")
+            fail(Exit.USAGE, f"{name}: there is no such card; `kidsnanny weights list` has them all.")
     return [known[name] for name in names] if names else list(known.values())
 
 

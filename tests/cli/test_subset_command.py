@@ -133,7 +133,7 @@ def test_a_subset_that_is_empty_has_no_file(drawn: tuple[Path, str], tmp_path: P
 def test_a_sample_that_is_none(data: Path, tmp_path: Path, share: str) -> None:
     refused = run("subset", "draw", data, "--out", tmp_path / "out", f"--without-text={share}")
     assert refused.exit_code == 2
-    assert f"--without-text {share}: it is no number of pictures and no share" in refused.output
+    assert f"--without-text {share}: expected a number of pictures or a share" in refused.output
     assert not (tmp_path / "out").exists()
 
 

@@ -1,0 +1,131 @@
+"""`kidsnanny check`: pictures in, verdicts out."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from kidsnanny.cli.console import Exit, exit_on_error, fail, printable, progress, stdout, warn
+from kidsnanny.media.loader import DEFAULT_LIMITS, Source, is_picture, walk
+from kidsnanny.pipeline import Pipeline
+from kidsnanny.policy import BUILT_IN
+from kidsnanny.profiles.profiles import DEFAULT, PROFILES
+from kidsnanny.records import Verdict
+
+FailOn = Literal["review", "unsafe"]
+COLOURS = {"safe": "green", "review": "yellow", "unsafe": "red"}
+
+PATHS = typer.Argument(metavar="PATHS…", help="Pictures, folders (walked for pictures), or - for stdin.")
+JSON = typer.Option("--json", help="Print all verdicts as one JSON array.")
+JSONL = typer.Option("--jsonl", help="Print one JSON verdict a line, each as soon as it is made.")
+POLICY = typer.Option(metavar="NAME|FILE", help=f"{', '.join(BUILT_IN)}, or your own TOML file.")
+PROFILE = typer.Option(metavar="NAME", help=f"One of: {', '.join(PROFILES)}.")
+VISION_ONLY = typer.Option("--vision-only", help="Look at what is in the picture, not at the text in it.")
+FAIL_ON = typer.Option(help="The lowest label that counts as flagged.")
+HTML = typer.Option(metavar="FILE", help="Also write a report to this file; its pictures are mosaicked.")
+HTML_ORIGINALS = typer.Option("--html-originals", help="Show the pictures in the report as they are.")
+
+
+def check(
+    paths: Annotated[list[str], PATHS],
+    as_json: Annotated[bool, JSON] = False,
+    as_jsonl: Annotated[bool, JSONL] = False,
+    policy: Annotated[str, POLICY] = "preteen",
+    profile: Annotated[str, PROFILE] = DEFAULT,
+    vision_only: Annotated[bool, VISION_ONLY] = False,
+    fail_on: Annotated[FailOn, FAIL_ON] = "review",
+    html: Annotated[Path | None, HTML] = None,
+    html_originals: Annotated[bool, HTML_ORIGINALS] = False,
+) -> None:
+    """Look at pictures and say which of them a child may see, and why not the others.
+
+    Each gets `safe`, `review` (a person should look) or `unsafe`. A picture that could not be looked at in full is
+    never `safe`. Nothing is sent anywhere, and nothing is written to disk unless you ask for a report.
+
+    Example: kidsnanny check holiday-photos/
+
+    Example: kidsnanny check --policy child --html report.html holiday-photos/ screenshot.png
+
+    Example: curl -s https://example.org/picture.png | kidsnanny check --jsonl -
+    """
+    if as_json and as_jsonl:
+        fail(Exit.USAGE, "--json and --jsonl exclude each other; give one of them.")
+    if profile not in PROFILES:
+        fail(Exit.USAGE, f"{profile}: there is no such profile; choose one of {', '.join(PROFILES)}.")
+    if paths.count("-") > 1:
+        fail(Exit.USAGE, "- stands for standard input, which can be read only once; name it once.")
+    if str(html) == "-":
+        fail(Exit.USAGE, "-: the report is a file, not a stream; name it with --html FILE.")
+    if html_originals and not html:
+        fail(Exit.USAGE, "--html-originals says how the report shows pictures; name the report with --html FILE.")
+    sources = _collect(paths)
+    with exit_on_error(interrupted="Interrupted; the verdicts printed so far stand."):
+        pipeline = Pipeline(profile, policy=policy, stage2=None if vision_only else "profile")
+        verdicts = progress(pipeline.stream(sources), "Looking at pictures", len(sources))
+        if html:
+            verdicts = _add_to_report(html, html_originals, sources, verdicts)
+        code = _print_verdicts(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on)
+    raise typer.Exit(code)
+
+
+def _collect(paths: Sequence[str]) -> list[Source]:
+    """The pictures behind the arguments, folders walked in name order; other files are counted on stderr."""
+    sources: list[Source] = []
+    skipped: list[str] = []
+    for path in paths:
+        if path == "-":
+            sources.append(sys.stdin.buffer.read(DEFAULT_LIMITS.bytes + 1))
+        elif os.path.isdir(path):
+            found, unwalked = walk(path)
+            pictures = [file for file in found if is_picture(file)]
+            if not pictures and not unwalked:
+                fail(Exit.USAGE, f"There are no pictures in {path}; name a picture or a folder with pictures.")
+            skipped += [file.name for file in found if file not in pictures]
+            sources += [*pictures, *unwalked]
+        else:
+            sources.append(path)
+    if skipped:
+        files = "1 file that is not a picture" if len(skipped) == 1 else f"{len(skipped)} files that are not pictures"
+        names = ", ".join(skipped[:5]) + (", …" if len(skipped) > 5 else "")
+        warn(f"Skipped {files}: {names}")
+    return sources
+
+
+def _add_to_report(
+    path: Path, originals: bool, sources: Sequence[Source], verdicts: Iterable[Verdict]
+) -> Iterator[Verdict]:
+    """The same verdicts, each written into the HTML report as it passes."""
+    from kidsnanny.reports.verdict_report import Report
+
+    try:
+        with Report(path, originals=originals) as report:
+            for source, verdict in zip(sources, verdicts, strict=True):
+                report.add(source, verdict)
+                yield verdict
+    except OSError as error:
+        fail(Exit.USAGE, f"{path}: the report cannot be written ({error.strerror}); choose another file.")
+
+
+def _print_verdicts(verdicts: Iterable[Verdict], *, as_json: bool, as_jsonl: bool, fail_on: FailOn) -> Exit:
+    """Print the verdicts on stdout; the exit code that they amount to."""
+    flagged = missed = False
+    if as_json:
+        print("[", end="")
+    for count, verdict in enumerate(verdicts):
+        found = any(reason.lowered is None for reason in verdict.reasons)
+        flagged |= verdict.label == "unsafe" or (found and fail_on == "review")
+        missed |= bool(verdict.not_inspected)
+        if as_json:
+            print("," * bool(count), verdict.model_dump_json(), sep="\n", end="")
+        elif as_jsonl:
+            print(verdict.model_dump_json(), flush=True)
+        else:
+            label, _, rest = str(verdict).partition(":")
+            stdout.print(label, style=f"bold {COLOURS[verdict.label]}", end=":")
+            stdout.print(printable(rest), markup=False)
+    if as_json:
+        print("\n]")
+    return Exit.FLAGGED if flagged else Exit.NOT_INSPECTED if missed else Exit.CLEAR

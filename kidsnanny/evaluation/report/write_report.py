@@ -1,0 +1,56 @@
+"""Writing what a run amounts to: report.html and summary.json."""
+
+import json
+from pathlib import Path
+
+from kidsnanny.errors import DataError
+from kidsnanny.evaluation.datasets import Dataset
+from kidsnanny.evaluation.report.evaluation_report import render
+from kidsnanny.evaluation.subsets.counterfactual import Counterfactual, section
+from kidsnanny.evaluation.summary import Run, summary
+from kidsnanny.files import replace
+from kidsnanny.reports.thumbnails import mosaic_thumbnail
+
+THUMBNAILS = 60
+"""Pictures that a report shows at most."""
+
+
+def write_report(
+    run: Run, out: Path, *, shown: Dataset | None = None, text_versions: Counterfactual | None = None
+) -> Path:
+    """Write the report and the summary of a run.
+
+    Args:
+        run: what to report.
+        out: the folder to write `report.html` and `summary.json` into.
+        shown: the run's pictures, of which those with disagreement are shown as mosaics; None: no pictures.
+        text_versions: what the systems say of the pictures with their text painted out, and of the text alone.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        DataError: a file cannot be written.
+    """
+    pictures = disputed_pictures(run, shown) if shown else ()
+    report = render(run, pictures, counterfactual=section(text_versions) if text_versions else "")
+    try:
+        replace(out / "report.html", report.encode())
+        replace(out / "summary.json", json.dumps(summary(run), indent=1, sort_keys=True).encode() + b"\n")
+    except OSError as error:
+        raise DataError(f"{out}: the report cannot be written ({error.strerror}); free it and run again.") from error
+    return out / "report.html"
+
+
+def disputed_pictures(run: Run, dataset: Dataset) -> list[tuple[str, str]]:
+    """Id and mosaic of the first pictures about which the systems, or a system and the label, disagree."""
+    answers: dict[str, set[bool]] = {}
+    for lines in run.systems.values():
+        for line in lines:
+            if line.score is not None:
+                answers.setdefault(line.id, {line.unsafe}).add(line.score >= line.threshold)
+    found: list[tuple[str, str]] = []
+    for example in dataset:
+        if len(answers.get(example.id, ())) > 1 and len(found) < THUMBNAILS:
+            found.append((example.id, mosaic_thumbnail(example.image)))
+    return found

@@ -1,0 +1,41 @@
+"""`kidsnanny doctor`, on the real default profile and on broken parts."""
+
+import pytest
+from conftest import ScriptedStage1, ScriptedOcr, ScriptedTextModel
+from typer.testing import CliRunner
+
+from kidsnanny import Stage2
+from kidsnanny.cli.app import app
+from kidsnanny.profiles.profiles import PROFILES, Profile
+
+runner = CliRunner()
+
+
+def test_each_component_is_tested_and_what_is_missing_is_listed() -> None:
+    result = runner.invoke(app, ["doctor"])
+    assert result.exit_code == 0
+    for said in (
+        "nudenet-320n@",
+        "reads HELLO 123",
+        "separates a scam",
+        "does not look for gore, illegal",
+        "AGPL-3.0",
+        "verified",
+    ):
+        assert said in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("part", "broken", "says"),
+    [
+        ("stage1", lambda: ScriptedStage1(), "a drawn face is not detected"),
+        ("stage2", lambda: Stage2(ScriptedOcr(), ScriptedTextModel()), "where 'HELLO 123' is written"),
+        ("stage2", lambda: Stage2(ScriptedOcr("HELLO 123"), ScriptedTextModel()), "does not separate a scam"),
+    ],
+)
+def test_a_broken_part_is_named(monkeypatch: pytest.MonkeyPatch, part: str, broken: object, says: str) -> None:
+    working = Profile(ScriptedStage1, lambda: Stage2(ScriptedOcr("hello"), ScriptedTextModel()))
+    monkeypatch.setitem(PROFILES, "embedded", working._replace(**{part: broken}))
+    result = runner.invoke(app, ["doctor"])
+    assert result.exit_code == 3
+    assert says in result.stdout
