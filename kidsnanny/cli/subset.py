@@ -11,7 +11,7 @@ from kidsnanny.cli.eval import comma_separated, named_categories
 from kidsnanny.errors import DataError
 
 if TYPE_CHECKING:
-    from kidsnanny.evaluation.subsets.candidates import Manifest
+    from kidsnanny.evaluation.subsets.candidates import CandidateManifest
     from kidsnanny.evaluation.subsets.labelled import Subset
 
 subset_app = typer.Typer(
@@ -57,8 +57,8 @@ def draw_subset(
 
     Example: kidsnanny eval --data unsafebench/ --subset candidates/text-only.json --systems embedded --out run-text
     """
-    from kidsnanny.evaluation.datasets import choose_categories, count, open_dataset
-    from kidsnanny.evaluation.subsets.candidates import draw
+    from kidsnanny.evaluation.datasets import choose_categories, read_contents, open_dataset
+    from kidsnanny.evaluation.subsets.candidates import draw_candidates
     from kidsnanny.evaluation.subsets.label_sheet import write_sheet
     from kidsnanny.stage2.ocr.ppocr import PpOcr
 
@@ -66,8 +66,8 @@ def draw_subset(
         sample = _sample(without_text)
         categories, taken_as = choose_categories(data, named_categories(category))
         dataset = open_dataset(data, splits=comma_separated(split), categories=categories)
-        contents = count(dataset)
-        found = draw(dataset, contents, PpOcr(), out, without_text=sample, seed=seed, console=stderr)
+        contents = read_contents(dataset)
+        found = draw_candidates(dataset, contents, PpOcr(), out, without_text=sample, seed=seed, console=stderr)
         sheet = write_sheet(out, dataset, found, pictures=pictures, console=stderr)
     for line in filter(None, (taken_as, *_description(found))):
         say(line)
@@ -95,18 +95,18 @@ def make_subset(
 
     Example: kidsnanny subset make candidates --sheet ~/Downloads/labels.csv --labelled-by "A. Reader"
     """
-    from kidsnanny.evaluation.datasets import pictures
+    from kidsnanny.evaluation.datasets import picture_count
     from kidsnanny.evaluation.subsets import labelled
     from kidsnanny.evaluation.subsets.candidates import read_manifest
 
     with exit_on_error():
         manifest = read_manifest(drawn)
-        found = labelled.make(manifest, sheet, labelled_by)
+        found = labelled.make_subsets(manifest, sheet, labelled_by)
         for name, subset in found.items():
             path = (out or drawn) / f"{name}.json"
             _write(path, subset)
             if subset:
-                say(f"{name}: {pictures(subset.unsafe + subset.safe)}, {subset.unsafe} unsafe: {path}")
+                say(f"{name}: {picture_count(subset.unsafe + subset.safe)}, {subset.unsafe} unsafe: {path}")
             else:
                 say(f"{name}: no picture, no file")
     if tally := next((subset.sheet for subset in found.values() if subset), None):
@@ -116,13 +116,13 @@ def make_subset(
         )
 
 
-def _description(manifest: "Manifest") -> Iterator[str]:
+def _description(manifest: "CandidateManifest") -> Iterator[str]:
     """What was drawn, line by line."""
-    from kidsnanny.evaluation.datasets import pictures
+    from kidsnanny.evaluation.datasets import picture_count
 
     drawn = len(manifest.candidates)
     yield (
-        f"{drawn:,} candidate{'s' * (drawn != 1)} of {pictures(manifest.pictures)}: "
+        f"{drawn:,} candidate{'s' * (drawn != 1)} of {picture_count(manifest.pictures)}: "
         f"{manifest.with_text:,} with text, {manifest.sampled:,} of {manifest.without_text:,} without; "
         f"{len(manifest.not_looked_at):,} could not be looked at."
     )

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.datasets import Dataset, sha256_of
 from kidsnanny.evaluation.metrics import best_threshold
-from kidsnanny.evaluation.summary import Run
+from kidsnanny.evaluation.summary import EvaluationRun
 from kidsnanny.evaluation.systems.system import Options
 
 
 def choose_thresholds(
-    run: Run, systems: Sequence[str], options: Options, dataset: Dataset, *, force: bool = False
+    run: EvaluationRun, systems: Sequence[str], options: Options, dataset: Dataset, *, force: bool = False
 ) -> tuple[dict[str, tuple[float, str]], tuple[str, ...]]:
     """The threshold with the best F1 in another run, for each row of these systems.
 
@@ -56,7 +56,7 @@ def choose_thresholds(
     return found, tuple(stamps)
 
 
-def _comparable(run: Run, systems: Sequence[str], dataset: Dataset) -> set[str]:
+def _comparable(run: EvaluationRun, systems: Sequence[str], dataset: Dataset) -> set[str]:
     """Check that the run is complete and of the data set's categories; the sha256 of the data set's pictures."""
     incomplete = run.measured.incomplete.items()
     if missing := sum(lines for name, lines in incomplete if name.partition(":")[0] in systems):

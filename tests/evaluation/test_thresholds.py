@@ -6,8 +6,8 @@ import pytest
 
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.datasets import Dataset
-from kidsnanny.evaluation.predictions import Contents, Example, Meta, Prediction
-from kidsnanny.evaluation.summary import Run
+from kidsnanny.evaluation.predictions import DatasetContents, Example, RunMetadata, Prediction
+from kidsnanny.evaluation.summary import EvaluationRun
 from kidsnanny.evaluation.systems.system import Options
 from kidsnanny.evaluation.thresholds import choose_thresholds
 
@@ -15,7 +15,7 @@ ROWS = ("vision-only", "multimodal:asymmetric", "multimodal:judge")
 ONE = Dataset("this", lambda: iter([Example("x", b"", True, "Sexual", "", "")]))
 
 
-def judged(rows: tuple[str, ...], category: str = "Sexual", pictures: int = 5) -> Run:
+def judged(rows: tuple[str, ...], category: str = "Sexual", pictures: int = 5) -> EvaluationRun:
     """A run of a profile that has a judge, on five pictures."""
     lines = {
         row: tuple(
@@ -24,9 +24,9 @@ def judged(rows: tuple[str, ...], category: str = "Sexual", pictures: int = 5) -
         )
         for row in (f"standard:{row}" for row in rows)
     }
-    contents = Contents(pictures=pictures, unsafe=2, by={"category": {category: (3, 2)}}, digest="")
+    contents = DatasetContents(pictures=pictures, unsafe=2, by={"category": {category: (3, 2)}}, digest="")
     more = {"contamination": (), "versions": {}, "hardware": "", "command": ""}
-    return Run(meta=Meta(data="other", contents=contents, generated=False, **more), predictions=lines)
+    return EvaluationRun(meta=RunMetadata(data="other", contents=contents, generated=False, **more), predictions=lines)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_thresholds_are_chosen_for_the_rows_that_are_evaluated(
         (judged(ROWS, pictures=6), "other: the run to choose a threshold on lacks 3 lines; let it end"),
     ],
 )
-def test_thresholds_are_chosen_on_a_whole_run_of_the_same_score(run: Run, says: str) -> None:
+def test_thresholds_are_chosen_on_a_whole_run_of_the_same_score(run: EvaluationRun, says: str) -> None:
     with pytest.raises(DataError, match=says):
         choose_thresholds(run, ["standard"], Options(), ONE, force=True)
 

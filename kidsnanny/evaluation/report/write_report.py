@@ -6,8 +6,8 @@ from pathlib import Path
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.datasets import Dataset
 from kidsnanny.evaluation.report.evaluation_report import render
-from kidsnanny.evaluation.subsets.counterfactual import Counterfactual, section
-from kidsnanny.evaluation.summary import Run, summary
+from kidsnanny.evaluation.subsets.counterfactual import CounterfactualResult, report_section
+from kidsnanny.evaluation.summary import EvaluationRun, summary_json
 from kidsnanny.files import replace
 from kidsnanny.reports.thumbnails import mosaic_thumbnail
 
@@ -16,7 +16,7 @@ THUMBNAILS = 60
 
 
 def write_report(
-    run: Run, out: Path, *, shown: Dataset | None = None, text_versions: Counterfactual | None = None
+    run: EvaluationRun, out: Path, *, shown: Dataset | None = None, text_versions: CounterfactualResult | None = None
 ) -> Path:
     """Write the report and the summary of a run.
 
@@ -33,16 +33,16 @@ def write_report(
         DataError: a file cannot be written.
     """
     pictures = disputed_pictures(run, shown) if shown else ()
-    report = render(run, pictures, counterfactual=section(text_versions) if text_versions else "")
+    report = render(run, pictures, counterfactual=report_section(text_versions) if text_versions else "")
     try:
         replace(out / "report.html", report.encode())
-        replace(out / "summary.json", json.dumps(summary(run), indent=1, sort_keys=True).encode() + b"\n")
+        replace(out / "summary.json", json.dumps(summary_json(run), indent=1, sort_keys=True).encode() + b"\n")
     except OSError as error:
         raise DataError(f"{out}: the report cannot be written ({error.strerror}); free it and run again.") from error
     return out / "report.html"
 
 
-def disputed_pictures(run: Run, dataset: Dataset) -> list[tuple[str, str]]:
+def disputed_pictures(run: EvaluationRun, dataset: Dataset) -> list[tuple[str, str]]:
     """Id and mosaic of the first pictures about which the systems, or a system and the label, disagree."""
     answers: dict[str, set[bool]] = {}
     for lines in run.systems.values():
