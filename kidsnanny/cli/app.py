@@ -247,10 +247,10 @@ def _collect(paths: Sequence[str]) -> list[Source]:
 
 def _written(path: Path, originals: bool, sources: Sequence[Source], verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
     """The same verdicts, each written into the HTML report as it passes."""
-    from kidsnanny.reports.verdict_report import Report
+    from kidsnanny.reports.verdict_report import VerdictReport
 
     try:
-        with Report(path, originals=originals) as report:
+        with VerdictReport(path, originals=originals) as report:
             for source, verdict in zip(sources, verdicts, strict=True):
                 report.add(source, verdict)
                 yield verdict

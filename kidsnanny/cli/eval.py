@@ -348,13 +348,13 @@ def _report(run: "Run", dataset: "Dataset | None", out: Path, followed: "Counter
     from kidsnanny.evaluation.report.evaluation_report import render
     from kidsnanny.evaluation.subsets import counterfactual
     from kidsnanny.evaluation.summary import markdown, summary
-    from kidsnanny.files import replace
+    from kidsnanny.files import write_atomically
 
     follows = counterfactual.section(followed) if followed else ""
     report = render(run, _thumbnails(run, dataset) if dataset else (), counterfactual=follows)
     try:
-        replace(out / "report.html", report.encode())
-        replace(out / "summary.json", json.dumps(summary(run), indent=1, sort_keys=True).encode() + b"\n")
+        write_atomically(out / "report.html", report.encode())
+        write_atomically(out / "summary.json", json.dumps(summary(run), indent=1, sort_keys=True).encode() + b"\n")
     except OSError as error:
         raise DataError(f"{out}: the report cannot be written ({error.strerror}); free it and run again.") from error
     stdout.print(_headline(run) if stdout.is_terminal else markdown(run), markup=False)
@@ -403,7 +403,7 @@ def _thumbnails(run: "Run", dataset: "Dataset") -> list[tuple[str, str]]:
 
 def _mosaic(image: bytes | Path) -> str:
     """A few pixels as a data URI; it was scored, so it decodes."""
-    from kidsnanny.reports.verdict_report import data_uri
+    from kidsnanny.reports.thumbnails import data_uri
 
     frame = Image.fromarray(next(open_picture(image).frames()).rgb)
     block = max(frame.size) / BLOCKS

@@ -113,7 +113,7 @@ def make(
             try:
                 if made:
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    files.replace(path, made.model_dump_json(indent=1, exclude_defaults=True).encode())
+                    files.write_atomically(path, made.model_dump_json(indent=1, exclude_defaults=True).encode())
                 else:
                     path.unlink(missing_ok=True)
             except OSError as error:

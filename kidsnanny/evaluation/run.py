@@ -33,7 +33,7 @@ from kidsnanny.evaluation.predictions import About, Contents, Example, Latency, 
 from kidsnanny.evaluation.systems.pipelines import heard
 from kidsnanny.evaluation.systems.registry import SYSTEMS
 from kidsnanny.evaluation.systems.system import Options, System
-from kidsnanny.files import alone_in, replace
+from kidsnanny.files import alone_in, write_atomically
 from kidsnanny.media.loader import open_picture
 from kidsnanny.policy import Decision, decide
 
@@ -260,7 +260,7 @@ def _noted(
     still = {name: why for name, why in meta.absent.items() if name not in (systems or {})}
     update = {"systems": meta.systems | (systems or {}), "absent": still | (absent or {})}
     meta = meta.model_copy(update=update)
-    replace(out / "meta.json", meta.model_dump_json(indent=1).encode())
+    write_atomically(out / "meta.json", meta.model_dump_json(indent=1).encode())
     return meta
 
 
@@ -285,7 +285,7 @@ def _look(
             _predict(system, missing, path, partial(progress.advance, task))
     if extras.latency:
         times = _timed(system, dataset, extras.latency)
-        replace(out / "latency" / f"{name}.json", _LATENCIES.dump_json(times, indent=1))
+        write_atomically(out / "latency" / f"{name}.json", _LATENCIES.dump_json(times, indent=1))
 
 
 def _resume(path: Path, rows: Sequence[str]) -> set[str]:

@@ -74,7 +74,7 @@ def render(run: Run, thumbnails: Sequence[tuple[str, str]] = (), *, counterfactu
         DataError: a thumbnail is not a PNG or JPEG in a `data:` URI, or its id is not in the run.
     """
     found = run.measured
-    style = files("kidsnanny.reports").joinpath("verdict_report.css").read_text("utf-8") + _asset("css")
+    style = files("kidsnanny.reports").joinpath("templates", "page.css").read_text("utf-8") + _asset("css")
     return Template(_asset("html")).substitute(
         style=style,
         style_sum=checksum(style),

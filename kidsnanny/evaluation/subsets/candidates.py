@@ -28,7 +28,7 @@ from kidsnanny.errors import DataError, InputError
 from kidsnanny.evaluation.datasets import Dataset, read_csv
 from kidsnanny.evaluation.predictions import Contents, Example
 from kidsnanny.evaluation.subsets.painting import paint_out, text_alone
-from kidsnanny.files import alone_in, replace
+from kidsnanny.files import alone_in, write_atomically
 from kidsnanny.media.loader import RGB, open_picture
 from kidsnanny.policy import Policy
 from kidsnanny.records import Box, Record, TextLine
@@ -139,7 +139,7 @@ def draw(
             looked = _lines(out / "looked.jsonl")
             manifest = _manifest(dataset, rests, looked, without_text, seed)
             _blank(out / "sheet.csv", [candidate.id for candidate in manifest.candidates])
-            replace(out / "manifest.json", manifest.model_dump_json(indent=1, exclude_defaults=True).encode())
+            write_atomically(out / "manifest.json", manifest.model_dump_json(indent=1, exclude_defaults=True).encode())
     except OSError as error:
         raise DataError(f"{out}: it cannot be written ({error.strerror}); choose another --out.") from error
     return manifest
@@ -296,7 +296,7 @@ def _blank(sheet: Path, ids: Sequence[str]) -> None:
     rows = io.StringIO(newline="")
     numbers = ((number, id, "", "", "") for id, number in numbered(ids).items())
     csv.writer(rows, quoting=csv.QUOTE_ALL).writerows([("number", "id", *COLUMNS), *numbers])
-    replace(sheet, rows.getvalue().encode())
+    write_atomically(sheet, rows.getvalue().encode())
 
 
 def _ids(sheet: Path) -> Iterator[str]:

@@ -123,7 +123,7 @@ def measure(
         systems=tuple(_each(out, shown)),
     )
     try:
-        files.replace(out / "counterfactual.json", found.model_dump_json(indent=1).encode())
+        files.write_atomically(out / "counterfactual.json", found.model_dump_json(indent=1).encode())
     except OSError as error:
         raise DataError(f"{out}: it cannot be written ({error.strerror}); choose another --out.") from error
     return found

@@ -26,7 +26,7 @@ from kidsnanny.evaluation.subsets.labelled import NO_TEXT, NONE, WORDS
 from kidsnanny.evaluation.subsets.painting import paint_out, text_alone
 from kidsnanny.media.loader import RGB
 from kidsnanny.reports.markup import checksum, escape, untrusted
-from kidsnanny.reports.verdict_report import SIDE, data_uri, mosaic
+from kidsnanny.reports.thumbnails import SIDE, data_uri, mosaic
 
 _PICTURES = '<p class="warning"><strong>Pictures are shown as they are.</strong> Mind who may see this file.</p>'
 _MOSAICKED = (
@@ -56,7 +56,7 @@ def write_sheet(
     path = out / "sheet.html"
     before, after = _asset("html").split("$cards\n")
     style, script = (
-        files("kidsnanny.reports").joinpath("verdict_report.css").read_text("utf-8") + _asset("css"),
+        files("kidsnanny.reports").joinpath("templates", "page.css").read_text("utf-8") + _asset("css"),
         _asset("js"),
     )
     head = {

@@ -240,8 +240,8 @@ def test_no_system_is_in_the_room_when_candidates_are_chosen(tmp_path: Path) -> 
         "kidsnanny.evaluation.m",
     )
     assert [name for name in modules if name.startswith(judges)] == []
-    eyes = {name for name in modules if name.startswith("kidsnanny.stage1.")}
-    assert eyes <= {"kidsnanny.stage1.findings_text"}, "that one only writes down what others saw"
+    models = {name for name in modules if name.startswith("kidsnanny.stage1.")}
+    assert models <= {"kidsnanny.stage1.stage1"}, "that one holds the protocol, and no model"
 
 
 def test_what_was_read_is_kept_nowhere(tmp_path: Path) -> None:
