@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import html_pages
 import numpy as np
 import pytest
 from conftest import ROOT, encoded, gradient, page, scripted
@@ -32,6 +33,8 @@ from kidsnanny.records import (
 )
 from kidsnanny.reports.thumbnails import BLOCKS, SIDE
 from kidsnanny.reports.verdict_report import REASONS, VerdictReport
+
+browser = html_pages.browser
 
 
 def written(folder: Path, *pairs: tuple[Source, Verdict], originals: bool = False) -> Parsed:

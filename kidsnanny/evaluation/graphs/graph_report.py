@@ -29,7 +29,7 @@ What SenBen's authors publish (arXiv 2604.08819). None of it was measured here, 
 above: the frames and machines are others, and the definitions of SenBen-Recall and SenBen-F1 are not public."""
 
 
-class Run(Record):
+class GraphRun(Record):
     """What was measured, on what: no figure without its N, its interval and its hardware."""
 
     system: str
@@ -45,7 +45,7 @@ class Run(Record):
     settings: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
-class Published(Record):
+class PublishedGraphs(Record):
     """A table as SenBen's authors publish it."""
 
     title: str
@@ -66,19 +66,19 @@ class Published(Record):
 
 
 @cache
-def published() -> dict[str, Published]:
-    """`published.toml`: main, tags, efficiency, ablation, leave_one_out."""
+def published_graphs() -> dict[str, PublishedGraphs]:
+    """`published_graphs.toml`: main, tags, efficiency, ablation, leave_one_out."""
     tables = tomllib.loads(files(__package__).joinpath("published_graphs.toml").read_text("utf-8"))
-    return {name: Published.model_validate(table) for name, table in tables.items()}
+    return {name: PublishedGraphs.model_validate(table) for name, table in tables.items()}
 
 
-def render(runs: Sequence[tuple[Run, Scores]], title: str) -> str:
+def render(runs: Sequence[tuple[GraphRun, Scores]], title: str) -> str:
     """Markdown: the runs side by side, each in detail, and the published tables, marked as such."""
     parts = [f"# {_plain(title)}", "## Measured here", *_warnings(runs), _side_by_side(runs), DEFINITIONS]
     for run, scores in runs:
         parts += _details(run, scores)
     parts += ["## Published, on other data and hardware", ELSEWHERE]
-    for table in published().values():
+    for table in published_graphs().values():
         rows = [
             [format(value, how) if value != "" else "–" for value, how in zip(row, table.formats, strict=True)]
             for row in table.rows
@@ -87,7 +87,7 @@ def render(runs: Sequence[tuple[Run, Scores]], title: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _warnings(runs: Sequence[tuple[Run, Scores]]) -> list[str]:
+def _warnings(runs: Sequence[tuple[GraphRun, Scores]]) -> list[str]:
     said = []
     for run, scores in runs:
         name = _plain(run.system)
@@ -104,7 +104,7 @@ def _warnings(runs: Sequence[tuple[Run, Scores]]) -> list[str]:
     return said
 
 
-def _side_by_side(runs: Sequence[tuple[Run, Scores]]) -> str:
+def _side_by_side(runs: Sequence[tuple[GraphRun, Scores]]) -> str:
     rows = [
         ["data", *(_plain(run.data) for run, _ in runs)],
         ["frames", *(f"{scores.frames:,}" for _, scores in runs)],
@@ -144,7 +144,7 @@ def _spent(milliseconds: Sequence[float]) -> str:
     return f"{median:,.0f} [{low:,.0f}, {high:,.0f}], n = {len(milliseconds):,} frames"
 
 
-def _details(run: Run, scores: Scores) -> list[str]:
+def _details(run: GraphRun, scores: Scores) -> list[str]:
     counted = ["recall", "precision", "F1", "hits", "false", "missed"]
     graphs = [*scores.groups.items(), ("no tag", scores.untagged)]
     by_group = [
@@ -192,7 +192,7 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(text.split()))
 
 
-def write_run(folder: Path, items: Sequence[tuple[str, SceneGraph, SceneGraph]], scores: Scores, run: Run) -> None:
+def write_run(folder: Path, items: Sequence[tuple[str, SceneGraph, SceneGraph]], scores: Scores, run: GraphRun) -> None:
     """Write a run in the layout of SenBen's own archives: a JSON per frame, `_meta.json`, `_tag_metrics.json`, and at
     last `_summary.json`, so that a folder that has it is whole.
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.graphs.graph_metrics import Scores, score
-from kidsnanny.evaluation.graphs.graph_report import Published, Run, published, render, write_run
+from kidsnanny.evaluation.graphs.graph_report import GraphRun, PublishedGraphs, published_graphs, render, write_run
 from kidsnanny.records import Box, Relation, SceneGraph, SceneObject
 from kidsnanny.stage1.student.vocabulary import Tag, Vocabulary
 
@@ -30,7 +30,9 @@ TRUTH = SceneGraph(
     caption="A cat holds a red ball.",
 )
 GUESS = TRUTH.model_copy(update={"objects": TRUTH.objects[:1], "relations": (), "dropped": ("(ball:7",)})
-RUN = Run(system="student", data="drawn test", hardware="2 cores", models=("q2l@0123",), milliseconds=(1.0, 2.0, 30.0))
+RUN = GraphRun(
+    system="student", data="drawn test", hardware="2 cores", models=("q2l@0123",), milliseconds=(1.0, 2.0, 30.0)
+)
 ITEMS = [("film/001", TRUTH, TRUTH), ("_meta", TRUTH, GUESS), ("film/001 ", SceneGraph(), SceneGraph())]
 
 
@@ -119,9 +121,9 @@ def test_the_published_tables_are_shown_and_marked(scores: Scores) -> None:
 
 def test_the_published_tables_agree_with_each_other() -> None:
     main, tags, efficiency, ablation, left_out = (
-        {row[0]: row[1:] for row in table.rows} for table in published().values()
+        {row[0]: row[1:] for row in table.rows} for table in published_graphs().values()
     )
-    assert [len(table.rows) for table in published().values()] == [11, 11, 9, 7, 5]
+    assert [len(table.rows) for table in published_graphs().values()] == [11, 11, 9, 7, 5]
     for variant in ("bal", "agg"):  # with the project page's permuted columns none of these would hold
         assert main[f"Q2L-{variant} 241M"][2] == tags[f"Q2L-{variant}"][0]
     assert main["Q2L-bal 241M"][:3] == ablation["+ Q2L-bal"]
@@ -133,9 +135,9 @@ def test_the_published_tables_agree_with_each_other() -> None:
 
 
 def test_a_crooked_table_is_refused() -> None:
-    table = published()["efficiency"].model_dump()
+    table = published_graphs()["efficiency"].model_dump()
     with pytest.raises(ValidationError, match="Efficiency: a row or the formats do not have 4 columns"):
-        Published.model_validate(table | {"formats": ("",)})
+        PublishedGraphs.model_validate(table | {"formats": ("",)})
 
 
 def test_a_run_is_a_folder_of_json_that_can_be_scored_again(tmp_path: Path, scores: Scores) -> None:
@@ -147,7 +149,9 @@ def test_a_run_is_a_folder_of_json_that_can_be_scored_again(tmp_path: Path, scor
     )
     held = {file.name: json.loads(file.read_text("utf-8")) for file in folder.iterdir()}
     assert Scores.model_validate(held["_summary.json"] | {"tags": held["_tag_metrics.json"]}) == scores
-    assert Run.model_validate({key: value for key, value in held["_meta.json"].items() if key != "kidsnanny"}) == RUN
+    assert (
+        GraphRun.model_validate({key: value for key, value in held["_meta.json"].items() if key != "kidsnanny"}) == RUN
+    )
     pairs = [
         tuple(SceneGraph.model_validate(held[name][which]) for which in ("truth", "predicted"))
         for name in ("film%2F001.json", "%5Fmeta.json", "film%2F001%20.json")
