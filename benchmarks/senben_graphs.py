@@ -36,7 +36,7 @@ from kidsnanny.evaluation.graphs.graph_data import (
     synthetic_examples,
 )
 from kidsnanny.evaluation.graphs.graph_metrics import score
-from kidsnanny.evaluation.graphs.graph_report import Run, render, write_run
+from kidsnanny.evaluation.graphs.graph_report import GraphRun, render, write_run
 from kidsnanny.media.loader import open_picture
 from kidsnanny.models.cards import cards
 from kidsnanny.records import Label, SceneGraph
@@ -82,7 +82,7 @@ def main() -> None:
     for beams in options.beams:
         student = Student.open(folder, beams=beams, device=options.device)
         looked, times = described(student, items, f"beams {beams}")
-        run = Run(
+        run = GraphRun(
             system=f"{'greedy' if beams == 1 else f'{beams} beams'}, held to the grammar",
             data=name,
             hardware=chip(student),

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from kidsnanny import __version__
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.graphs.graph_metrics import KINDS, GraphEvaluation, GraphScores, KindScores, ScoreEstimate
+from kidsnanny.evaluation.graphs.graph_metrics import KINDS, GraphScores, Kind, Number, Scores
 from kidsnanny.records import Record, SceneGraph
 from kidsnanny.stage1.stage1 import RANDOM
 
@@ -29,7 +29,7 @@ What SenBen's authors publish (arXiv 2604.08819). None of it was measured here, 
 above: the frames and machines are others, and the definitions of SenBen-Recall and SenBen-F1 are not public."""
 
 
-class Run(Record):
+class GraphRun(Record):
     """What was measured, on what: no figure without its N, its interval and its hardware."""
 
     system: str
@@ -45,7 +45,7 @@ class Run(Record):
     settings: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
-class Published(Record):
+class PublishedGraphs(Record):
     """A table as SenBen's authors publish it."""
 
     title: str
@@ -66,19 +66,19 @@ class Published(Record):
 
 
 @cache
-def published() -> dict[str, Published]:
-    """`published.toml`: main, tags, efficiency, ablation, leave_one_out."""
+def published_graphs() -> dict[str, PublishedGraphs]:
+    """`published_graphs.toml`: main, tags, efficiency, ablation, leave_one_out."""
     tables = tomllib.loads(files(__package__).joinpath("published_graphs.toml").read_text("utf-8"))
-    return {name: Published.model_validate(table) for name, table in tables.items()}
+    return {name: PublishedGraphs.model_validate(table) for name, table in tables.items()}
 
 
-def render(runs: Sequence[tuple[Run, GraphEvaluation]], title: str) -> str:
+def render(runs: Sequence[tuple[GraphRun, Scores]], title: str) -> str:
     """Markdown: the runs side by side, each in detail, and the published tables, marked as such."""
     parts = [f"# {_plain(title)}", "## Measured here", *_warnings(runs), _side_by_side(runs), DEFINITIONS]
     for run, scores in runs:
         parts += _details(run, scores)
     parts += ["## Published, on other data and hardware", ELSEWHERE]
-    for table in published().values():
+    for table in published_graphs().values():
         rows = [
             [format(value, how) if value != "" else "–" for value, how in zip(row, table.formats, strict=True)]
             for row in table.rows
@@ -87,7 +87,7 @@ def render(runs: Sequence[tuple[Run, GraphEvaluation]], title: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _warnings(runs: Sequence[tuple[Run, GraphEvaluation]]) -> list[str]:
+def _warnings(runs: Sequence[tuple[GraphRun, Scores]]) -> list[str]:
     said = []
     for run, scores in runs:
         name = _plain(run.system)
@@ -104,7 +104,7 @@ def _warnings(runs: Sequence[tuple[Run, GraphEvaluation]]) -> list[str]:
     return said
 
 
-def _side_by_side(runs: Sequence[tuple[Run, GraphEvaluation]]) -> str:
+def _side_by_side(runs: Sequence[tuple[GraphRun, Scores]]) -> str:
     rows = [
         ["data", *(_plain(run.data) for run, _ in runs)],
         ["frames", *(f"{scores.frames:,}" for _, scores in runs)],
@@ -120,7 +120,7 @@ def _side_by_side(runs: Sequence[tuple[Run, GraphEvaluation]]) -> str:
     return _table(["", *(_plain(run.system) for run, _ in runs)], rows)
 
 
-def _headline(scores: GraphEvaluation) -> dict[str, ScoreEstimate]:
+def _headline(scores: Scores) -> dict[str, Number]:
     return {
         "graph recall": scores.graph.recall,
         "graph F1": scores.graph.f1,
@@ -133,7 +133,7 @@ def _headline(scores: GraphEvaluation) -> dict[str, ScoreEstimate]:
     }
 
 
-def _with_n(number: ScoreEstimate) -> str:
+def _with_n(number: Number) -> str:
     return _plain(str(number)) if number.value is None else f"{number}, n = {number.n:,} {_plain(number.of)}"
 
 
@@ -144,7 +144,7 @@ def _spent(milliseconds: Sequence[float]) -> str:
     return f"{median:,.0f} [{low:,.0f}, {high:,.0f}], n = {len(milliseconds):,} frames"
 
 
-def _details(run: Run, scores: GraphEvaluation) -> list[str]:
+def _details(run: GraphRun, scores: Scores) -> list[str]:
     counted = ["recall", "precision", "F1", "hits", "false", "missed"]
     graphs = [*scores.groups.items(), ("no tag", scores.untagged)]
     by_group = [
@@ -164,7 +164,7 @@ def _details(run: Run, scores: GraphEvaluation) -> list[str]:
     ]
 
 
-def _kind(kind: KindScores) -> list[str]:
+def _kind(kind: Kind) -> list[str]:
     counts = (kind.hits, kind.false, kind.missed)
     return [*(_short(n) for n in (kind.recall, kind.precision, kind.f1)), *(f"{count:,}" for count in counts)]
 
@@ -178,7 +178,7 @@ def _graph(graph: GraphScores) -> list[str]:
     return [f"{graph.frames:,}", *(_short(number) for number in numbers)]
 
 
-def _short(number: ScoreEstimate) -> str:
+def _short(number: Number) -> str:
     return "–" if number.value is None else str(number)
 
 
@@ -192,9 +192,7 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(text.split()))
 
 
-def write_run(
-    folder: Path, items: Sequence[tuple[str, SceneGraph, SceneGraph]], scores: GraphEvaluation, run: Run
-) -> None:
+def write_run(folder: Path, items: Sequence[tuple[str, SceneGraph, SceneGraph]], scores: Scores, run: GraphRun) -> None:
     """Write a run in the layout of SenBen's own archives: a JSON per frame, `_meta.json`, `_tag_metrics.json`, and at
     last `_summary.json`, so that a folder that has it is whole.
 
