@@ -86,7 +86,7 @@ def main() -> None:
             system=f"{'greedy' if beams == 1 else f'{beams} beams'}, held to the grammar",
             data=name,
             hardware=chip(student),
-            models=(student.name,),
+            models=(str(student.model_id),),
             generated=not options.data,
             milliseconds=tuple(times),
             settings={
@@ -100,7 +100,7 @@ def main() -> None:
     if options.frames:
         written = [(item.id, item.graph, graph) for item, graph in zip(items, looked, strict=True)]
         write_run(options.frames, written, runs[-1][1], runs[-1][0])
-    model = student.name.partition("@")[0]
+    model = str(student.model_id).partition("@")[0]
     text, curve = render(runs, f"Scene graphs: {model} on {name}"), folder / "curve.json"
     parts = [_curve(json.loads(curve.read_text("utf-8")))] if curve.is_file() else []
     parts += [] if options.data else [followed(student, min(200, options.scenes))]

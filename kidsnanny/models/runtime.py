@@ -19,7 +19,7 @@ from PIL import Image
 from kidsnanny.errors import ComponentError, WeightsError
 from kidsnanny.models.cards import Card, cards, digest, is_random
 from kidsnanny.models.onnx import onnx_session
-from kidsnanny.stage1.stage1 import RANDOM
+from kidsnanny.records import ModelId
 
 if TYPE_CHECKING:
     import torch
@@ -32,8 +32,8 @@ Output = Callable[[], npt.NDArray[np.float32]]
 class Network(Protocol):
     """A network that is started by a call, and whose output is there when it is asked for."""
 
-    name: str
-    """The card's name and the start of the file's checksum; it ends in `#random` if the weights are random."""
+    model_id: ModelId
+    """The card's name and the start of the file's checksum."""
     device: str
     """Where its input is wanted: `cpu` (an array) or `cuda` (an array or a tensor)."""
 
@@ -51,7 +51,7 @@ class Onnx:
         self._session = onnx_session(path)
         self._input = self._session.get_inputs()[0].name
         random = self._session.get_modelmeta().custom_metadata_map.get("kidsnanny") == "random"
-        self.name = _name(card, path, random)
+        self.model_id = _model_id(card, path, random)
 
     def __call__(self, inputs: Any) -> Output:
         output: npt.NDArray[np.float32] = self._session.run(None, {self._input: inputs})[0]
@@ -78,7 +78,7 @@ class Torch:
     ) -> None:
         torch = _torch(card)
         self.device, self._dtype = chosen(card.name, device, precision)
-        self.name = _name(card, path, is_random(path))
+        self.model_id = _model_id(card, path, is_random(path))
         module = load(card, path).to(self.device, self._dtype)
         if self.device == "cuda":
             module = module.to(memory_format=torch.channels_last)
@@ -276,5 +276,5 @@ def _device(device: Device) -> Literal["cpu", "cuda"]:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _name(card: Card, path: Path, random: bool) -> str:
-    return f"{card.name}@{digest(path)[:12]}{RANDOM if random else ''}"
+def _model_id(card: Card, path: Path, random: bool) -> ModelId:
+    return ModelId(name=card.name, revision=digest(path)[:12], caveat="random" if random else None)

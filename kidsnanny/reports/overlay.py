@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
-from kidsnanny.records import Box, Reason, SceneGraph, Verdict
+from kidsnanny.records import Box, Reason, SceneGraph
 from kidsnanny.stage1.findings_text import object_name, relation_text
+from kidsnanny.verdict import Verdict
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from PIL import Image
 from kidsnanny.errors import CorruptPictureError, InputError, UnreadableFileError
 from kidsnanny.files import atomic_writer
 from kidsnanny.media.loader import Frame, Source, open_picture
-from kidsnanny.records import Action, Channel, Label, SceneGraph, Verdict
+from kidsnanny.records import Action, Channel, Label, SceneGraph
 from kidsnanny.reports.overlay import Mark, marks
 from kidsnanny.reports.pages import render, stream, words
 from kidsnanny.reports.thumbnails import SIDE, data_uri, mosaic
 from kidsnanny.stage1.findings_text import object_name, relation_text
+from kidsnanny.verdict import Verdict
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -78,7 +79,7 @@ class VerdictReport:
         self._missed += bool(verdict.not_inspected)
         self._not_looked_for.update(verdict.not_looked_for)
         made = verdict.provenance
-        models = ", ".join(f"{part} {model}" for part, model in made.models.items())
+        models = ", ".join(f"{part} {model}" for part, models in made.models.items() for model in models)
         self._made_with[f"kidsnanny {made.kidsnanny}, policy {made.policy}, {models or 'no models'}"] = None
 
     def _finish(self) -> None:
@@ -154,7 +155,7 @@ def _made_with(verdict: Verdict) -> dict[str, str]:
     made = verdict.provenance
     return {
         "policy": made.policy,
-        **made.models,
+        **{part: "+".join(map(str, models)) for part, models in made.models.items()},
         "review/block": ", ".join(f"{words(c)} {t.review:g}/{t.block:g}" for c, t in made.thresholds.items()),
         "SHA-256": made.sha256 or "unknown: it could not be read",
         "time": ", ".join(f"{stage} {ms:.0f} ms" for stage, ms in verdict.timings.items()),

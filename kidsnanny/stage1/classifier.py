@@ -16,7 +16,7 @@ from kidsnanny.errors import ComponentError
 from kidsnanny.media.loader import RGB
 from kidsnanny.models.cards import Card, Three
 from kidsnanny.models.runtime import Device, Network, Output, Precision, named, network
-from kidsnanny.records import Detection, ModelKind, Reason, VisualFindings
+from kidsnanny.records import Detection, ModelId, ModelKind, Signal, VisualFindings
 from kidsnanny.stage1.stage1 import Started
 from kidsnanny.taxonomy import Category
 
@@ -49,8 +49,8 @@ class Classifier:
     ) -> None:
         self.card = named(card)
         self.network = runs or network(self.card, device, precision)
-        self.models: tuple[str, ...] = (self.network.name,)
-        self.eyes: Mapping[ModelKind, frozenset[Category]] = {
+        self.models: tuple[ModelId, ...] = (self.network.model_id,)
+        self.categories: Mapping[ModelKind, frozenset[Category]] = {
             "classifier": frozenset(category for weights in self.card.labels.values() for category in weights)
         }
         self._labels = tuple(label.replace(" ", "_") for label in self.card.labels)
@@ -60,7 +60,7 @@ class Classifier:
         if logits.shape != (len(self._labels),):
             raise ComponentError(
                 f"{self.card.name}: its network gives {logits.shape} where the card has {len(self._labels)} labels; "
-                "mend the card."
+                "fix the card."
             )
 
     def screen(self, frames: Sequence[RGB]) -> list[tuple[Detection, ...]]:
@@ -94,31 +94,32 @@ class Classifier:
             for label, probability in sorted(seen, key=lambda pair: -pair[1])
         )
 
-    def weigh(self, findings: VisualFindings) -> list[Reason]:
+    def signals(self, findings: VisualFindings) -> list[Signal]:
         """What each frame is worth: the sum over the labels of probability times weight in the card's `labels`.
 
         With two labels, one of them of weight 1, that is its probability. With ordered levels it is the expected level:
         half `low` (0.34) and half `high` (1.0) make 0.67.
         """
-        reasons = []
+        signals = []
         mine = sorted(
             (seen for seen in findings.detections if seen.model == self.card.name), key=lambda seen: seen.frame
         )
         for frame, group in groupby(mine, key=lambda seen: seen.frame):
             seen = list(group)
-            for category in sorted(self.eyes["classifier"]):
+            for category in sorted(self.categories["classifier"]):
                 parts = {found.label: found.score * self._worth[found.label].get(category, 0.0) for found in seen}
-                reasons.append(
-                    Reason(
+                signals.append(
+                    Signal(
                         category=category,
                         channel="image",
                         source="classifier",
+                        model=self.card.name,
                         score=min(1.0, sum(parts.values())),
                         what=max(parts, key=lambda label: parts[label]),
                         frame=frame,
                     )
                 )
-        return reasons
+        return signals
 
 
 def _softmax(started: Sequence[Output]) -> npt.NDArray[np.float32]:
@@ -126,7 +127,7 @@ def _softmax(started: Sequence[Output]) -> npt.NDArray[np.float32]:
     if not logits:
         return np.zeros((0, 0), np.float32)
     if not all(np.isfinite(batch).all() for batch in logits):
-        raise ComponentError("The classifier's network gives numbers that are none; use float32.")
+        raise ComponentError("The classifier's network returned NaN or infinity; use float32.")
     shifted = np.exp(np.concatenate(logits) - np.concatenate(logits).max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
 

@@ -16,7 +16,7 @@ from kidsnanny.errors import ComponentError
 from kidsnanny.media.loader import RGB
 from kidsnanny.models.cards import Card
 from kidsnanny.models.runtime import Device, Network, Output, named, network
-from kidsnanny.records import Box, Detection, ModelKind, Reason, VisualFindings
+from kidsnanny.records import Box, Detection, ModelId, ModelKind, Signal, VisualFindings
 from kidsnanny.stage1.stage1 import Started
 from kidsnanny.taxonomy import Category
 
@@ -53,9 +53,9 @@ class Yolo:
     ) -> None:
         self.card = named(card)
         self.network = runs or network(self.card, device)
-        self.models: tuple[str, ...] = (self.network.name,)
+        self.models: tuple[ModelId, ...] = (self.network.model_id,)
         worth = [weights for weights in self.card.labels.values() if weights]
-        self.eyes: Mapping[ModelKind, frozenset[Category]] = {"detector": frozenset().union(*worth)}
+        self.categories: Mapping[ModelKind, frozenset[Category]] = {"detector": frozenset().union(*worth)}
         self._side = self.card.input or STRIDE
         self._labels = tuple(label.replace(" ", "_") for label in self.card.labels)
         self._worth = dict(zip(self._labels, self.card.labels.values(), strict=True))
@@ -64,7 +64,7 @@ class Yolo:
         if output.ndim != 2 or len(output) != 4 + len(self._labels):
             raise ComponentError(
                 f"{self.card.name}: its network gives {output.shape} where a YOLO v8 or v11 gives "
-                f"({4 + len(self._labels)}, anchors); mend the card's labels, or export it without end-to-end NMS."
+                f"({4 + len(self._labels)}, anchors); fix the card's labels, or export it without end-to-end NMS."
             )
 
     def screen(self, frames: Sequence[RGB]) -> list[tuple[Detection, ...]]:
@@ -88,7 +88,7 @@ class Yolo:
         outputs = (output for wait, count in started for output in wait()[:count])
         for (n, left, top, pixels), output in zip(views, outputs, strict=True):
             if not np.isfinite(output).all():  # no comparison with them holds, so they would read as "nothing found"
-                raise ComponentError(f"{self.card.name}: its network gives numbers that are none; use float32.")
+                raise ComponentError(f"{self.card.name}: its network returned NaN or infinity; use float32.")
             boxes, scores, labels = candidates(output, max(pixels.shape[:2]) / self._side)
             seen[n].append((boxes + np.array([left, top, 0, 0], np.float32), scores, labels))
         found = []
@@ -98,13 +98,14 @@ class Yolo:
             found.append(tuple(seen.model_copy(update={"model": self.card.name}) for seen in kept))
         return found
 
-    def weigh(self, findings: VisualFindings) -> list[Reason]:
+    def signals(self, findings: VisualFindings) -> list[Signal]:
         """Each detection that stands for a category: its score times the weight in the card's `labels`."""
         return [
-            Reason(
+            Signal(
                 category=category,
                 channel="image",
                 source="detector",
+                model=self.card.name,
                 score=weight * seen.score,
                 what=seen.label,
                 frame=seen.frame,

@@ -122,14 +122,14 @@ def test_probabilities(card_of: Maker) -> None:
 def test_levels_become_the_expected_level(card_of: Maker, probabilities: dict[str, float], score: float) -> None:
     eye = Classifier(card_of((0, 1, 2, 0), labels=LEVELS))
     seen = tuple(Detection(label=k, score=p, model="colours", frame=3) for k, p in probabilities.items())
-    (reason,) = eye.weigh(VisualFindings(width=1, height=1, frames=9, detections=seen))
+    (reason,) = eye.signals(VisualFindings(width=1, height=1, frames=9, detections=seen))
     assert reason.score == pytest.approx(score)
     assert (reason.category, reason.source, reason.frame, reason.box) == ("sexual", "classifier", 3, None)
 
 
 def test_another_models_words_are_not_its_own(card_of: Maker) -> None:
     other = Detection(label="NSFW", score=1, model="another")
-    assert Classifier(card_of()).weigh(VisualFindings(width=1, height=1, frames=1, detections=(other,))) == []
+    assert Classifier(card_of()).signals(VisualFindings(width=1, height=1, frames=1, detections=(other,))) == []
 
 
 def test_a_network_that_does_not_fit_the_labels_is_refused(card_of: Maker) -> None:

@@ -15,9 +15,8 @@ from pydantic import Field, model_validator
 
 from kidsnanny import __version__
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.graphs.graph_metrics import KINDS, GraphScores, Kind, Number, Scores
+from kidsnanny.evaluation.graphs.graph_metrics import KINDS, GraphEvaluation, GraphScores, KindScores, ScoreEstimate
 from kidsnanny.records import Record, SceneGraph
-from kidsnanny.stage1.stage1 import RANDOM
 
 DEFINITIONS = """\
 Graph recall and graph F1 are ours: objects are matched one to one by label and an IoU of 0.5 or more, attributes and \
@@ -72,7 +71,7 @@ def published_graphs() -> dict[str, PublishedGraphs]:
     return {name: PublishedGraphs.model_validate(table) for name, table in tables.items()}
 
 
-def render(runs: Sequence[tuple[GraphRun, Scores]], title: str) -> str:
+def render(runs: Sequence[tuple[GraphRun, GraphEvaluation]], title: str) -> str:
     """Markdown: the runs side by side, each in detail, and the published tables, marked as such."""
     parts = [f"# {_plain(title)}", "## Measured here", *_warnings(runs), _side_by_side(runs), DEFINITIONS]
     for run, scores in runs:
@@ -87,11 +86,11 @@ def render(runs: Sequence[tuple[GraphRun, Scores]], title: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _warnings(runs: Sequence[tuple[GraphRun, Scores]]) -> list[str]:
+def _warnings(runs: Sequence[tuple[GraphRun, GraphEvaluation]]) -> list[str]:
     said = []
     for run, scores in runs:
         name = _plain(run.system)
-        if any(model.endswith(RANDOM) for model in (*run.models, scores.captioned_by or "")):
+        if any(model.endswith("#random") for model in (*run.models, scores.captioned_by or "")):
             said.append(f"**{name}: weights are random, so these figures mean nothing.**")
         if run.generated:
             said.append(f"**{name}: the pictures are drawn, so these figures say nothing about films.**")
@@ -104,7 +103,7 @@ def _warnings(runs: Sequence[tuple[GraphRun, Scores]]) -> list[str]:
     return said
 
 
-def _side_by_side(runs: Sequence[tuple[GraphRun, Scores]]) -> str:
+def _side_by_side(runs: Sequence[tuple[GraphRun, GraphEvaluation]]) -> str:
     rows = [
         ["data", *(_plain(run.data) for run, _ in runs)],
         ["frames", *(f"{scores.frames:,}" for _, scores in runs)],
@@ -120,7 +119,7 @@ def _side_by_side(runs: Sequence[tuple[GraphRun, Scores]]) -> str:
     return _table(["", *(_plain(run.system) for run, _ in runs)], rows)
 
 
-def _headline(scores: Scores) -> dict[str, Number]:
+def _headline(scores: GraphEvaluation) -> dict[str, ScoreEstimate]:
     return {
         "graph recall": scores.graph.recall,
         "graph F1": scores.graph.f1,
@@ -133,7 +132,7 @@ def _headline(scores: Scores) -> dict[str, Number]:
     }
 
 
-def _with_n(number: Number) -> str:
+def _with_n(number: ScoreEstimate) -> str:
     return _plain(str(number)) if number.value is None else f"{number}, n = {number.n:,} {_plain(number.of)}"
 
 
@@ -144,7 +143,7 @@ def _spent(milliseconds: Sequence[float]) -> str:
     return f"{median:,.0f} [{low:,.0f}, {high:,.0f}], n = {len(milliseconds):,} frames"
 
 
-def _details(run: GraphRun, scores: Scores) -> list[str]:
+def _details(run: GraphRun, scores: GraphEvaluation) -> list[str]:
     counted = ["recall", "precision", "F1", "hits", "false", "missed"]
     graphs = [*scores.groups.items(), ("no tag", scores.untagged)]
     by_group = [
@@ -164,7 +163,7 @@ def _details(run: GraphRun, scores: Scores) -> list[str]:
     ]
 
 
-def _kind(kind: Kind) -> list[str]:
+def _kind(kind: KindScores) -> list[str]:
     counts = (kind.hits, kind.false, kind.missed)
     return [*(_short(n) for n in (kind.recall, kind.precision, kind.f1)), *(f"{count:,}" for count in counts)]
 
@@ -178,7 +177,7 @@ def _graph(graph: GraphScores) -> list[str]:
     return [f"{graph.frames:,}", *(_short(number) for number in numbers)]
 
 
-def _short(number: Number) -> str:
+def _short(number: ScoreEstimate) -> str:
     return "–" if number.value is None else str(number)
 
 
@@ -192,7 +191,9 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*\[\]<>|])", r"\\\1", " ".join(text.split()))
 
 
-def write_run(folder: Path, items: Sequence[tuple[str, SceneGraph, SceneGraph]], scores: Scores, run: GraphRun) -> None:
+def write_run(
+    folder: Path, items: Sequence[tuple[str, SceneGraph, SceneGraph]], scores: GraphEvaluation, run: GraphRun
+) -> None:
     """Write a run in the layout of SenBen's own archives: a JSON per frame, `_meta.json`, `_tag_metrics.json`, and at
     last `_summary.json`, so that a folder that has it is whole.
 

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.datasets import pictures
+from kidsnanny.evaluation.datasets import picture_count
 from kidsnanny.evaluation.metrics import RESAMPLES, predicts_unsafe
-from kidsnanny.evaluation.published import published
+from kidsnanny.evaluation.published import published_results
 from kidsnanny.evaluation.report import charts
 from kidsnanny.evaluation.report.system_section import SHARES, section
-from kidsnanny.evaluation.summary import PublishedComparison, EvaluationRun, Summary, published_caption
+from kidsnanny.evaluation.summary import EvaluationRun, PublishedComparison, RunSummary, published_caption
+from kidsnanny.records import CAVEATS
 from kidsnanny.reports import pages
-from kidsnanny.stage1.stage1 import CAVEATS
 
 
 def render(run: EvaluationRun, thumbnails: Sequence[tuple[str, str]] = (), *, counterfactual: str = "") -> str:
@@ -27,14 +27,14 @@ def render(run: EvaluationRun, thumbnails: Sequence[tuple[str, str]] = (), *, co
         run: what to report.
         thumbnails: ids of pictures, each with a `data:` URI of its mosaic; none by default. Whoever hands them over
             answers for what can be seen in them.
-        counterfactual: `counterfactual.section`, markup, if that was measured. A plain string is escaped.
+        counterfactual: `counterfactual.report_section`, markup, if that was measured. A plain string is escaped.
 
     Raises:
         DataError: a thumbnail is not a PNG or JPEG in a `data:` URI, or its id is not in the run.
     """
-    found, contents = run.measured, run.meta.contents
+    found, contents = run.summary, run.meta.contents
     by_table = _by_table(found)
-    printed = published().beside(run.subset, contents.by.get("category", ()))
+    printed = published_results().tables_for(run.subset, contents.by.get("category", ()))
     thresholds = {name: of.threshold for name, of in found.systems.items()}
     return pages.render(
         "evaluation/report/templates/evaluation_report.html.j2",
@@ -42,7 +42,7 @@ def render(run: EvaluationRun, thumbnails: Sequence[tuple[str, str]] = (), *, co
         meta=run.meta,
         contents=contents,
         found=found,
-        pictures=pictures,
+        picture_count=picture_count,
         visible=pages.visible,
         share_heads=SHARES,
         resamples=RESAMPLES,
@@ -67,18 +67,18 @@ def render(run: EvaluationRun, thumbnails: Sequence[tuple[str, str]] = (), *, co
 def _guessing(run: EvaluationRun) -> Iterator[tuple[list[str], str]]:
     """The systems whose weights are random or stand-ins, and what that means."""
     for mark, why in CAVEATS.items():
-        if names := [name for name, about in run.abouts.items() if mark in about.caveats]:
+        if names := [name for name, about in run.descriptions.items() if mark in about.caveats]:
             yield names, why
 
 
-def _by_table(found: Summary) -> dict[str, list[PublishedComparison]]:
+def _by_table(found: RunSummary) -> dict[str, list[PublishedComparison]]:
     tables: dict[str, list[PublishedComparison]] = {}
     for one in found.published:
         tables.setdefault(one.table, []).append(one)
     return tables
 
 
-def _forest(found: Summary) -> charts.Forest:
+def _forest(found: RunSummary) -> charts.Forest:
     ours = [(name, measured.all.scores.accuracy, False) for name, measured in found.systems.items()]
     theirs = [(one.row.system, one.accuracy, True) for one in found.published if one.accuracy]
     return charts.forest(

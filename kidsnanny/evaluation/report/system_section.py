@@ -6,7 +6,7 @@ import numpy as np
 
 from kidsnanny.evaluation.metrics import BINS
 from kidsnanny.evaluation.report import charts
-from kidsnanny.evaluation.summary import SystemScores, EvaluationRun
+from kidsnanny.evaluation.summary import EvaluationRun, SystemScores
 from kidsnanny.reports.pages import render
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def section(number: int, name: str, run: EvaluationRun, measured: SystemScores) 
         "evaluation/report/templates/system_section.html.j2",
         number=number,
         name=name,
-        about=run.abouts.get(name),
+        about=run.descriptions.get(name),
         measured=measured,
         threshold="–" if measured.threshold is None else f"{measured.threshold:g}",
         plots=_plots(name, run, measured),

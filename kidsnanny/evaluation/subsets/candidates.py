@@ -134,7 +134,7 @@ def draw_candidates(
             command writes there; or there is no candidate.
     """
     key = CheckpointKey(
-        digest=contents.digest, ocr=ocr.name, min_confidence=MIN_CONFIDENCE, min_confidence_short=_FLOORS.read
+        digest=contents.digest, ocr=str(ocr.model_id), min_confidence=MIN_CONFIDENCE, min_confidence_short=_FLOORS.read
     )
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -233,7 +233,7 @@ def _scan(ocr: Ocr, example: Example) -> TextScan:
         left = ocr.read(paint_out(frame, boxes)) if boxes else []
         alone = ocr.read(text_alone(frame, boxes)) if boxes else []
     except Exception as error:
-        return TextScan(id=example.id, failure=f"{ocr.name} failed ({type(error).__name__}: {error})")
+        return TextScan(id=example.id, failure=f"{ocr.model_id} failed ({type(error).__name__}: {error})")
     return TextScan(
         id=example.id,
         sha256=digest,

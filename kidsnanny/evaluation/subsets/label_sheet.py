@@ -18,8 +18,14 @@ from rich.progress import track
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.datasets import Dataset
 from kidsnanny.evaluation.predictions import Example
-from kidsnanny.evaluation.subsets.candidates import LABEL_COLUMNS, TextScan, CandidateManifest, first_frame, sheet_numbers
-from kidsnanny.evaluation.subsets.labelled import NO_TEXT, NONE, LABEL_VALUES
+from kidsnanny.evaluation.subsets.candidates import (
+    LABEL_COLUMNS,
+    CandidateManifest,
+    TextScan,
+    first_frame,
+    sheet_numbers,
+)
+from kidsnanny.evaluation.subsets.labelled import LABEL_VALUES, NO_TEXT, NONE
 from kidsnanny.evaluation.subsets.painting import paint_out, text_alone
 from kidsnanny.files import atomic_writer
 from kidsnanny.media.loader import RGB
@@ -61,7 +67,9 @@ def write_sheet(
     return path
 
 
-def _cards(dataset: Dataset, manifest: CandidateManifest, pictures: bool, console: Console | None) -> Iterator["Markup"]:
+def _cards(
+    dataset: Dataset, manifest: CandidateManifest, pictures: bool, console: Console | None
+) -> Iterator["Markup"]:
     """The cards by the hashes of their ids; they are made in the data set's order and wait in a temporary file."""
     from markupsafe import Markup
 
@@ -77,7 +85,9 @@ def _cards(dataset: Dataset, manifest: CandidateManifest, pictures: bool, consol
             yield Markup(waiting.read(length).decode())  # the template of a card has escaped it
 
 
-def _pairs(dataset: Dataset, manifest: CandidateManifest, console: Console | None) -> Iterator[tuple[TextScan, Example]]:
+def _pairs(
+    dataset: Dataset, manifest: CandidateManifest, console: Console | None
+) -> Iterator[tuple[TextScan, Example]]:
     wanted = {one.id: one for one in manifest.candidates}
     hidden = console is None or not console.is_terminal
     examples = track(dataset, "Writing the sheet", manifest.pictures, console=console, transient=True, disable=hidden)

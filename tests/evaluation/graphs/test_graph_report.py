@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from kidsnanny.decision import Scores
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.graphs.graph_metrics import Scores, score
+from kidsnanny.evaluation.graphs.graph_metrics import score
 from kidsnanny.evaluation.graphs.graph_report import GraphRun, PublishedGraphs, published_graphs, render, write_run
 from kidsnanny.records import Box, Relation, SceneGraph, SceneObject
 from kidsnanny.stage1.student.vocabulary import Tag, Vocabulary
