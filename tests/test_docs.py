@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from kidsnanny.cli.app import app
 from kidsnanny.models.cards import read_cards
 from kidsnanny.policy import Policy
-from kidsnanny.profiles.profiles import Profile
+from kidsnanny.profiles.profile import Profile
 
 README = ROOT / "README.md"
 PAGES = [
