@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from kidsnanny.errors import JudgeError
+from kidsnanny.records import ModelId
 from kidsnanny.stage2.judge.judge import Explanation, Judge, Opinion
 from kidsnanny.stage2.judge.prompt import Question
 from kidsnanny.stage2.untrusted import clean
@@ -36,7 +37,8 @@ class JudgeContract:
         assert judge.in_flight >= 1
         assert isinstance(judge.explains, bool)
         judge.ask(question("hello"))
-        assert judge.name == judge.name.strip() != ""
+        assert isinstance(judge.model_id, ModelId)
+        assert judge.model_id.name == judge.model_id.name.strip() != ""
 
     @pytest.mark.parametrize("lines", [(), ("hello",), ("a line", "and another one"), ("x" * 390,) * 200])
     def test_gives_a_probability_for_each_of_its_categories(self, judge: Judge, lines: tuple[str, ...]) -> None:

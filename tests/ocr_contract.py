@@ -9,6 +9,7 @@ import pytest
 from conftest import page
 from PIL import Image
 
+from kidsnanny.records import ModelId
 from kidsnanny.stage2.ocr.ocr import Ocr, prove
 
 
@@ -75,7 +76,9 @@ class OcrContract:
             assert list(threads.map(read, texts)) == [[text] for text in texts]
 
     def test_names_its_model_and_revision(self, engine: Ocr) -> None:
-        assert "@" in engine.name
+        assert isinstance(engine.model_id, ModelId)
+        assert engine.model_id.name
+        assert engine.model_id.revision
 
     def test_proves_itself(self, engine: Ocr) -> None:
         prove(engine)

@@ -12,7 +12,7 @@ from conftest import page
 from forked import in_child
 
 from kidsnanny.engines import ForkSafeExecutor, exclusive
-from kidsnanny.records import TextLine
+from kidsnanny.records import ModelId, TextLine
 from kidsnanny.stage2.ocr.ppocr import PpOcr
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
@@ -22,7 +22,7 @@ forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on 
 class Single:
     """An engine that notices when it is called by two threads at once."""
 
-    name = "single@1"
+    model_id = ModelId(name="single", revision="1")
 
     def __init__(self, reentrant: bool = False) -> None:
         self.reentrant = reentrant

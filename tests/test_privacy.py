@@ -1,5 +1,8 @@
-"""Nothing about a picture is written, logged or sent; the product runs without a network and without a home."""
+"""Nothing about a picture is written or sent, and only its hash, format, size and label are logged; the product runs
+without a network and without a home.
+"""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -38,7 +41,7 @@ print(json.dumps({"label": verdict.label, "touched": touched, "logged": logged, 
 """
 
 
-def test_a_check_writes_logs_and_sends_nothing(tmp_path: Path) -> None:
+def test_a_check_writes_and_sends_nothing_and_logs_no_content(tmp_path: Path) -> None:
     picture = tmp_path / "secret.png"
     picture.write_bytes(encoded(page("my secret diary page")))
     cache = tmp_path / "cache"
@@ -57,7 +60,8 @@ def test_a_check_writes_logs_and_sends_nothing(tmp_path: Path) -> None:
     assert seen["label"] == "safe"
     assert seen["text"] == ["my secret diary page"]
     assert seen["touched"] == []
-    assert seen["logged"] == []
+    sha256 = hashlib.sha256(picture.read_bytes()).hexdigest()
+    assert seen["logged"] == [f"{sha256[:12]} PNG 640x480: safe"], "no name, no text"
     assert result.stderr == ""
     assert sorted(tmp_path.rglob("*")) == [cache, picture]
 

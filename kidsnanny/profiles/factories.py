@@ -1,38 +1,72 @@
-"""The built-in engines as a profile names them: `model` is a weight card or a file, the rest are options."""
+"""The built-in engines as a profile names them: `model` is a weight card or a file, the rest are options.
+
+A profile is a file that somebody wrote by hand, so that `validate_call` checks each argument's name and value.
+"""
 
 import os
-from typing import Any
+from pathlib import Path
 
-from kidsnanny.models.cards import cards
+from pydantic import validate_call
+
+from kidsnanny.models.runtime import Device, Precision, named
 from kidsnanny.stage1.classifier import Classifier
 from kidsnanny.stage1.detector import Yolo
 from kidsnanny.stage1.scene_graphs import SceneGraphs, load_student
 from kidsnanny.stage2.judge.openai_judge import URL, OpenAIJudge
+from kidsnanny.stage2.ocr.paddle import PaddleOcr
 from kidsnanny.stage2.text_model import TextModel
+from kidsnanny.taxonomy import CATEGORIES, Category
 
 
-def classifier(model: str, **options: Any) -> Classifier:
+@validate_call
+def classifier(*, model: str, device: Device = "auto", precision: Precision = "auto") -> Classifier:
     """A classifier by its card; `device` and `precision` as in `Classifier`."""
-    return Classifier(model, **options)
+    return Classifier(model, device=device, precision=precision)
 
 
-def detector(model: str, **options: Any) -> Yolo:
+@validate_call
+def detector(*, model: str, device: Device = "auto") -> Yolo:
     """A YOLO by its card; `device` as in `Yolo`."""
-    return Yolo(model, **options)
+    return Yolo(model, device=device)
 
 
-def student(model: str | None = None, **options: Any) -> SceneGraphs:
+@validate_call
+def student(*, model: str | None = None, describe_above: float = 0.0) -> SceneGraphs:
     """A SenBen student by card, folder or ONNX file; `model` is $KIDSNANNY_STUDENT by default."""
-    return SceneGraphs(load_student(model or os.environ.get("KIDSNANNY_STUDENT")), **options)
+    return SceneGraphs(load_student(model or os.environ.get("KIDSNANNY_STUDENT")), describe_above=describe_above)
 
 
-def ngram(model: str = "kidsnanny-text") -> TextModel:
+@validate_call
+def paddle(*, lang: str = "en", models: Path | None = None, download: bool = False, timeout: float = 60) -> PaddleOcr:
+    """PaddleOCR in a process of its own; the options are those of `PaddleOcr`."""
+    return PaddleOcr(lang, models=models, download=download, timeout=timeout)
+
+
+@validate_call
+def ngram(*, model: str = "kidsnanny-text") -> TextModel:
     """Our own text model by its card."""
-    return TextModel.load(cards()[model].locate().parent)
+    return TextModel.load(named(model).locate().parent)
 
 
-def openai(url: str | None = None, api_key: str | None = None, **options: Any) -> OpenAIJudge:
+@validate_call
+def openai(
+    *,
+    url: str | None = None,
+    api_key: str | None = None,
+    model: str | None = None,
+    categories: tuple[Category, ...] = CATEGORIES,
+    timeout: float = 20.0,
+    in_flight: int = 16,
+    explains: bool = True,
+) -> OpenAIJudge:
     """A judge behind an OpenAI-compatible server; $KIDSNANNY_JUDGE_URL and $KIDSNANNY_JUDGE_KEY are the defaults. A
     server that is down is no reason not to start: what it was not asked about is named in each verdict."""
-    url = url or os.environ.get("KIDSNANNY_JUDGE_URL", URL)
-    return OpenAIJudge(url, api_key=api_key or os.environ.get("KIDSNANNY_JUDGE_KEY"), **options)
+    return OpenAIJudge(
+        url or os.environ.get("KIDSNANNY_JUDGE_URL", URL),
+        model,
+        api_key=api_key or os.environ.get("KIDSNANNY_JUDGE_KEY"),
+        categories=categories,
+        timeout=timeout,
+        in_flight=in_flight,
+        explains=explains,
+    )

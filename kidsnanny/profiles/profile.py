@@ -76,7 +76,7 @@ class Profile(Record):
             ComponentError: a part is missing.
         """
         if self.ocr is None:
-            if self.text_model or self.judge:
+            if self.text_model is not None or self.judge is not None:
                 raise ComponentError(f"{self.name}: a text model and a judge read what an OCR reads; add [ocr].")
             return None
         judge = self._built("judge", self.judge) if self.judge is not None else None
@@ -92,8 +92,15 @@ class Profile(Record):
             known = f"the model {arguments['model']} has no card" if "model" in arguments else "no engine is named"
             raise ComponentError(f"{self.name}: {kind}: {known}; see `kidsnanny weights list`, or name an `engine`.")
         build = factory(kind, engine)
+        takes = ", ".join(signature(build).parameters) or "no arguments"
+        fix = f"{engine} takes {takes}; correct the profile."
         try:
             signature(build).bind(**arguments)
         except TypeError as error:
-            raise ComponentError(f"{self.name}: {kind}: {engine} takes other arguments ({error}).") from error
-        return build(**arguments)
+            raise ComponentError(f"{self.name}: {kind}: {error}; {fix}") from error
+        try:
+            return build(**arguments)
+        except ValidationError as error:  # the built-in factories check the values too
+            first = error.errors()[0]
+            where, why = ".".join(map(str, first["loc"])), first["msg"]
+            raise ComponentError(f"{self.name}: {kind}: {where}: {why}; {fix}") from error

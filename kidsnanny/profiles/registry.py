@@ -23,7 +23,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     },
     "ocr": {
         "ppocr": "kidsnanny.stage2.ocr.ppocr:PpOcr",
-        "paddle": "kidsnanny.stage2.ocr.paddle:PaddleOcr",
+        "paddle": "kidsnanny.profiles.factories:paddle",
     },
     "text_model": {"ngram": "kidsnanny.profiles.factories:ngram"},
     "judge": {"openai": "kidsnanny.profiles.factories:openai"},

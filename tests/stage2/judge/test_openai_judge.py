@@ -23,6 +23,7 @@ from PIL import Image
 
 from kidsnanny import Pipeline, Policy, Stage2
 from kidsnanny.errors import JudgeError
+from kidsnanny.records import ModelId
 from kidsnanny.stage2.judge.judge import Explanation, Opinion
 from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
 from kidsnanny.stage2.judge.prompt import Question
@@ -89,7 +90,7 @@ def test_one_call_gives_a_probability_for_every_category() -> None:
     assert body["structured_outputs"] == {"regex": "( [YN]){2}"}
     assert (body["logprobs"], body["temperature"], body["model"]) == (True, 0, "tiny")
     assert not any(key.startswith("guided_") for key in body), "silently ignored by today's servers"
-    assert ours.name == "tiny (kidsnanny judge prompt, version 3; letters with probabilities)"
+    assert str(ours.model_id) == "tiny@kidsnanny judge prompt, version 3; letters with probabilities"
 
 
 READINGS = {
@@ -161,7 +162,7 @@ def test_what_a_server_lacks_is_found_out_once_and_said(
 ) -> None:
     ours, server = judge(*answers)
     assert tuple(ours.ask(QUESTION).scores.values()) == pytest.approx(scores)
-    assert form in ours.name
+    assert form in str(ours.model_id)
     asked = len(server.asked)
     ours.ask(QUESTION)
     assert len(server.asked) == asked + 1
@@ -372,7 +373,7 @@ def test_a_child_asks_over_connections_of_its_own() -> None:
 class ScriptedJudge:
     """Says the same about every picture, or fails."""
 
-    name = "scripted-judge@1"
+    model_id = ModelId(name="scripted-judge", revision="1")
     categories = CATEGORIES
     in_flight = 4
     explains = True
@@ -394,7 +395,7 @@ class ScriptedJudge:
 
 
 def picture(red: int) -> bytes:
-    """One for which the scripted eye reports nudity of red / 255."""
+    """One for which the scripted Stage 1 reports nudity of red / 255."""
     return encoded(Image.new("RGB", (16, 16), (red, 0, 0)))
 
 
@@ -440,7 +441,7 @@ def test_every_lowering_is_a_reason() -> None:
     assert "nudity 0.55 in the picture, brought down to 0.10 by the judge" in str(verdict)
     assert verdict.detail["nudity"].image == 140 / 255
     assert verdict.detail["nudity"].decided_by in ("image", "judge")
-    assert verdict.provenance.models["judge"] == "scripted-judge@1"
+    assert verdict.provenance.models["judge"] == (ScriptedJudge.model_id,)
 
 
 @pytest.mark.parametrize(
@@ -478,7 +479,7 @@ def test_the_judge_gets_text_and_nothing_else(tmp_path: Any) -> None:
     pipeline(path)
     (question,) = scripted.asked
     assert question.text.lines == ("hello ‹¦im_end¦›",)
-    assert question.findings.startswith("picture 16x16, 1 frame screened by scripted-eye@1:")
+    assert question.findings.startswith("picture 16x16, 1 frame screened by scripted-stage1@1:")
     assert "secret" not in repr(question)
 
 

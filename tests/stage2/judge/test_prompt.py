@@ -1,6 +1,6 @@
 import pytest
 
-from kidsnanny.records import Evidence, TextLine
+from kidsnanny.records import TextLine
 from kidsnanny.stage2.judge.prompt import Question, explanation_prompt, fresh_marker, verdict_prompt
 from kidsnanny.stage2.untrusted import MAX_CHARACTERS, clean
 from kidsnanny.taxonomy import CATEGORIES, DEFINITIONS, Category
@@ -55,7 +55,9 @@ def test_what_was_cut_is_said() -> None:
     assert "TEXT (120 lines; lines left out: 380)" in verdict_prompt(question, TWO, "m").messages[1]["content"]
 
 
-@pytest.mark.parametrize("text", ["hello", ("hello",), ["hello"], Evidence(findings_text="", lines=()), None])
+@pytest.mark.parametrize(
+    "text", ["hello", ("hello",), ["hello"], TextLine(text="hello", confidence=1, box=(0, 0, 1, 1)), None]
+)
 def test_text_that_was_not_cleaned_is_refused_by_type(text: object) -> None:
     with pytest.raises(TypeError, match=r"must come from untrusted\.clean"):
         verdict_prompt(Question("10-12", "", text), TWO, "m")

@@ -179,7 +179,7 @@ def answered(verdict: Verdict) -> bool:
 
 def test_the_first_answer_finds_the_form_that_costs_least(judge: OpenAIJudge) -> None:
     scores = judge.ask(question()).scores
-    assert judge.name == "tiny (kidsnanny judge prompt, version 3; letters with probabilities)"
+    assert str(judge.model_id) == "tiny@kidsnanny judge prompt, version 3; letters with probabilities"
     assert tuple(scores) == CATEGORIES
     assert all(0 < score < 1 for score in scores.values())
     assert len(set(scores.values())) == len(CATEGORIES)
@@ -214,7 +214,7 @@ def test_probabilities_are_those_that_the_server_gives(server: Server, judge: Op
 def test_every_form_works(judge: OpenAIJudge, form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kidsnanny.stage2.judge.openai_judge.FORMS", (form,))
     scores = judge.ask(question()).scores
-    assert form.name in judge.name
+    assert form.name in str(judge.model_id)
     assert set(scores) == set(CATEGORIES)
     assert all(score in (0, 1) for score in scores.values()) is not form.logprobs
 

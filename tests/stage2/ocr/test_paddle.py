@@ -118,7 +118,7 @@ def ocr(packages: Path) -> Iterator[PaddleOcr]:  # noqa: ARG001
 
 
 def test_what_paddleocr_says_becomes_lines(ocr: PaddleOcr) -> None:
-    assert ocr.name.startswith("paddleocr-3.9/ppocrv6-small-rec@")
+    assert str(ocr.model_id).startswith("paddleocr-3.9/ppocrv6-small-rec@")
     (line,) = ocr.read(says(READ))
     assert (line.text, line.confidence, line.box) == ("HELLO 123", 0.875, (1, 2, 30, 9))
 
@@ -197,7 +197,7 @@ def test_it_has_no_network_and_another_home(ocr: PaddleOcr, tmp_path: Path) -> N
 @pytest.mark.usefixtures("packages")
 def test_only_who_asks_for_downloads_gets_the_network_and_the_home() -> None:
     with PaddleOcr("korean", download=True) as ocr:
-        assert ocr.name == "paddleocr-3.9/korean@downloaded"
+        assert str(ocr.model_id) == "paddleocr-3.9/korean@downloaded"
         assert text(ocr, HOME) == os.environ["HOME"]
         assert "'lang': 'korean'" in text(ocr, OPTIONS)
         with pytest.raises(ComponentError, match="ConnectionRefusedError"):
@@ -215,7 +215,7 @@ def test_models_of_the_users_own(tmp_path: Path) -> None:
         (tmp_path / "arabic" / part / "inference.pdiparams").write_bytes(b"weights")
     with PaddleOcr(models=tmp_path / "arabic") as ocr:
         options = text(ocr, OPTIONS)
-        assert ocr.name.startswith("paddleocr-3.9/arabic@9a129038d9a0")
+        assert str(ocr.model_id).startswith("paddleocr-3.9/arabic@9a129038d9a0")
     assert "'text_recognition_model_name': 'arabic_rec'" in options
     assert f"'text_detection_model_dir': '{tmp_path / 'arabic' / 'det'}'" in options
     assert "'lang'" not in options
@@ -444,7 +444,7 @@ def test_it_tries_no_network_and_leaves_the_home_alone(tmp_path: Path) -> None:
         f"        open({str(seen)!r}, 'a').write(f'{{event}} {{arguments}}\\n')\n"
         "sys.addaudithook(watch)\n"
     )
-    code = "from kidsnanny.stage2.ocr.paddle import PaddleOcr\nwith PaddleOcr() as ocr: print(ocr.name)"
+    code = "from kidsnanny.stage2.ocr.paddle import PaddleOcr\nwith PaddleOcr() as ocr: print(ocr.model_id)"
     with socket.create_server(("127.0.0.1", 0)) as trap:
         trap.settimeout(0.1)
         proxy = f"http://127.0.0.1:{trap.getsockname()[1]}"

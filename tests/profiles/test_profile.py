@@ -1,0 +1,153 @@
+"""Profiles are data: the built-in ones load, and whatever is wrong with one is a sentence with the fix."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kidsnanny import Inspector, Pipeline
+from kidsnanny.errors import ComponentError, WeightsError
+from kidsnanny.profiles.profile import PROFILES, Profile
+from kidsnanny.stage1.detector import Yolo
+from kidsnanny.stage2.ocr.ppocr import PpOcr
+from kidsnanny.stage2.text_model import TextModel
+
+STAGE1 = '[[stage1]]\nmodel = "nudenet-320n"\n'
+OCR = '[ocr]\nengine = "ppocr"\n'
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_built_in_profiles_load() -> None:
+    assert PROFILES == ("embedded", "standard", "senben")
+    for name in PROFILES:
+        profile = Profile.load(name)
+        assert profile.name == name
+        assert profile.ocr == {"engine": "ppocr"}
+        assert profile.text_model == {"engine": "ngram"}
+        assert (profile.judge is None) == (name == "embedded")
+
+
+def test_embedded_is_a_detector_an_ocr_and_a_text_model() -> None:
+    profile = Profile.load("embedded")
+    assert isinstance(profile.build_stage1(), Yolo)
+    stage2 = profile.build_stage2()
+    assert stage2 is not None
+    assert isinstance(stage2.ocr, PpOcr)
+    assert isinstance(stage2.text_model, TextModel)
+    assert stage2.judge is None
+
+
+def test_a_copy_of_a_built_in_profile_is_a_file_like_any_other(tmp_path: Path) -> None:
+    path = written(tmp_path, f'name = "mine"\n{STAGE1}')
+    assert Profile.load(path) == Profile.load(str(path))
+    assert Profile.load(path).build_stage2() is None
+
+
+@pytest.mark.usefixtures("own_home")
+def test_standard_without_its_weights_names_the_command_that_gets_them() -> None:
+    """When it is made, not at the first picture; and no weaker profile takes its place."""
+    for made in (Pipeline, Inspector):
+        with pytest.raises(WeightsError) as caught:
+            made("standard")
+        assert one_sentence(str(caught.value)).endswith("run `kidsnanny weights pull marqo-nsfw-384`.")
+
+
+def test_senben_without_a_student_says_where_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KIDSNANNY_STUDENT", raising=False)
+    with pytest.raises(ComponentError, match="KIDSNANNY_STUDENT") as caught:
+        Pipeline("senben")
+    one_sentence(str(caught.value))
+
+
+NAME = 'name = "mine"\n'
+WRONG = {
+    "unknown engine": (
+        NAME + STAGE1 + '[ocr]\nengine = "tesseract"\n',
+        r"tesseract.*there is no such ocr engine; choose one of ppocr, paddle",
+    ),
+    "unknown card": (
+        NAME + '[[stage1]]\nmodel = "nudenet-999"\n',
+        r"stage1.*nudenet-999 has no card; see `kidsnanny weights list`",
+    ),
+    "no engine": (NAME + STAGE1 + "[ocr]\n", r"ocr: no engine is named; .*name an `engine`"),
+    "unknown key": (
+        NAME + STAGE1 + "[orc]\n",
+        r"mine\.toml: orc: there is no such key; .*standard\.toml is an example",
+    ),
+    "malformed": (NAME + "[[stage1]\n", r"mine\.toml: the profile cannot be read \(.*line 2.*\); correct the file"),
+    "not UTF-8": (b'name = "\xff"\n', r"mine\.toml: the profile cannot be read \(.*\); correct the file"),
+    "no stage1": (NAME + OCR, r"mine\.toml: stage1: .*; .*standard\.toml is an example"),
+    "empty stage1": (NAME + "stage1 = []\n", r"mine\.toml: stage1: .*; .*standard\.toml is an example"),
+    "no name": (STAGE1, r"mine\.toml: name: .*; .*standard\.toml is an example"),
+    "unknown argument": (
+        NAME + STAGE1 + OCR + "colour = 1\n",
+        r"mine: ocr: .*'colour'; ppocr takes no arguments; correct the profile",
+    ),
+    "unknown argument of a detector": (
+        NAME + STAGE1 + 'colour = "red"\n',
+        r"mine: stage1: .*'colour'; detector takes model, device; correct the profile",
+    ),
+    "missing argument": (
+        NAME + '[[stage1]]\nengine = "detector"\n',
+        r"mine: stage1: .*'model'; detector takes model, device; correct the profile",
+    ),
+    "wrong value": (
+        NAME + STAGE1 + 'device = "tpu"\n',
+        r"mine: stage1: device: .*'cuda'; detector takes model, device; correct the profile",
+    ),
+    "wrong value of a judge": (
+        NAME + STAGE1 + OCR + '[judge]\nengine = "openai"\nin_flight = "many"\n',
+        r"mine: judge: in_flight: .*integer.*; openai takes url, .*; correct the profile",
+    ),
+    "unknown text model": (
+        NAME + STAGE1 + OCR + '[text_model]\nengine = "ngram"\nmodel = "mine"\n',
+        r"mine.*`kidsnanny weights list`",
+    ),
+    "judge without ocr": (
+        NAME + STAGE1 + '[judge]\nengine = "openai"\n',
+        r"mine: a text model and a judge read what an OCR reads; add \[ocr\]",
+    ),
+    "empty judge without ocr": (NAME + STAGE1 + "[judge]\n", r"mine: .*; add \[ocr\]"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_with_a_profile_is_a_sentence_with_the_fix(
+    text: str | bytes, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ComponentError, match=message) as caught:
+        Pipeline(path)
+    one_sentence(str(caught.value))
+
+
+@pytest.mark.parametrize("name", ["no-such", "no-such.toml"])
+def test_a_file_that_is_missing(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ComponentError) as caught:
+        Profile.load(str(tmp_path / name))
+    assert one_sentence(str(caught.value)).endswith("choose one of embedded, standard, senben, or a TOML file.")
+
+
+def test_a_folder_is_no_profile(tmp_path: Path) -> None:
+    with pytest.raises(ComponentError, match="the profile cannot be read") as caught:
+        Profile.load(tmp_path)
+    one_sentence(str(caught.value))
+
+
+def test_a_profile_is_a_name_or_a_path() -> None:
+    with pytest.raises(TypeError, match="a name or a path, not a int"):
+        Profile.load(3)  # type: ignore[arg-type]
+
+
+def one_sentence(message: str) -> str:
+    """The message, which is one line, ends with a full stop and has no other sentence in it."""
+    assert "\n" not in message
+    assert message.endswith(".")
+    assert not re.search(r"[.!?] [A-Z]", message)
+    return message
