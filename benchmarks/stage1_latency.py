@@ -33,9 +33,10 @@ import skimage
 from hardware import hardware
 from PIL import Image
 
-from kidsnanny.models.cards import Card, cards, digest
+from kidsnanny.models.cards import Card, cards
 from kidsnanny.models.onnx_export import export, save_random
 from kidsnanny.models.runtime import Torch, network, quiet_ultralytics
+from kidsnanny.models.store import digest
 from kidsnanny.records import Box
 from kidsnanny.stage1.classifier import Classifier
 from kidsnanny.stage1.detector import Yolo

@@ -1,68 +1,78 @@
-"""Several eyes at once: one decoded frame, one upload, and each model looks while the others do."""
+"""Several models on the same frames: each frame is decoded and uploaded once, and the models run at the same time."""
 
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from kidsnanny.engines import ForkSafeExecutor
 from kidsnanny.media.loader import RGB
-from kidsnanny.records import Detection, ModelKind, Reason, VisualFindings
+from kidsnanny.records import Detection, ModelId, ModelKind, Signal, VisualFindings
 from kidsnanny.stage1.classifier import Classifier
 from kidsnanny.stage1.detector import Yolo
+from kidsnanny.stage1.stage1 import check_frames
 from kidsnanny.taxonomy import Category
-
-Eye = Classifier | Yolo
 
 
 class Ensemble:
-    """A classifier and detectors as one Stage 1, after the paper's (section 1.1 in our notes on it: ViT and detector).
+    """Classifiers and detectors as one Stage 1: the ViT and the object detector of arXiv 2603.16181.
 
-    What they say stands side by side in the findings, each with its model's name; how their scores become one is the
-    policy's `[image] fusion`. On a CPU of more than two cores each eye has a thread; on CUDA the frames are uploaded
-    once and each eye has a stream.
+    What they find stands side by side in the findings, each with its model's name; how their scores become one is the
+    policy's `[image] fusion`. On a CPU of more than two cores each model has a thread; on CUDA the frames are uploaded
+    once and each model has a stream.
 
     Args:
-        eyes: two or more. Put those on CUDA first: they only start there, and the others work meanwhile.
+        models: two or more. Put those on CUDA first: their calls return at once, and the others run meanwhile.
     """
 
     reentrant = True
 
-    def __init__(self, *eyes: Eye) -> None:
-        self._eyes = eyes
-        self.models: tuple[str, ...] = tuple(model for eye in eyes for model in eye.models)
-        kinds = {kind for eye in eyes for kind in eye.eyes}
-        self.eyes: Mapping[ModelKind, frozenset[Category]] = {
-            kind: frozenset(category for eye in eyes for category in eye.eyes.get(kind, ())) for kind in kinds
+    def __init__(self, *models: Classifier | Yolo) -> None:
+        self._members = models
+        self.models: tuple[ModelId, ...] = tuple(one for member in models for one in member.models)
+        kinds = {kind for member in models for kind in member.categories}
+        self.categories: Mapping[ModelKind, frozenset[Category]] = {
+            kind: frozenset(category for member in models for category in member.categories.get(kind, ()))
+            for kind in kinds
         }
-        # Each network spreads over the cores by itself: on two, two at once get in each other's way (by a seventh).
-        at_once = len(eyes) if (os.cpu_count() or 1) > 2 else 1
-        self._threads = ThreadPoolExecutor(max_workers=at_once, thread_name_prefix="eye")
+        # Each network spreads over the cores by itself: on two cores, two networks at once take a seventh longer.
+        at_once = len(models) if (os.cpu_count() or 1) > 2 else 1
+        self._threads = ForkSafeExecutor(max_workers=at_once, thread_name_prefix="stage1")
         self._streams: list[Any] = []
-        if any(eye.network.device == "cuda" for eye in eyes):
+        if any(member.network.device == "cuda" for member in models):
             import torch
 
-            self._streams = [torch.cuda.Stream() for _ in eyes]
+            self._streams = [torch.cuda.Stream() for _ in models]
 
     def screen(self, frames: Sequence[RGB]) -> list[tuple[Detection, ...]]:
-        """What each eye sees in each (H, W, 3) uint8 RGB frame, eye after eye."""
+        """What each model finds in each (H, W, 3) uint8 RGB frame, model after model.
+
+        Raises:
+            ComponentError: a network returned NaN or infinity.
+            TypeError: a frame is not such an array.
+        """
+        check_frames(frames)
         if self._streams:
-            seen = self._on_streams(frames)
+            found = self._on_streams(frames)
         else:
-            seen = list(self._threads.map(lambda eye: eye.screen(frames), self._eyes))
-        return [tuple(found for eye in parts for found in eye) for parts in zip(*seen, strict=True)]
+            found = list(self._threads.map(lambda member: member.screen(frames), self._members))
+        return [tuple(one for part in parts for one in part) for parts in zip(*found, strict=True)]
+
+    def signals(self, findings: VisualFindings) -> list[Signal]:
+        """What each model's detections say of each category, before any threshold."""
+        return [signal for member in self._members for signal in member.signals(findings)]
+
+    def close(self) -> None:
+        """End the threads. It may be repeated."""
+        self._threads.shutdown()
 
     def _on_streams(self, frames: Sequence[RGB]) -> list[list[tuple[Detection, ...]]]:
         import torch
 
-        owned = (frame if frame.flags.writeable else frame.copy() for frame in frames)  # torch warns of the others
+        owned = (frame if frame.flags.writeable else frame.copy() for frame in frames)  # torch warns of read-only ones
         uploaded = [torch.from_numpy(frame).pin_memory().to("cuda", non_blocking=True) for frame in owned]
         waiting = []
-        for eye, stream in zip(self._eyes, self._streams, strict=True):
+        for member, stream in zip(self._members, self._streams, strict=True):
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
-                waiting.append(eye.start(uploaded if eye.network.device == "cuda" else frames))
+                waiting.append(member.start(uploaded if member.network.device == "cuda" else frames))
         return [wait() for wait in waiting]
-
-    def weigh(self, findings: VisualFindings) -> list[Reason]:
-        """What each eye makes of what it saw."""
-        return [reason for eye in self._eyes for reason in eye.weigh(findings)]

@@ -12,8 +12,9 @@ import skimage
 from PIL import Image
 
 from kidsnanny import ComponentError, WeightsError
-from kidsnanny.models.cards import Card, cards, digest
+from kidsnanny.models.cards import Card, cards
 from kidsnanny.models.runtime import Onnx, Torch, network, quiet_ultralytics
+from kidsnanny.models.store import digest
 from kidsnanny.stage1.classifier import Classifier
 from kidsnanny.stage1.detector import Yolo
 
