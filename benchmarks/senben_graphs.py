@@ -36,7 +36,7 @@ from kidsnanny.evaluation.graphs.graph_data import (
     synthetic_examples,
 )
 from kidsnanny.evaluation.graphs.graph_metrics import score
-from kidsnanny.evaluation.graphs.graph_report import Run, render, write_run
+from kidsnanny.evaluation.graphs.graph_report import GraphRun, render, write_run
 from kidsnanny.media.loader import open_picture
 from kidsnanny.models.cards import cards
 from kidsnanny.records import Label, SceneGraph
@@ -82,11 +82,11 @@ def main() -> None:
     for beams in options.beams:
         student = Student.open(folder, beams=beams, device=options.device)
         looked, times = described(student, items, f"beams {beams}")
-        run = Run(
+        run = GraphRun(
             system=f"{'greedy' if beams == 1 else f'{beams} beams'}, held to the grammar",
             data=name,
             hardware=chip(student),
-            models=(student.name,),
+            models=(str(student.model_id),),
             generated=not options.data,
             milliseconds=tuple(times),
             settings={
@@ -100,7 +100,7 @@ def main() -> None:
     if options.frames:
         written = [(item.id, item.graph, graph) for item, graph in zip(items, looked, strict=True)]
         write_run(options.frames, written, runs[-1][1], runs[-1][0])
-    model = student.name.partition("@")[0]
+    model = str(student.model_id).partition("@")[0]
     text, curve = render(runs, f"Scene graphs: {model} on {name}"), folder / "curve.json"
     parts = [_curve(json.loads(curve.read_text("utf-8")))] if curve.is_file() else []
     parts += [] if options.data else [followed(student, min(200, options.scenes))]

@@ -24,7 +24,7 @@ import torch
 from hardware import hardware
 from transformers import BartConfig, Florence2Config, Florence2VisionConfig
 
-from kidsnanny.stage1.stage1 import RANDOM
+from kidsnanny.records import ModelId
 from kidsnanny.stage1.student.florence import SenBen
 from kidsnanny.stage1.student.settings import Settings
 from kidsnanny.stage1.student.student import Student
@@ -100,7 +100,7 @@ def measure(device: str, precision: str, tokens: int, beams: int, repeats: int, 
     """One setting: times of plain and ours and of the tags alone, whether they agree, and the peak of memory."""
     model = base().to(device, getattr(torch, precision))
     words = tokenizer([" ".join(VOCABULARY.objects)])
-    student = Student(model, words, SIXTEEN, f"base{RANDOM}", beams=beams, constrained=False)
+    student = Student(model, words, SIXTEEN, ModelId(name="base", caveat="random"), beams=beams, constrained=False)
     student.model.generation_config.update(min_new_tokens=tokens)
     student.settings = student.settings.model_copy(update={"max_new_tokens": tokens})
     if compiled:

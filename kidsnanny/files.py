@@ -1,9 +1,11 @@
 """Files that neither a kill nor a second command must spoil."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
@@ -15,8 +17,8 @@ def alone_in(folder: Path) -> Iterator[None]:
     """Keep other commands from writing into a folder; whatever ends this process gives it back.
 
     Raises:
-        DataError: another one is at it.
-        OSError: it cannot be written.
+        DataError: another command is writing there.
+        OSError: the folder cannot be written to.
     """
     try:
         with FileLock(folder / ".lock", timeout=0):
@@ -27,14 +29,36 @@ def alone_in(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def replace(path: Path, data: bytes) -> None:
+@contextmanager
+def atomic_writer(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
+    """A binary file that takes its place at `path` when the `with` block ends; if the block raises, nothing changes.
+
+    Args:
+        path: the file to write or replace.
+        private: only its owner may read it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    temporary = path.with_name(f".kidsnanny-{secrets.token_hex(8)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    handle = os.open(temporary, flags, 0o600 if private else 0o666)
+    try:
+        with open(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_atomically(path: Path, data: bytes) -> None:
     """Write all of it or nothing.
 
     Raises:
         OSError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
+    with atomic_writer(path) as file:
         file.write(data)
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

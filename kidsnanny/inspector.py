@@ -81,8 +81,8 @@ class Inspector:
         """Part of the pipeline -> its models."""
         models = {"stage1": self.stage1.models}
         if self.stage2:
-            models |= {"ocr": (self.stage2.ocr.model,), "text_model": (self.stage2.text_model.model,)}
-            models |= {"judge": (self.stage2.judge.model,)} if self.stage2.judge else {}
+            models |= {"ocr": (self.stage2.ocr.model_id,), "text_model": (self.stage2.text_model.model_id,)}
+            models |= {"judge": (self.stage2.judge.model_id,)} if self.stage2.judge else {}
         return models
 
     def inspect(self, source: Source) -> Inspection:
@@ -216,7 +216,7 @@ class Inspector:
             min_confidence=self.min_confidence,
             image_signals=image,
             text_signals=text,
-            judge=judge.model if judge else None,
+            judge=judge.model_id if judge else None,
             text_for_judge=_for_judge([line.text for line in lines]) if judge else TextForJudge(),
             not_inspected=tuple(job.not_inspected),
             models=self.models,
@@ -296,7 +296,7 @@ def _ask(judge: Judge, question: Question, identity: str) -> tuple[JudgeOpinion,
         scores = judge.ask(question).scores
     except Exception as failure:
         error = str(failure) if isinstance(failure, JudgeError) else f"{type(failure).__name__}: {failure}"
-    opinion = JudgeOpinion(model=judge.model, ages=question.ages, question=identity, scores=scores, error=error)
+    opinion = JudgeOpinion(model=judge.model_id, ages=question.ages, question=identity, scores=scores, error=error)
     return opinion, _since(start)
 
 

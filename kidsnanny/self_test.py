@@ -19,7 +19,7 @@ from kidsnanny.profiles.profile import DEFAULT, PROFILES, Profile
 from kidsnanny.records import Detection, SceneGraph
 from kidsnanny.stage1.stage1 import Stage1
 from kidsnanny.stage2.ocr.ocr import Ocr, prove
-from kidsnanny.stage2.stage2 import TextScorer
+from kidsnanny.stage2.stage2 import Stage2, TextScorer
 from kidsnanny.taxonomy import CATEGORIES, Category
 
 PACKAGES = ("numpy", "pillow", "pydantic", "onnxruntime", "simplejpeg", "opencv-python-headless", "rapidocr", "nudenet")
@@ -45,7 +45,8 @@ def run_self_test() -> Iterator[SelfTestResult]:
     for card in cards().values():
         yield _result(card.name, partial(_weights, card))
     yield _result("image loader", _loader)
-    for name, profile in PROFILES.items():
+    for name in PROFILES:
+        profile = Profile.load(name)
         if name != DEFAULT and (missing := _missing(profile)):
             yield SelfTestResult(name, True, f"not ready: {missing}")
             continue
@@ -111,7 +112,7 @@ def drawn_face() -> Image.Image:
 def _missing(profile: Profile) -> str:
     """What a profile is missing on this machine."""
     missing = []
-    for build in profile:
+    for build in (profile.build_stage1, profile.build_stage2):
         try:
             build()
         except ComponentError as error:
@@ -120,8 +121,8 @@ def _missing(profile: Profile) -> str:
 
 
 def _stage1(profile: Profile) -> str:
-    stage1: Stage1 = profile.stage1()
-    names = " and ".join(stage1.models)
+    stage1: Stage1 = profile.build_stage1()
+    names = " and ".join(map(str, stage1.models))
     (findings,) = stage1.screen([np.asarray(drawn_face())])
     if graphs := [found for found in findings if isinstance(found, SceneGraph)]:  # its vocabulary may have no face
         objects, dropped = len(graphs[0].objects), len(graphs[0].dropped)
@@ -133,24 +134,30 @@ def _stage1(profile: Profile) -> str:
     return f"{names} detects a drawn face"
 
 
+def _stage2(profile: Profile) -> Stage2:
+    stage2 = profile.build_stage2()
+    assert stage2, "every built-in profile has a Stage 2"
+    return stage2
+
+
 def _ocr(profile: Profile) -> str:
-    ocr: Ocr = profile.stage2().ocr
+    ocr: Ocr = _stage2(profile).ocr
     prove(ocr)
-    return f"{ocr.name} reads HELLO 123"
+    return f"{ocr.model_id} reads HELLO 123"
 
 
 def _text(profile: Profile) -> str:
-    model: TextScorer = profile.stage2().text_model
+    model: TextScorer = _stage2(profile).text_model
     column = model.categories.index("scam")
     (scam, harmless) = model.score([SCAM, HARMLESS])
     if scam[column] < 0.5 or harmless.max() >= 0.5:
-        raise ComponentError(f"{model.name} does not separate a scam from football practice; reinstall kidsnanny.")
-    return f"{model.name} separates a scam ({scam[column]:.2f}) from football practice ({harmless.max():.2f})"
+        raise ComponentError(f"{model.model_id} does not separate a scam from football practice; reinstall kidsnanny.")
+    return f"{model.model_id} separates a scam ({scam[column]:.2f}) from football practice ({harmless.max():.2f})"
 
 
 def _coverage(profile: Profile) -> str:
-    image = frozenset[Category]().union(*profile.stage1().eyes.values())
-    text = profile.stage2().text_model.categories
+    image = frozenset[Category]().union(*profile.build_stage1().categories.values())
+    text = _stage2(profile).text_model.categories
     missed = [category for category in CATEGORIES if category not in image and category not in text]
     found = f"{', '.join(sorted(image))} in pictures; {', '.join(text)} in their text"
     return f"{found}; does not look for {', '.join(missed)}"

@@ -68,7 +68,7 @@ class ScriptedStage1:
 class ScriptedOcr:
     """An OCR that reads what it is told to, or fails."""
 
-    model = ModelId(name="scripted-ocr", revision="1")
+    model_id = ModelId(name="scripted-ocr", revision="1")
     reentrant = True
 
     def __init__(self, *lines: str, confidence: float = 1.0, fails: Callable[[RGB], bool] = lambda _: False) -> None:
@@ -86,7 +86,7 @@ class ScriptedOcr:
 class ScriptedTextModel:
     """A text model that finds harassment wherever "mean" stands, and does not know words that start with "x"."""
 
-    model = ModelId(name="scripted-text", revision="1")
+    model_id = ModelId(name="scripted-text", revision="1")
     categories: tuple[Category, ...] = ("harassment", "scam")
     reentrant = True
 

@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from conftest import ScriptedOcr, ScriptedStage1, ScriptedTextModel, encoded, gradient, page
@@ -29,7 +28,7 @@ def red(level: int) -> Image.Image:
 class AgeJudge:
     """Scores every category by the first age of the group; remembers the questions."""
 
-    model = ModelId(name="age-judge", revision="1")
+    model_id = ModelId(name="age-judge", revision="1")
     categories = CATEGORIES
     in_flight = 4
     explains = True
@@ -153,7 +152,7 @@ def test_the_judge_is_asked_once_for_each_age_group() -> None:
     judge = AgeJudge()
     shared = inspector("hello there", judge=judge)
     seen = shared.inspect(red(0))
-    assert (judge.asked, seen.opinions, seen.judge) == ([], (), judge.model)
+    assert (judge.asked, seen.opinions, seen.judge) == ([], (), judge.model_id)
     for name in ("child", "teen", "child"):
         seen = shared.consult(seen, Policy.load(name))
     assert judge.asked == [Policy.load("child").ages, Policy.load("teen").ages]
@@ -261,7 +260,7 @@ def test_a_pipeline_closes_what_its_engines_hold() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:This process")
-def test_a_forked_child_checks_pictures_after_a_judge_was_used(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_forked_child_checks_pictures_after_a_judge_was_used(pipeline: Pipeline) -> None:
     judged = Pipeline(stage1=ScriptedStage1(), stage2=Stage2(ScriptedOcr("hello"), ScriptedTextModel(), AgeJudge()))
     judged([red(0)] * 8)
     pipeline(gradient())

@@ -1,4 +1,4 @@
-"""The command line: `kidsnanny check`, `eval`, `subset`, `doctor`, `export`, `weights`, `llm`, `train`."""
+"""The command line: `kidsnanny check`, `decide`, `eval`, `subset`, `doctor`, `export`, `weights`, `llm`, `train`."""
 
 import signal
 import warnings
@@ -9,6 +9,7 @@ from PIL import Image
 
 from kidsnanny import __version__
 from kidsnanny.cli.check import check
+from kidsnanny.cli.decide import decide_again
 from kidsnanny.cli.doctor import doctor
 from kidsnanny.cli.eval import evaluate
 from kidsnanny.cli.export import export_weights
@@ -30,6 +31,7 @@ app = typer.Typer(
     epilog="Example: kidsnanny check holiday-photos/",
 )
 app.command(epilog=EXITS)(check)
+app.command("decide", epilog=EXITS)(decide_again)
 app.command()(doctor)
 app.command("export")(export_weights)
 app.command("eval")(evaluate)

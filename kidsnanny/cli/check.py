@@ -12,8 +12,8 @@ from kidsnanny.cli.console import Exit, exit_on_error, fail, printable, progress
 from kidsnanny.media.loader import DEFAULT_LIMITS, Source, is_picture, walk
 from kidsnanny.pipeline import Pipeline
 from kidsnanny.policy import BUILT_IN
-from kidsnanny.profiles.profiles import DEFAULT, PROFILES
-from kidsnanny.records import Verdict
+from kidsnanny.profiles.profile import DEFAULT, PROFILES, Profile
+from kidsnanny.verdict import Verdict
 
 FailOn = Literal["review", "unsafe"]
 COLOURS = {"safe": "green", "review": "yellow", "unsafe": "red"}
@@ -22,7 +22,7 @@ PATHS = typer.Argument(metavar="PATHS…", help="Pictures, folders (walked for p
 JSON = typer.Option("--json", help="Print all verdicts as one JSON array.")
 JSONL = typer.Option("--jsonl", help="Print one JSON verdict a line, each as soon as it is made.")
 POLICY = typer.Option(metavar="NAME|FILE", help=f"{', '.join(BUILT_IN)}, or your own TOML file.")
-PROFILE = typer.Option(metavar="NAME", help=f"One of: {', '.join(PROFILES)}.")
+PROFILE = typer.Option(metavar="NAME|FILE", help=f"{', '.join(PROFILES)}, or your own TOML file.")
 VISION_ONLY = typer.Option("--vision-only", help="Look at what is in the picture, not at the text in it.")
 FAIL_ON = typer.Option(help="The lowest label that counts as flagged.")
 HTML = typer.Option(metavar="FILE", help="Also write a report to this file; its pictures are mosaicked.")
@@ -53,8 +53,8 @@ def check(
     """
     if as_json and as_jsonl:
         fail(Exit.USAGE, "--json and --jsonl exclude each other; give one of them.")
-    if profile not in PROFILES:
-        fail(Exit.USAGE, f"{profile}: there is no such profile; choose one of {', '.join(PROFILES)}.")
+    with exit_on_error(Exit.USAGE):
+        Profile.load(profile)
     if paths.count("-") > 1:
         fail(Exit.USAGE, "- stands for standard input, which can be read only once; name it once.")
     if str(html) == "-":
@@ -67,7 +67,7 @@ def check(
         verdicts = progress(pipeline.stream(sources), "Looking at pictures", len(sources))
         if html:
             verdicts = _add_to_report(html, html_originals, sources, verdicts)
-        code = _print_verdicts(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on)
+        code = print_verdicts(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on)
     raise typer.Exit(code)
 
 
@@ -98,10 +98,10 @@ def _add_to_report(
     path: Path, originals: bool, sources: Sequence[Source], verdicts: Iterable[Verdict]
 ) -> Iterator[Verdict]:
     """The same verdicts, each written into the HTML report as it passes."""
-    from kidsnanny.reports.verdict_report import Report
+    from kidsnanny.reports.verdict_report import VerdictReport
 
     try:
-        with Report(path, originals=originals) as report:
+        with VerdictReport(path, originals=originals) as report:
             for source, verdict in zip(sources, verdicts, strict=True):
                 report.add(source, verdict)
                 yield verdict
@@ -109,7 +109,7 @@ def _add_to_report(
         fail(Exit.USAGE, f"{path}: the report cannot be written ({error.strerror}); choose another file.")
 
 
-def _print_verdicts(verdicts: Iterable[Verdict], *, as_json: bool, as_jsonl: bool, fail_on: FailOn) -> Exit:
+def print_verdicts(verdicts: Iterable[Verdict], *, as_json: bool, as_jsonl: bool, fail_on: FailOn) -> Exit:
     """Print the verdicts on stdout; the exit code that they amount to."""
     flagged = missed = False
     if as_json:

@@ -143,7 +143,7 @@ class _Pictures(NamedTuple):
     contents: "DatasetContents"
     categories: tuple[str, ...]
     labelled: "Subset | None"
-    stamps: tuple[str, ...]
+    warnings: tuple[str, ...]
     """What a reader of the report must know of them before any figure."""
 
 
@@ -159,18 +159,18 @@ def _evaluate(
 
     names = _names("--systems", settings.systems, SYSTEMS)
     options = _options(settings, names)
-    dataset, contents, categories, labelled, stamps = _select(selection)
+    dataset, contents, categories, labelled, warnings = _select(selection)
     options = options._replace(categories=categories)
     if settings.choose_on:
         rest = [name for name in names if name not in options.thresholds]
         chosen, warnings = choose_thresholds(read(settings.choose_on), rest, options, dataset, force=settings.force)
         for row, (value, origin) in chosen.items():
             say(f"{row}: threshold {value:g}, {origin}")
-        options, stamps = options._replace(thresholds={**chosen, **options.thresholds}), stamps + warnings
+        options, warnings = options._replace(thresholds={**chosen, **options.thresholds}), warnings + warnings
     command = shlex.join(["kidsnanny", *sys.argv[1:]])
     extras = Extras(repeat, latency)
     meta = run_systems(
-        dataset, contents, names, options, out, extras=extras, command=command, stamps=stamps, console=stderr
+        dataset, contents, names, options, out, extras=extras, command=command, warnings=warnings, console=stderr
     )
     changed = None
     if labelled and selection.counterfactual:
@@ -205,16 +205,16 @@ def _select(selection: _Selection) -> _Pictures:
     Raises:
         DataError: there are none, not as many as expected, or not those that the subset was drawn from.
     """
-    from kidsnanny.evaluation.datasets import choose_categories, read_contents, open_dataset
+    from kidsnanny.evaluation.datasets import choose_categories, open_dataset, read_contents
     from kidsnanny.evaluation.subsets.counterfactual import paintable_pictures
     from kidsnanny.evaluation.subsets.labelled import read_subset, restrict
 
     category, subset = selection.category, selection.subset
     labelled = read_subset(subset) if subset else None
-    wanted = named_categories(category) if category or not labelled else labelled.drawn.categories
+    wanted = named_categories(category) if category or not labelled else labelled.selection.categories
     categories, taken_as = choose_categories(selection.data, wanted)
-    if labelled and set(categories) != set(labelled.drawn.categories):
-        drawn = ",".join(labelled.drawn.categories) or "all"
+    if labelled and set(categories) != set(labelled.selection.categories):
+        drawn = ",".join(labelled.selection.categories) or "all"
         raise DataError(f"{subset}: its candidates were drawn with --category {drawn}, not {category}; leave it out.")
     splits = comma_separated(selection.split)
     dataset = open_dataset(selection.data, splits=splits, categories=categories, limit=selection.limit)
@@ -228,14 +228,14 @@ def _select(selection: _Selection) -> _Pictures:
     _describe(dataset, contents)
     if category is None and not labelled and categories == ("Sexual",):
         stdout.print("Only pictures of the category Sexual are taken; --category all takes all.", style="yellow")
-    stamps = tuple(filter(None, (taken_as, labelled.stamp if labelled else "")))
-    return _Pictures(dataset, contents, categories, labelled, stamps)
+    warnings = tuple(filter(None, (taken_as, labelled.warning if labelled else "")))
+    return _Pictures(dataset, contents, categories, labelled, warnings)
 
 
 def _outcome(names: Sequence[str], meta: "RunMetadata", run: "EvaluationRun") -> Exit:
     """Say which systems were not evaluated and which scored nothing; the exit code."""
     absent = [meta.not_evaluated[name] for name in names if name in meta.absent]
-    rows = {name: row for name, row in run.measured.systems.items() if name.partition(":")[0] in names}
+    rows = {name: row for name, row in run.summary.systems.items() if name.partition(":")[0] in names}
     unscored = {name: row for name, row in rows.items() if row.all.pictures == row.all.unscored}
     for reason in absent:
         warn(f"kidsnanny: not evaluated: {reason}")
@@ -335,7 +335,7 @@ def _print_results(run: "EvaluationRun", changed: "CounterfactualResult | None",
     if changed:
         text = counterfactual.markdown(changed)
         stdout.print(Markdown(text) if stdout.is_terminal else text, markup=False)
-    for stamp in run.meta.stamps:
+    for stamp in run.meta.warnings:
         say(stamp, style="bold red")
     say(f"The report: {report}")
 

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from kidsnanny.cli.console import Exit, exit_on_error, fail, say, stderr
+from kidsnanny.stage2.judge import serving
 from kidsnanny.stage2.judge.openai_judge import URL
-from kidsnanny.stage2.judge.serving import CONTEXT, ENVIRONMENT, MODEL, command, examine, is_loopback
+from kidsnanny.stage2.judge.serving import CONTEXT, ENVIRONMENT, MODEL, command, is_loopback
 from kidsnanny.stage2.judge.serving import serve as run_vllm
 
 Key = Annotated[
@@ -99,7 +100,7 @@ def check_server(
     with exit_on_error(Exit.USAGE):
         judge = OpenAIJudge(url, model, api_key=api_key, pause=0.0)
     findings = []
-    for finding in examine(judge, url, model, repeats):
+    for finding in serving.check_server(judge, url, model, repeats):
         findings.append(finding)
         if not as_json:
             say(f"{'ok  ' if finding.well else 'FAIL'} {finding.what}: {finding.detail}")

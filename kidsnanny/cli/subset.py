@@ -57,7 +57,7 @@ def draw_subset(
 
     Example: kidsnanny eval --data unsafebench/ --subset candidates/text-only.json --systems embedded --out run-text
     """
-    from kidsnanny.evaluation.datasets import choose_categories, read_contents, open_dataset
+    from kidsnanny.evaluation.datasets import choose_categories, open_dataset, read_contents
     from kidsnanny.evaluation.subsets.candidates import draw_candidates
     from kidsnanny.evaluation.subsets.label_sheet import write_sheet
     from kidsnanny.stage2.ocr.ppocr import PpOcr
@@ -124,11 +124,11 @@ def _description(manifest: "CandidateManifest") -> Iterator[str]:
     yield (
         f"{drawn:,} candidate{'s' * (drawn != 1)} of {picture_count(manifest.pictures)}: "
         f"{manifest.with_text:,} with text, {manifest.sampled:,} of {manifest.without_text:,} without; "
-        f"{len(manifest.not_looked_at):,} could not be looked at."
+        f"{len(manifest.not_scanned):,} could not be looked at."
     )
     yield _listed("Text is still read where it was painted out", manifest.still_read)
-    yield _listed("No text is found any more in the text alone", manifest.lost)
-    yield _listed("Only a part was looked at", tuple(manifest.partly))
+    yield _listed("No text is found any more in the text alone", manifest.unreadable_alone)
+    yield _listed("Only a part was looked at", tuple(manifest.partly_scanned))
 
 
 def _write(path: Path, subset: "Subset | None") -> None:
@@ -137,12 +137,12 @@ def _write(path: Path, subset: "Subset | None") -> None:
     Raises:
         DataError: the file cannot be written.
     """
-    from kidsnanny.files import replace
+    from kidsnanny.files import write_atomically
 
     try:
         if subset:
             path.parent.mkdir(parents=True, exist_ok=True)
-            replace(path, subset.model_dump_json(indent=1, exclude_defaults=True).encode())
+            write_atomically(path, subset.model_dump_json(indent=1, exclude_defaults=True).encode())
         else:
             path.unlink(missing_ok=True)
     except OSError as error:

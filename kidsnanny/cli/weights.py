@@ -153,7 +153,7 @@ def add(
 def _add_card(card: Card) -> None:
     with exit_on_error():
         if card.path:
-            card.pin_local(card.path / card.weights)
+            card.pin_local()
         fields = card.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
         write(home() / "cards" / f"{card.name}.toml", tomli_w.dumps({card.name: fields}).encode())
         cards.cache_clear()
@@ -230,15 +230,19 @@ def _state(card: Card) -> tuple[State, str]:
 
 
 def _copy_card(card: Card, name: str, file: Path) -> Card:
-    """The card under another name, with a local file of weights; checks of the former files are left out."""
+    """The card under another name, with a local file of weights and, of the card's other files, those beside it."""
     replaced = {"name", "files", *SOURCES}
     fields = card.model_dump(exclude=replaced)
     fields["unverified"] = tuple(field for field in card.unverified if field not in replaced)
+    others = {Path(other).name for other in card.files if other != card.weights}
+    fields["files"] = {other: {} for other in sorted(others) if (file.parent / other).is_file()}
     try:
         copied: Card = CARD.validate_python(fields | {"name": name, "path": file.absolute()})
     except ValidationError as error:
         first = error.errors()[0]
-        why = "a card's name is lower case letters, digits, '.', '-' and '_'" if first["loc"][-1:] == ("name",) else ""
-        why = why or first["msg"].removeprefix("Value error, ")
-        raise WeightsError(f"{name}: {why}; choose another {'name' if 'name is' in why else 'file'}.") from error
+        if first["loc"][-1:] == ("name",):
+            why = "a card's name is lower case letters, digits, '.', '-' and '_'; choose one"
+        else:
+            why = f"{first['msg'].removeprefix('Value error, ')}; give another file"
+        raise WeightsError(f"{name}: {why}.") from error
     return copied

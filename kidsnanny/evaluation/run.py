@@ -45,7 +45,7 @@ from kidsnanny.evaluation.predictions import (
 )
 from kidsnanny.evaluation.systems.registry import SYSTEMS
 from kidsnanny.evaluation.systems.system import Options, System
-from kidsnanny.files import alone_in, replace
+from kidsnanny.files import alone_in, write_atomically
 from kidsnanny.inspection import Inspection
 from kidsnanny.media.loader import open_picture
 from kidsnanny.verdict import Verdict
@@ -294,7 +294,7 @@ def _noted(
     still = {name: why for name, why in meta.absent.items() if name not in (systems or {})}
     update = {"systems": meta.systems | (systems or {}), "absent": still | (absent or {})}
     meta = meta.model_copy(update=update)
-    replace(out / "meta.json", meta.model_dump_json(indent=1).encode())
+    write_atomically(out / "meta.json", meta.model_dump_json(indent=1).encode())
     return meta
 
 
@@ -325,7 +325,7 @@ def _look(
             _predict(system, missing, path, seen, partial(progress.advance, task))
     if extras.latency:
         times = _timed(system, dataset, extras.latency)
-        replace(out / "latency" / f"{name}.json", _LATENCIES.dump_json(times, indent=1))
+        write_atomically(out / "latency" / f"{name}.json", _LATENCIES.dump_json(times, indent=1))
 
 
 def _resume(path: Path, rows: Sequence[str]) -> set[str]:
@@ -357,7 +357,7 @@ def _keep_inspections(path: Path, done: set[str]) -> None:
             for line in path.read_bytes().splitlines(keepends=True)
             if line.endswith(b"\n") and json.loads(line)["id"] in done
         ]
-        replace(path, b"".join(kept))
+        write_atomically(path, b"".join(kept))
 
 
 def _parsed(line: bytes) -> Prediction | None:

@@ -304,7 +304,9 @@ def _measured(lines: Sequence[Prediction]) -> SystemScores:
         decided_by=dict(Counter(str(line.decided_by) for line in lines if line.decided_by)),
         unscored_reasons=_counted([line.unscored or "no reason was recorded"] for line in lines if line.score is None),
         not_inspected=_counted([f"{part.part}: {part.reason}" for part in line.not_inspected] for line in lines),
-        models=tuple(sorted({f"{part} {model}" for line in lines for part, model in line.models.items()})),
+        models=tuple(
+            sorted({f"{part} {model}" for line in lines for part, models in line.models.items() for model in models})
+        ),
         policies=tuple(sorted({line.policy.version for line in lines if line.policy})),
     )
 

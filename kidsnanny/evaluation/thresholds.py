@@ -52,13 +52,13 @@ def choose_thresholds(
                 continue
             best = best_threshold(lines, reported, force=force)
             found[name] = (best.value, f"the best F1 ({best.f1:.3f}) on {best.n} pictures of {run.meta.data}")
-            stamps += [best.stamp] if best.stamp else []
+            stamps += [best.warning] if best.warning else []
     return found, tuple(stamps)
 
 
 def _comparable(run: EvaluationRun, systems: Sequence[str], dataset: Dataset) -> set[str]:
     """Check that the run is complete and of the data set's categories; the sha256 of the data set's pictures."""
-    incomplete = run.measured.incomplete.items()
+    incomplete = run.summary.incomplete.items()
     if missing := sum(lines for name, lines in incomplete if name.partition(":")[0] in systems):
         raise DataError(f"{run.meta.data}: the run to choose a threshold on lacks {missing} lines; let it end.")
     shown = [(example.category, sha256_of(example.image)) for example in dataset]

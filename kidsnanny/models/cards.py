@@ -157,17 +157,23 @@ class Card(Record):
             fix = "reinstall it with `pip install --force-reinstall kidsnanny`"
         return {name: folder / name for name in self.files}, fix
 
-    def pin_local(self, weights: Path) -> None:
-        """Pin a local file as the weights; the card's other files are expected beside it.
+    def pin_local(self, weights: Path | None = None) -> None:
+        """Pin the files of a `path` card; or of another card a local file as the weights, its other files beside it.
 
         Raises:
             WeightsError: a file is missing or not the one the card describes, or the lock file cannot be written.
         """
-        paths = {name: weights if name == self.weights else weights.parent / Path(name).name for name in self.files}
+        if weights:
+            paths = {name: weights.parent / Path(name).name for name in self.files} | {self.weights: weights}
+            if weights.suffix not in self.formats:
+                expected = " or ".join(self.formats)
+                raise WeightsError(f"{self.name}: expected weights as {expected}, got {weights}; give such a file.")
+        else:
+            paths, _ = self._paths(store.Pin())
         fix = f"give the file a card of its own with `--like {self.name} --name NAME`"
         for name, path in paths.items():
-            if expected := self.files[name].sha256:
-                store.verified(self.name, path, expected, fix)
+            if sha256 := self.files[name].sha256:
+                store.verified(self.name, path, sha256, fix)
         store.pin(self.name, paths)
 
     def exported(self) -> Path | None:

@@ -33,7 +33,7 @@ Output = Callable[[], npt.NDArray[np.float32]]
 class Network(Protocol):
     """A network whose call starts the computation and returns a function that waits for the output."""
 
-    model: ModelId
+    model_id: ModelId
     """The card's name and the start of the file's checksum; its caveat is `random` if the weights are."""
     device: str
     """Where its input should be: `cpu` (an array) or `cuda` (an array or a tensor)."""
@@ -56,7 +56,7 @@ class Onnx:
         self._session = onnx_session(path)
         self._input = self._session.get_inputs()[0].name
         random = self._session.get_modelmeta().custom_metadata_map.get("kidsnanny") == "random"
-        self.model = _model_id(card, path, random)
+        self.model_id = _model_id(card, path, random)
 
     def __call__(self, inputs: Any) -> Output:
         output: npt.NDArray[np.float32] = self._session.run(None, {self._input: inputs})[0]
@@ -89,7 +89,7 @@ class Torch:
     ) -> None:
         torch = _torch(card)
         self.device, self._dtype = device_and_dtype(card.name, device, precision)
-        self.model = _model_id(card, path, is_random(path))
+        self.model_id = _model_id(card, path, is_random(path))
         module = load(card, path).to(self.device, self._dtype)
         if self.device == "cuda":
             module = module.to(memory_format=torch.channels_last)

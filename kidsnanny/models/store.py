@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from kidsnanny.errors import NotHereError, WeightsError
-from kidsnanny.files import replace
+from kidsnanny.files import write_atomically
 from kidsnanny.records import Record
 
 HEADER_BYTES = 100_000_000
@@ -54,8 +54,12 @@ def home() -> Path:
         return Path(chosen).absolute()
     from platformdirs import user_data_dir
 
-    folder = Path(user_data_dir("kidsnanny", appauthor=False))
-    return folder if folder.is_absolute() else Path(os.devnull, "kidsnanny")  # this user has no home directory
+    nowhere = Path(os.devnull, "kidsnanny")  # for a user without a home directory: nothing is found or written there
+    try:
+        folder = Path(user_data_dir("kidsnanny", appauthor=False))
+    except RuntimeError:
+        return nowhere
+    return folder if folder.is_absolute() else nowhere  # older releases of platformdirs return `~` as it is
 
 
 def data_dir(kind: Literal["weights", "prompts"]) -> Path:
@@ -202,7 +206,7 @@ def write(path: Path, data: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace(path, data)
+        write_atomically(path, data)
     except OSError as error:
         fix = "set KIDSNANNY_HOME to a folder that can"
         raise WeightsError(f"{path}: it cannot be written ({error.strerror}); {fix}.") from error

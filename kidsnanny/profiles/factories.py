@@ -6,8 +6,7 @@ from typing import Any
 from kidsnanny.models.cards import cards
 from kidsnanny.stage1.classifier import Classifier
 from kidsnanny.stage1.detector import Yolo
-from kidsnanny.stage1.scene_graphs import SceneGraphs
-from kidsnanny.stage1.scene_graphs import student as student_model
+from kidsnanny.stage1.scene_graphs import SceneGraphs, load_student
 from kidsnanny.stage2.judge.openai_judge import URL, OpenAIJudge
 from kidsnanny.stage2.text_model import TextModel
 
@@ -24,7 +23,7 @@ def detector(model: str, **options: Any) -> Yolo:
 
 def student(model: str | None = None, **options: Any) -> SceneGraphs:
     """A SenBen student by card, folder or ONNX file; `model` is $KIDSNANNY_STUDENT by default."""
-    return SceneGraphs(student_model(model or os.environ.get("KIDSNANNY_STUDENT")), **options)
+    return SceneGraphs(load_student(model or os.environ.get("KIDSNANNY_STUDENT")), **options)
 
 
 def ngram(model: str = "kidsnanny-text") -> TextModel:

@@ -52,7 +52,7 @@ class Classifier:
     ) -> None:
         self.card = find_card(card, ClassifierCard)
         self.network = runs or network(self.card, device, precision)
-        self.models: tuple[ModelId, ...] = (self.network.model,)
+        self.models: tuple[ModelId, ...] = (self.network.model_id,)
         self._labels = LabelMap(self.card.labels)
         self.categories: Mapping[ModelKind, frozenset[Category]] = {"classifier": self._labels.categories}
         side = self.card.input

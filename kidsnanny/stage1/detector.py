@@ -60,7 +60,7 @@ class Yolo:
     ) -> None:
         self.card = find_card(card, DetectorCard)
         self.network = runs or network(self.card, device)
-        self.models: tuple[ModelId, ...] = (self.network.model,)
+        self.models: tuple[ModelId, ...] = (self.network.model_id,)
         self._labels = LabelMap(self.card.labels)
         self.categories: Mapping[ModelKind, frozenset[Category]] = {"detector": self._labels.categories}
         self._side, self._resize = self.card.input, resize

@@ -15,7 +15,7 @@ Grammar (one row a line, at most 1,200 characters in all):
 SCORE has two decimals, boxes are whole pixels, `overall` is a classifier's word on the frame as a whole, MODELS is
 separated by "+" and has each one's revision, which MODEL leaves out. A WORD is a scene graph's; its spaces are written
 "_". NUMBER is an object's place in the graph of its frame and model, from 0, so that `- man:0 hitting woman:1 0.93` can
-stand alone. A detection's LABEL does not end like a thing. The row order is fixed: what weighs most by the reasons
+stand alone. A detection's LABEL does not end like a thing. The row order is fixed: what scores highest by the signals
 comes first, so that no crowd of faces can push a finding out of the text. Of a scene graph's tags only the detections
 made of them are in the text, and its caption never is: it is not to be trusted.
 """
@@ -25,7 +25,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from kidsnanny.records import Box, Detection, Reason, Relation, SceneGraph, SceneObject, VisualFindings
+from kidsnanny.records import Box, Detection, ModelId, Relation, SceneGraph, SceneObject, Signal, VisualFindings
 
 MAX_CHARACTERS = 1_200
 UNLISTED = Box(0, 0, 0, 0)
@@ -55,7 +55,7 @@ class _Row(NamedTuple):
     frame: int
     box: Box | None
     statements: tuple[str, ...]
-    """The texts (`Reason.what`) of the reasons that this row supports."""
+    """What the signals that rest on this row say (`Signal.what`)."""
 
 
 def object_name(graph: SceneGraph, place: int) -> str:
@@ -74,23 +74,23 @@ def union_box(graph: SceneGraph, relation: Relation) -> Box:
     return Box(*map(min, first[:2], second[:2]), *map(max, first[2:], second[2:]))
 
 
-def render(findings: VisualFindings, reasons: Sequence[Reason]) -> str:
+def render(findings: VisualFindings, signals: Sequence[Signal]) -> str:
     """The findings as text, the same for the same findings.
 
     Args:
         findings: at most one graph per frame and model.
-        reasons: what `Stage1.weigh` made of them; a row weighs as much as the strongest reason that rests on it, in
+        signals: what `Stage1.signals` makes of them; a row ranks by the strongest signal that rests on it, in
             tenths: a tag of 0.02 tells less than an object.
     """
     plural = "frame" if findings.frames == 1 else "frames"
-    models = "+".join(findings.models) or "nobody"
+    models = "+".join(map(str, findings.models)) or "nobody"
     rows = [f"picture {findings.width}x{findings.height}, {findings.frames} {plural} screened by {models}:"]
     weights: dict[tuple[int, str, Box | None], float] = {}
-    for reason in reasons:
-        key = reason.frame, reason.what, reason.box
-        weights[key] = max(weights.get(key, 0.0), reason.score)
+    for signal in signals:
+        key = signal.frame, signal.what, signal.box
+        weights[key] = max(weights.get(key, 0.0), signal.score)
 
-    def weight(row: _Row) -> float:  # a reason without a box rests on all rows that say the same
+    def weight(row: _Row) -> float:  # a signal without a box rests on all rows that say the same
         keys = [(row.frame, what, box) for what in row.statements for box in (row.box, None)]
         return round(max(weights.get(key, 0.0) for key in keys), 1)
 
@@ -180,7 +180,7 @@ def parse(text: str) -> Parsed:
         width=int(picture[1]),
         height=int(picture[2]),
         frames=int(picture[3]),
-        models=() if picture[4] == "nobody" else tuple(picture[4].split("+")),
+        models=() if picture[4] == "nobody" else tuple(map(ModelId.parse, picture[4].split("+"))),
         detections=tuple(detections),
         graphs=tuple(_graph(*of, objects[of], relations[of]) for of in sorted(objects)),
     )

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 from kidsnanny.errors import ComponentError, WeightsError
 from kidsnanny.media.loader import RGB
 from kidsnanny.models.cards import cards
-from kidsnanny.records import Box, Detection, ModelKind, Reason, SceneGraph, VisualFindings
+from kidsnanny.records import Box, Detection, ModelId, ModelKind, SceneGraph, Signal, VisualFindings
 from kidsnanny.stage1.findings_text import object_name, relation_text, union_box
 from kidsnanny.stage1.stage1 import Seen
 from kidsnanny.stage1.student.vocabulary import Vocabulary
@@ -23,7 +23,7 @@ from kidsnanny.taxonomy import Category
 class SceneGraphModel(Protocol):
     """The interface of a student; `student.student.Student` implements it."""
 
-    name: str
+    model_id: ModelId
     vocabulary: Vocabulary
 
     def __call__(self, frames: Sequence[RGB], describe_above: float = 0.0) -> list[SceneGraph]:
@@ -53,26 +53,28 @@ class SceneGraphs:
         sensitive = frozenset(category for categories in words.sensitive.values() for category in categories)
         if not 0 <= describe_above <= 1:
             raise ComponentError(
-                f"{student.name}: describe_above is {describe_above}, which is not a probability; "
+                f"{student.model_id}: describe_above is {describe_above}, which is not a probability; "
                 "give a number from 0 to 1."
             )
         if describe_above and (untagged := sorted(sensitive - tagged)):
             raise ComponentError(
-                f"{student.name}: with describe_above={describe_above:g} nothing looks for {', '.join(untagged)} in "
-                "frames without a graph, since no tag means that; set describe_above to 0."
+                f"{student.model_id}: with describe_above={describe_above:g} nothing looks for {', '.join(untagged)} "
+                "in frames without a graph, since no tag means that; set describe_above to 0."
             )
         if not tagged | sensitive:
             raise ComponentError(
-                f"{student.name}: nothing in its vocabulary {words.name} maps to a category, so it would "
+                f"{student.model_id}: nothing in its vocabulary {words.name} maps to a category, so it would "
                 "look for nothing; state there what its tags mean."
             )
         self._graphs: ModelKind = "classifier" if describe_above else "detector"
         kinds: dict[ModelKind, frozenset[Category]] = {"classifier": tagged}
         kinds |= {} if describe_above else {"detector": sensitive}
-        self.eyes: Mapping[ModelKind, frozenset[Category]] = {kind: found for kind, found in kinds.items() if found}
-        self.models: tuple[str, ...] = (student.name,)
+        self.categories: Mapping[ModelKind, frozenset[Category]] = {
+            kind: found for kind, found in kinds.items() if found
+        }
+        self.models: tuple[ModelId, ...] = (student.model_id,)
         self._student, self._describe_above = student, describe_above
-        self._model = student.name.partition("@")[0]
+        self._model = student.model_id.name
         self._means = {_label(word): tag.means for word, tag in words.tags.items()}
 
     def screen(self, frames: Sequence[RGB]) -> list[Seen]:
@@ -95,21 +97,30 @@ class SceneGraphs:
         tags = (Detection(label=_label(tag), score=score, model=self._model) for tag, score in likeliest)
         return *tags, graph.model_copy(update={"model": self._model})
 
-    def weigh(self, findings: VisualFindings) -> list[Reason]:
+    def signals(self, findings: VisualFindings) -> list[Signal]:
         """What the vocabulary says that a tag means, with its probability; and of each sensitive object, attribute of
         an object (as sure as both the object and its attributes are), and predicate of a relation, with the score of
         that object or relation."""
-        reasons = [
-            Reason(category=c, channel="image", source="classifier", score=tag.score, what=tag.label, frame=tag.frame)
+        signals = [
+            Signal(
+                category=c,
+                channel="image",
+                source="classifier",
+                model=self._model,
+                score=tag.score,
+                what=tag.label,
+                frame=tag.frame,
+            )
             for tag in findings.detections
             if tag.model == self._model
             for c in self._means[tag.label]
         ]
-        return reasons + [
-            Reason(
+        return signals + [
+            Signal(
                 category=category,
                 channel="image",
                 source=self._graphs,
+                model=self._model,
                 score=element.score,
                 what=element.what,
                 frame=graph.frame,

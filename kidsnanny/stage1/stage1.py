@@ -43,7 +43,8 @@ def check_frames(frames: Sequence[Any]) -> None:
         TypeError: a frame is not an (H, W, 3) array, or not of uint8.
     """
     for frame in frames:
-        shape, kind = getattr(frame, "shape", ()), getattr(frame, "dtype", None)
+        shape: tuple[int, ...] = tuple(getattr(frame, "shape", ()))
+        kind = getattr(frame, "dtype", None)
         if len(shape) != 3 or shape[2] != 3 or (isinstance(frame, np.ndarray) and kind != np.uint8):
-            found = f"{kind} of shape {tuple(shape)}" if kind is not None else type(frame).__name__
+            found = f"{kind} of shape {shape}" if kind is not None else type(frame).__name__
             raise TypeError(f"expected frames as (H, W, 3) uint8 arrays, got {found}")

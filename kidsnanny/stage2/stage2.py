@@ -15,7 +15,7 @@ from kidsnanny.taxonomy import Category
 class TextScorer(Protocol):
     """What Stage 2 asks of a text model."""
 
-    model: ModelId
+    model_id: ModelId
     categories: tuple[Category, ...]
     reentrant: bool
 

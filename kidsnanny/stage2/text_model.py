@@ -23,6 +23,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kidsnanny.errors import WeightsError
+from kidsnanny.records import ModelId
 from kidsnanny.taxonomy import Category
 
 BITS = 19
@@ -240,7 +241,7 @@ class TextModel:
 
     def __init__(self, card: TextModelCard, weights: Weights) -> None:
         self.card = card
-        self.name = f"{card.name}@{card.sha256[:12]}"
+        self.model_id = ModelId(name=card.name, revision=card.sha256[:12])
         self.categories = card.categories
         self._weights = weights
 

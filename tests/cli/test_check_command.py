@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ScriptedStage1, ScriptedOcr, ScriptedTextModel, encoded, gradient
+from conftest import ScriptedOcr, ScriptedStage1, ScriptedTextModel, encoded, gradient
 from PIL import Image
 from typer.testing import CliRunner
 
 from kidsnanny import Pipeline, Stage2
 from kidsnanny.cli.app import app
 from kidsnanny.errors import WeightsError
-from kidsnanny.profiles.profiles import PROFILES, Profile
+from kidsnanny.profiles.profile import PROFILES, Profile
 
 runner = CliRunner()
 

@@ -1,12 +1,12 @@
 """`kidsnanny doctor`, on the real default profile and on broken parts."""
 
 import pytest
-from conftest import ScriptedStage1, ScriptedOcr, ScriptedTextModel
+from conftest import ScriptedOcr, ScriptedStage1, ScriptedTextModel
 from typer.testing import CliRunner
 
 from kidsnanny import Stage2
 from kidsnanny.cli.app import app
-from kidsnanny.profiles.profiles import PROFILES, Profile
+from kidsnanny.profiles.profile import PROFILES, Profile
 
 runner = CliRunner()
 

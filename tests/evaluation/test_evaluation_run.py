@@ -17,7 +17,7 @@ from kidsnanny.errors import ComponentError, DataError
 from kidsnanny.evaluation import generated, run
 from kidsnanny.evaluation.datasets import Dataset, open_dataset, read_contents
 from kidsnanny.evaluation.predictions import Prediction, RunMetadata
-from kidsnanny.evaluation.run import Extras, evaluate, read, replay
+from kidsnanny.evaluation.run import Extras, evaluate, inspections, read, replay
 from kidsnanny.evaluation.summary import summary_json
 from kidsnanny.evaluation.systems.system import Options
 from kidsnanny.files import alone_in
@@ -108,20 +108,34 @@ def test_nudenet_says_the_same_as_the_embedded_profile_without_stage_2(whole: Pa
 
 
 def test_every_line_replays_its_label_and_score(whole: Path) -> None:
+    systems = read(whole).meta.systems
     for name in ("embedded", "nudenet"):
+        rows = {row.name: row for row in systems[name]}
+        seen = inspections(whole, name)
         for line in lines(whole, name):
             prediction = Prediction.model_validate_json(line)
-            decision = replay(prediction)
+            decision = replay(rows[prediction.system], prediction, seen[prediction.id])
             assert decision.detail == prediction.detail
             assert prediction.label in (decision.label, None if name == "nudenet" else decision.label)
             finals = [decision.detail[c].final for c in prediction.mapped if c in decision.detail]
             assert prediction.score == (max(finals) if prediction.unscored is None else None)
 
 
-def test_what_decides_by_no_policy_cannot_be_replayed() -> None:
+def test_a_run_that_went_on_has_one_inspection_for_each_picture(data: Path, whole: Path, tmp_path: Path) -> None:
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    for folder, kept in (("predictions", 5), ("inspections", 4)):
+        path = tmp_path / folder / "embedded.jsonl"
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:kept])[:-3])
+    go_on(data, tmp_path)
+    written = (tmp_path / "inspections" / "embedded.jsonl").read_bytes().splitlines()
+    ids = [json.loads(line)["id"] for line in written]
+    assert sorted(ids) == sorted(inspections(whole, "embedded"))
+
+
+def test_what_decides_by_no_policy_cannot_be_replayed(whole: Path) -> None:
     line = Prediction(id="a", system="llavaguard", unsafe=True, category="", source="", threshold=0.5, score=1.0)
     with pytest.raises(DataError, match="nothing to replay"):
-        replay(line)
+        replay(read(whole).meta.systems["nudenet"][0], line, inspections(whole, "nudenet").popitem()[1])
 
 
 def test_the_column_text_reaches_no_line(whole: Path) -> None:

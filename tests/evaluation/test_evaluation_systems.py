@@ -22,14 +22,14 @@ from kidsnanny.errors import ComponentError, JudgeError
 from kidsnanny.evaluation.predictions import Example, Prediction
 from kidsnanny.evaluation.run import replay
 from kidsnanny.evaluation.systems.llavaguard import prompt, rated
-from kidsnanny.evaluation.systems.pipelines import again, as_policy, composed
+from kidsnanny.evaluation.systems.pipelines import as_policy, composed
 from kidsnanny.evaluation.systems.registry import SYSTEMS
-from kidsnanny.evaluation.systems.system import Answer, Baseline, Options, Shown, System, mapped, predicted
+from kidsnanny.evaluation.systems.system import Answer, Baseline, Options, Shown, System, mapped
+from kidsnanny.records import ModelId
 from kidsnanny.stage2.judge.judge import Explanation, Opinion
 from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
 from kidsnanny.stage2.judge.prompt import Question
 from kidsnanny.taxonomy import CATEGORIES, UNSAFEBENCH, Category
-from kidsnanny.verdict import CategoryScore
 
 SEXUAL = Options(categories=("Sexual",))
 
@@ -118,12 +118,12 @@ def test_every_system_keeps_the_contract(system: System) -> None:
         assert 0 < row.threshold <= 1
         assert row.models
         downloaded = row.name in ("shieldgemma2", "llavaguard", "falconsai", "adamcodd", "freepik")
-        assert row.caveats == (("#random",) if downloaded else ())
+        assert row.caveats == (("random",) if downloaded else ())
     found = list(system.predict(iter(ALBUM)))
     assert [[p.id for p in predictions] for predictions in found] == [[e.id] * len(system.rows) for e in ALBUM]
     for predictions in found:
         assert [p.system for p in predictions] == [row.name for row in system.rows]
-        for p in predictions:
+        for row, p in zip(system.rows, predictions, strict=True):
             assert (p.score is None) == (p.unscored is not None)
             assert p.unscored != ""
             assert "failed" not in str(p.unscored)
@@ -137,9 +137,11 @@ def test_every_system_keeps_the_contract(system: System) -> None:
             elif p.id in ("political", "none"):
                 assert p.score is None
                 assert "does not speak about" in str(p.unscored)
-            assert Prediction.model_validate_json(p.model_dump_json(exclude_defaults=True)) == p
+            written = Prediction.model_validate_json(p.model_dump_json(exclude_defaults=True))
+            assert written == p.model_copy(update={"inspection": None})
             if p.policy:
-                decision = replay(p)
+                assert p.inspection
+                decision = replay(row, p, p.inspection)
                 assert p.label in (None, decision.label)
                 if p.score is not None:
                     assert p.score == max(decision.detail[c].final for c in p.mapped)
@@ -152,10 +154,10 @@ def test_a_picture_is_scored_alike_alone_and_among_others(system: System) -> Non
     assert together == pytest.approx(alone, abs=1e-5)
 
 
-def test_every_row_that_is_timed_looks(system: System) -> None:
-    for name, look in system.looks().items():
+def test_every_timed_call_checks_a_picture(system: System) -> None:
+    for name, call in system.timed_calls().items():
         assert name.startswith(system.rows[0].name.partition(":")[0])
-        look(ALBUM[0])
+        call(ALBUM[0])
 
 
 @pytest.mark.parametrize(
@@ -359,7 +361,7 @@ def test_unsafebenchs_categories_have_ours_or_none() -> None:
 class FakeJudge:
     """A judge that says the same about everything, or nothing at all."""
 
-    name = "fake-judge@1"
+    model_id = ModelId(name="fake-judge", revision="1")
     categories: tuple[Category, ...] = ("nudity", "harassment")
     in_flight = 2
     explains = True
@@ -408,14 +410,15 @@ def test_every_row_is_what_its_own_run_would_have_said(line: str, value: int, ju
         "ours:multimodal:judge": judged(build(), "judge", line),
     }
     assert [p.system for p in found] == list(own)
-    for p in found:
+    for row, p in zip(rows.rows, found, strict=True):
         verdict = own[p.system](picture.image)
         assert (p.label, p.detail) == (verdict.label, verdict.detail)
         assert p.not_inspected == verdict.not_inspected
         assert p.reasons == verdict.reasons
         if p.system == "ours:vision-only":
             assert (p.models, p.timings.keys()) == (verdict.provenance.models, verdict.timings.keys())
-        assert replay(p).label == verdict.label
+        assert p.inspection
+        assert replay(row, p, p.inspection).label == verdict.label
         if judge == "down" and p.system != "ours:vision-only":
             assert p.score is None
             assert "The judge is down" in str(p.unscored)
@@ -423,12 +426,12 @@ def test_every_row_is_what_its_own_run_would_have_said(line: str, value: int, ju
             assert p.score == verdict.risk(("nudity",))
 
 
-@pytest.mark.parametrize(("may_lower", "label"), [(True, "safe"), (False, "review")])
-def test_a_judge_that_was_not_allowed_to_lower_is_not_in_the_replay(may_lower: bool, label: str) -> None:
-    said = CategoryScore(image=0.6, judge=0.0, final=0.6, decided_by="image")
-    line = predicted(ALBUM[0], composed("x", judged(FakeJudge(0)), SEXUAL).rows[1], detail={"nudity": said})
-    policy = as_policy(Policy.load("preteen"), "asymmetric")
-    assert replay(line.model_copy(update={"policy": policy, "may_lower": may_lower})).label == label
+@pytest.mark.parametrize(("line", "label"), [("hello there", "safe"), (LINES[2].removeprefix("mean: "), "review")])
+def test_a_judge_that_was_not_allowed_to_lower_is_not_in_the_replay(line: str, label: str) -> None:
+    system = composed("x", judged(FakeJudge(0), "asymmetric", line), SEXUAL)
+    ((_, found, _),) = system.predict([red(150)])
+    assert found.inspection
+    assert replay(system.rows[1], found, found.inspection).label == found.label == label
 
 
 def test_a_row_without_the_part_that_looks_is_unscored_and_not_safe() -> None:
@@ -478,7 +481,7 @@ def test_the_operating_point_is_the_policys_review_or_the_users() -> None:
 
 def test_the_escalation_auto_is_a_row_of_latency_only() -> None:
     system = composed("x", judged(FakeJudge(0)), SEXUAL)
-    assert list(system.looks()) == ["x:multimodal:asymmetric", "x:vision-only", "x:multimodal:auto"]
+    assert list(system.timed_calls()) == ["x:multimodal:asymmetric", "x:vision-only", "x:multimodal:auto"]
     assert "x:multimodal:auto" not in [row.name for row in system.rows]
 
 
@@ -489,9 +492,8 @@ def test_the_escalation_auto_is_a_row_of_latency_only() -> None:
 def test_vision_only_of_the_embedded_profile_is_a_run_without_stage_2(name: str, pipeline: Pipeline) -> None:
     alone = Pipeline(stage1=pipeline.stage1, stage2=None)(ROOT / "examples" / name)
     both = pipeline(ROOT / "examples" / name)
-    case = again(both, pipeline.policy, "vision-only")
-    decision = decide(case.policy, case.scores, case.not_inspected, may_lower=case.may_lower)
-    assert (decision.label, decision.detail, case.not_inspected) == (alone.label, alone.detail, alone.not_inspected)
+    seen = decide(both.inspection.vision_only(), pipeline.policy)
+    assert (seen.label, seen.detail, seen.not_inspected) == (alone.label, alone.detail, alone.not_inspected)
 
 
 def test_for_a_path_nudenet_swaps_the_colours(tmp_path: Path) -> None:
@@ -526,7 +528,10 @@ def test_nsfwjs_is_asked_through_node(tmp_path: Path) -> None:
     """The packages stand in for real ones: the way to Node and back is proven, not the model."""
     fake_nsfwjs(tmp_path)
     system = SYSTEMS["nsfwjs"](SEXUAL._replace(folders={"nsfwjs": tmp_path}))
-    assert system.rows[0].models == {"nsfwjs": "nsfwjs 4.9.9, tfjs 4.0.0 (fake)"}
+    assert system.rows[0].models == {
+        "nsfwjs": (ModelId(name="nsfwjs", revision="4.9.9"),),
+        "tfjs": (ModelId(name="tfjs-fake", revision="4.0.0"),),
+    }
     pictures = [example(np_picture(200)), example(b"x"), example(np_picture(40))]
     scores = [p.score for (p,) in system.predict(pictures)]
     assert scores == [pytest.approx(200 / 255), None, pytest.approx(40 / 255)]

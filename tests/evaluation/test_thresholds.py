@@ -6,7 +6,7 @@ import pytest
 
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.datasets import Dataset
-from kidsnanny.evaluation.predictions import DatasetContents, Example, RunMetadata, Prediction
+from kidsnanny.evaluation.predictions import DatasetContents, Example, Prediction, RunMetadata
 from kidsnanny.evaluation.summary import EvaluationRun
 from kidsnanny.evaluation.systems.system import Options
 from kidsnanny.evaluation.thresholds import choose_thresholds

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import html_pages
 import numpy as np
 import pytest
 from conftest import ROOT, encoded, gradient, page, scripted
@@ -30,12 +31,15 @@ from kidsnanny.records import (
     TextLine,
     VisualFindings,
 )
-from kidsnanny.reports.verdict_report import BLOCKS, REASONS, SIDE, Report
+from kidsnanny.reports.thumbnails import BLOCKS, SIDE
+from kidsnanny.reports.verdict_report import REASONS, VerdictReport
+
+browser = html_pages.browser
 
 
 def written(folder: Path, *pairs: tuple[Source, Verdict], originals: bool = False) -> Parsed:
     """The report of these, parsed."""
-    with Report(folder / "report.html", originals=originals) as report:
+    with VerdictReport(folder / "report.html", originals=originals) as report:
         for source, verdict in pairs:
             report.add(source, verdict)
     return Parsed(folder / "report.html")
@@ -332,14 +336,14 @@ def test_the_file_takes_its_place_at_the_end_or_not_at_all(tmp_path: Path) -> No
     path.write_text("before")
 
     def interrupted() -> None:
-        with Report(path) as report:
+        with VerdictReport(path) as report:
             report.add(*full_of("x"))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert path.read_text() == "before"
-    with Report(path) as report:
+    with VerdictReport(path) as report:
         report.add(*full_of("x"))
         assert path.read_text() == "before"
     assert path.read_text("utf-8").endswith("</html>\n")
@@ -352,7 +356,7 @@ def test_a_report_that_cannot_be_put_in_place_leaves_nothing(tmp_path: Path, mon
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", fails)
-    with pytest.raises(OSError, match="disk full"), Report(tmp_path / "report.html"):
+    with pytest.raises(OSError, match="disk full"), VerdictReport(tmp_path / "report.html"):
         pass
     assert list(tmp_path.iterdir()) == []
 
@@ -365,7 +369,7 @@ def test_a_link_is_followed_and_what_is_no_file_is_refused_at_once(tmp_path: Pat
     assert (tmp_path / "target.html").read_text("utf-8").startswith("<!DOCTYPE")
     for path in (tmp_path, tmp_path / "none" / "report.html", Path(os.devnull)):
         with pytest.raises(OSError):
-            Report(path)
+            VerdictReport(path)
 
 
 def test_memory_does_not_grow_with_the_album(tmp_path: Path) -> None:
@@ -374,7 +378,7 @@ def test_memory_does_not_grow_with_the_album(tmp_path: Path) -> None:
     def peak(pictures: int) -> int:
         tracemalloc.reset_peak()
         start = tracemalloc.get_traced_memory()[0]
-        with Report(tmp_path / "report.html") as report:
+        with VerdictReport(tmp_path / "report.html") as report:
             for _ in range(pictures):
                 report.add(source, verdict)
         return tracemalloc.get_traced_memory()[1] - start
@@ -391,7 +395,7 @@ def test_memory_does_not_grow_with_the_album(tmp_path: Path) -> None:
 
 def test_colours_can_be_told_apart_from_their_ground() -> None:
     """WCAG AA, in light and dark."""
-    style = files("kidsnanny.reports").joinpath("verdict_report.css").read_text("utf-8")
+    style = files("kidsnanny.reports").joinpath("templates", "page.css").read_text("utf-8")
 
     def luminance(colour: str) -> float:
         digits = colour if len(colour) == 6 else "".join(c * 2 for c in colour)

@@ -161,4 +161,4 @@ def test_faces_feet_and_armpits_are_no_reason(label: str) -> None:
         frames=1,
         detections=(Detection(label=label, score=1, box=Box(0, 0, 9, 9), model="nudenet-320n"),),
     )
-    assert Yolo("nudenet-320n").weigh(seen) == []
+    assert Yolo("nudenet-320n").signals(seen) == []

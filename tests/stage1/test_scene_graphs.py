@@ -102,7 +102,7 @@ def test_reasons(graph: SceneGraph, expected: list[tuple[object, ...]]) -> None:
     eye = SceneGraphs(ScriptedStudent(graph.model_copy(update={"tags": CALM | graph.tags})))
     (seen,) = eye.screen([np.zeros((100, 100, 3), np.uint8)])
     *tags, written = (one.model_copy(update={"frame": 3}) for one in seen)
-    reasons = eye.weigh(VisualFindings(width=100, height=100, frames=4, detections=tags, graphs=(written,)))
+    reasons = eye.signals(VisualFindings(width=100, height=100, frames=4, detections=tags, graphs=(written,)))
     assert {(reason.channel, reason.frame) for reason in reasons} == {("image", 3)}
     found = [(r.category, r.source, r.score, r.what, r.box) for r in reasons if r.score > 0.01]
     assert sorted(found, key=repr) == sorted(expected, key=repr)
@@ -112,7 +112,7 @@ def test_another_eyes_findings_are_not_weighed() -> None:
     tag = Detection(label="fight", score=0.9, model="other")
     graph = FIGHT.model_copy(update={"model": "other"})
     foreign = VisualFindings(width=1, height=1, frames=1, detections=(tag,), graphs=(graph,))
-    assert SceneGraphs(ScriptedStudent(FIGHT)).weigh(foreign) == []
+    assert SceneGraphs(ScriptedStudent(FIGHT)).signals(foreign) == []
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_another_eyes_findings_are_not_weighed() -> None:
     ],
 )
 def test_it_claims_an_eye_only_for_what_its_words_mean(change: dict[str, object], eyes: dict[str, set[str]]) -> None:
-    assert SceneGraphs(ScriptedStudent(FIGHT, vocabulary=WORDS.model_copy(update=change))).eyes == eyes
+    assert SceneGraphs(ScriptedStudent(FIGHT, vocabulary=WORDS.model_copy(update=change))).categories == eyes
 
 
 def test_words_that_mean_nothing_to_us_are_no_eye() -> None:

@@ -14,7 +14,7 @@ from kidsnanny.taxonomy import Category
 class Listener:
     """Remembers what it was asked; a text scores 0.9 if it is the harmful one and nothing else."""
 
-    model = ModelId(name="listener", revision="1")
+    model_id = ModelId(name="listener", revision="1")
     categories: tuple[Category, ...] = ("hate",)
     reentrant = True
 

@@ -8,8 +8,7 @@ import numpy.typing as npt
 
 from kidsnanny.errors import ComponentError, NotHereError
 from kidsnanny.models.store import digest, is_random
-from kidsnanny.records import SceneGraph
-from kidsnanny.stage1.stage1 import RANDOM
+from kidsnanny.records import ModelId, SceneGraph
 
 Embedder = Callable[[list[str]], npt.NDArray[np.float32]]
 """N sentences -> (N, d), each of any length but 0; its `__name__` stands in the report."""
@@ -80,5 +79,11 @@ def bge_m3(folder: Path) -> Embedder:
             vectors.append(torch.nn.functional.normalize(first, dim=-1).numpy())
         return np.concatenate(vectors)
 
-    embed.__name__ = f"{folder.resolve().name}@{digest(weights)[:12]}{RANDOM if is_random(weights) else ''}"
+    embed.__name__ = str(
+        ModelId(
+            name=folder.resolve().name,
+            revision=digest(weights)[:12],
+            caveat="random" if is_random(weights) else None,
+        )
+    )
     return embed

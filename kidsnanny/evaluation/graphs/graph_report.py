@@ -17,7 +17,6 @@ from kidsnanny import __version__
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.graphs.graph_metrics import KINDS, GraphEvaluation, GraphScores, KindScores, ScoreEstimate
 from kidsnanny.records import Record, SceneGraph
-from kidsnanny.stage1.stage1 import RANDOM
 
 DEFINITIONS = """\
 Graph recall and graph F1 are ours: objects are matched one to one by label and an IoU of 0.5 or more, attributes and \
@@ -29,7 +28,7 @@ What SenBen's authors publish (arXiv 2604.08819). None of it was measured here, 
 above: the frames and machines are others, and the definitions of SenBen-Recall and SenBen-F1 are not public."""
 
 
-class Run(Record):
+class GraphRun(Record):
     """What was measured, on what: no figure without its N, its interval and its hardware."""
 
     system: str
@@ -45,7 +44,7 @@ class Run(Record):
     settings: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
-class Published(Record):
+class PublishedGraphs(Record):
     """A table as SenBen's authors publish it."""
 
     title: str
@@ -66,19 +65,19 @@ class Published(Record):
 
 
 @cache
-def published() -> dict[str, Published]:
-    """`published.toml`: main, tags, efficiency, ablation, leave_one_out."""
+def published_graphs() -> dict[str, PublishedGraphs]:
+    """`published_graphs.toml`: main, tags, efficiency, ablation, leave_one_out."""
     tables = tomllib.loads(files(__package__).joinpath("published_graphs.toml").read_text("utf-8"))
-    return {name: Published.model_validate(table) for name, table in tables.items()}
+    return {name: PublishedGraphs.model_validate(table) for name, table in tables.items()}
 
 
-def render(runs: Sequence[tuple[Run, GraphEvaluation]], title: str) -> str:
+def render(runs: Sequence[tuple[GraphRun, GraphEvaluation]], title: str) -> str:
     """Markdown: the runs side by side, each in detail, and the published tables, marked as such."""
     parts = [f"# {_plain(title)}", "## Measured here", *_warnings(runs), _side_by_side(runs), DEFINITIONS]
     for run, scores in runs:
         parts += _details(run, scores)
     parts += ["## Published, on other data and hardware", ELSEWHERE]
-    for table in published().values():
+    for table in published_graphs().values():
         rows = [
             [format(value, how) if value != "" else "–" for value, how in zip(row, table.formats, strict=True)]
             for row in table.rows
@@ -87,11 +86,11 @@ def render(runs: Sequence[tuple[Run, GraphEvaluation]], title: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _warnings(runs: Sequence[tuple[Run, GraphEvaluation]]) -> list[str]:
+def _warnings(runs: Sequence[tuple[GraphRun, GraphEvaluation]]) -> list[str]:
     said = []
     for run, scores in runs:
         name = _plain(run.system)
-        if any(model.endswith(RANDOM) for model in (*run.models, scores.captioned_by or "")):
+        if any(model.endswith("#random") for model in (*run.models, scores.captioned_by or "")):
             said.append(f"**{name}: weights are random, so these figures mean nothing.**")
         if run.generated:
             said.append(f"**{name}: the pictures are drawn, so these figures say nothing about films.**")
@@ -104,7 +103,7 @@ def _warnings(runs: Sequence[tuple[Run, GraphEvaluation]]) -> list[str]:
     return said
 
 
-def _side_by_side(runs: Sequence[tuple[Run, GraphEvaluation]]) -> str:
+def _side_by_side(runs: Sequence[tuple[GraphRun, GraphEvaluation]]) -> str:
     rows = [
         ["data", *(_plain(run.data) for run, _ in runs)],
         ["frames", *(f"{scores.frames:,}" for _, scores in runs)],
@@ -144,7 +143,7 @@ def _spent(milliseconds: Sequence[float]) -> str:
     return f"{median:,.0f} [{low:,.0f}, {high:,.0f}], n = {len(milliseconds):,} frames"
 
 
-def _details(run: Run, scores: GraphEvaluation) -> list[str]:
+def _details(run: GraphRun, scores: GraphEvaluation) -> list[str]:
     counted = ["recall", "precision", "F1", "hits", "false", "missed"]
     graphs = [*scores.groups.items(), ("no tag", scores.untagged)]
     by_group = [
@@ -193,7 +192,7 @@ def _plain(text: str) -> str:
 
 
 def write_run(
-    folder: Path, items: Sequence[tuple[str, SceneGraph, SceneGraph]], scores: GraphEvaluation, run: Run
+    folder: Path, items: Sequence[tuple[str, SceneGraph, SceneGraph]], scores: GraphEvaluation, run: GraphRun
 ) -> None:
     """Write a run in the layout of SenBen's own archives: a JSON per frame, `_meta.json`, `_tag_metrics.json`, and at
     last `_summary.json`, so that a folder that has it is whole.

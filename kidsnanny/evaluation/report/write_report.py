@@ -8,7 +8,7 @@ from kidsnanny.evaluation.datasets import Dataset
 from kidsnanny.evaluation.report.evaluation_report import render
 from kidsnanny.evaluation.subsets.counterfactual import CounterfactualResult, report_section
 from kidsnanny.evaluation.summary import EvaluationRun, summary_json
-from kidsnanny.files import replace
+from kidsnanny.files import write_atomically
 from kidsnanny.reports.thumbnails import mosaic_thumbnail
 
 THUMBNAILS = 60
@@ -35,8 +35,8 @@ def write_report(
     pictures = disputed_pictures(run, shown) if shown else ()
     report = render(run, pictures, counterfactual=report_section(text_versions) if text_versions else "")
     try:
-        replace(out / "report.html", report.encode())
-        replace(out / "summary.json", json.dumps(summary_json(run), indent=1, sort_keys=True).encode() + b"\n")
+        write_atomically(out / "report.html", report.encode())
+        write_atomically(out / "summary.json", json.dumps(summary_json(run), indent=1, sort_keys=True).encode() + b"\n")
     except OSError as error:
         raise DataError(f"{out}: the report cannot be written ({error.strerror}); free it and run again.") from error
     return out / "report.html"

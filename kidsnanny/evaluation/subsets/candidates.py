@@ -29,7 +29,7 @@ from kidsnanny.evaluation.datasets import Dataset
 from kidsnanny.evaluation.manifest_source import read_csv
 from kidsnanny.evaluation.predictions import DatasetContents, Example
 from kidsnanny.evaluation.subsets.painting import paint_out, text_alone
-from kidsnanny.files import alone_in, replace
+from kidsnanny.files import alone_in, write_atomically
 from kidsnanny.inspection import MIN_CONFIDENCE
 from kidsnanny.media.loader import RGB, open_picture
 from kidsnanny.policy import Policy
@@ -134,7 +134,7 @@ def draw_candidates(
             command writes there; or there is no candidate.
     """
     key = CheckpointKey(
-        digest=contents.digest, ocr=ocr.name, min_confidence=MIN_CONFIDENCE, min_confidence_short=_FLOORS.read
+        digest=contents.digest, ocr=str(ocr.model_id), min_confidence=MIN_CONFIDENCE, min_confidence_short=_FLOORS.read
     )
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -143,7 +143,7 @@ def draw_candidates(
             scans = _lines(out / "scans.jsonl")
             manifest = _manifest(dataset, key, scans, without_text, seed)
             _blank(out / "sheet.csv", [candidate.id for candidate in manifest.candidates])
-            replace(out / "manifest.json", manifest.model_dump_json(indent=1, exclude_defaults=True).encode())
+            write_atomically(out / "manifest.json", manifest.model_dump_json(indent=1, exclude_defaults=True).encode())
     except OSError as error:
         raise DataError(f"{out}: it cannot be written ({error.strerror}); choose another --out.") from error
     return manifest
@@ -233,7 +233,7 @@ def _scan(ocr: Ocr, example: Example) -> TextScan:
         left = ocr.read(paint_out(frame, boxes)) if boxes else []
         alone = ocr.read(text_alone(frame, boxes)) if boxes else []
     except Exception as error:
-        return TextScan(id=example.id, failure=f"{ocr.name} failed ({type(error).__name__}: {error})")
+        return TextScan(id=example.id, failure=f"{ocr.model_id} failed ({type(error).__name__}: {error})")
     return TextScan(
         id=example.id,
         sha256=digest,
@@ -302,7 +302,7 @@ def _blank(sheet: Path, ids: Sequence[str]) -> None:
     rows = io.StringIO(newline="")
     numbers = ((number, id, "", "", "") for id, number in sheet_numbers(ids).items())
     csv.writer(rows, quoting=csv.QUOTE_ALL).writerows([("number", "id", *LABEL_COLUMNS), *numbers])
-    replace(sheet, rows.getvalue().encode())
+    write_atomically(sheet, rows.getvalue().encode())
 
 
 def _ids(sheet: Path) -> Iterator[str]:

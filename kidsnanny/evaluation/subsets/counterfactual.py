@@ -9,25 +9,27 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 from rich.console import Console
 
-from kidsnanny import files
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.datasets import Dataset, read_contents
 from kidsnanny.evaluation.metrics import Proportion, predicts_unsafe
 from kidsnanny.evaluation.predictions import Example, Prediction
-from kidsnanny.evaluation.report.tables import ids as listed
-from kidsnanny.evaluation.report.tables import items, row, share, table, terms
 from kidsnanny.evaluation.run import evaluate, read
 from kidsnanny.evaluation.subsets.candidates import first_frame
 from kidsnanny.evaluation.subsets.labelled import LabelledPicture, Subset
 from kidsnanny.evaluation.subsets.painting import paint_out, text_alone
 from kidsnanny.evaluation.systems.system import Options
+from kidsnanny.files import write_atomically
 from kidsnanny.media.loader import RGB
 from kidsnanny.records import Box, Record
-from kidsnanny.reports.markup import escape, fold, untrusted
+from kidsnanny.reports.pages import render
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 VARIANTS: dict[str, Callable[[RGB, Iterable[Box]], RGB]] = {"painted-out": paint_out, "text-alone": text_alone}
 """Folder of the run on it -> how it is made."""
@@ -123,7 +125,7 @@ def measure_text_sensitivity(
         systems=tuple(_each(out, shown)),
     )
     try:
-        files.replace(out / "counterfactual.json", found.model_dump_json(indent=1).encode())
+        write_atomically(out / "counterfactual.json", found.model_dump_json(indent=1).encode())
     except OSError as error:
         raise DataError(f"{out}: it cannot be written ({error.strerror}); choose another --out.") from error
     return found
@@ -200,47 +202,13 @@ def text_sensitivity(
     )
 
 
-def report_section(found: CounterfactualResult) -> str:
-    """For the report, as markup."""
-    rows = "".join(
-        row(
-            untrusted(one.system),
-            str(one.n),
-            str(one.left_out),
-            _share(one.flips),
-            str(one.raised),
-            str(one.cleared),
-            *(
-                _share(part)
-                for part in (
-                    one.matches_text_alone,
-                    one.text_alone_unsafe,
-                    one.expected_flips,
-                    one.reversed_flips,
-                    one.unexpected_flips,
-                )
-            ),
-        )
-        for one in found.systems
-    )
-    flipped = terms((untrusted(one.system), listed(one.flipped)) for one in found.systems)
-    left = items(f"{untrusted(one)}: {escape(why)}" for one, why in found.left_out)
-    return (
-        '<section id="counterfactual">\n<h2>Does the verdict follow the text?</h2>\n'
-        f"<p>{found.pictures:,} pictures of the subset whose text can be painted out: as they are, with their text "
-        "painted out, and their text alone. "
-        "A system that cannot read flips where painting changed what it sees: so much of the others' flips may be that."
-        "</p>\n"
-        + table(("system", *_HEADS), rows, caption="Per cent, of how many, and Wilson's 95 % interval.")
-        + fold("What the columns count", terms((escape(head), escape(what)) for head, what in _HEADS.items()))
-        + fold("Pictures whose verdict flips", flipped)
-        + (fold(f"Left out, or text still read ({len(found.left_out)})", left) if found.left_out else "")
-        + "</section>\n"
-    )
+def report_section(found: CounterfactualResult) -> "Markup":
+    """For the HTML report, as markup."""
+    return render("evaluation/subsets/templates/counterfactual.html.j2", found=found, heads=_HEADS)
 
 
 def markdown(found: CounterfactualResult) -> str:
-    """For a terminal, likewise."""
+    """The same for a terminal."""
     heads = ("system", *_HEADS)
     lines = [heads, ("---",) + ("---:",) * len(_HEADS)]
     for one in found.systems:
@@ -262,10 +230,6 @@ def _each(out: Path, shown: Mapping[str, LabelledPicture]) -> Iterator[TextSensi
     for system, lines in picture.items():
         if system in painted_out and system in alone:
             yield text_sensitivity(lines, painted_out[system], alone[system], shown)
-
-
-def _share(part: Proportion) -> str:
-    return f"{share(part)}<small>{part.successes} of {part.n}</small>" if part.n else "–"
 
 
 def _printed(part: Proportion) -> str:

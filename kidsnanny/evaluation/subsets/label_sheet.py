@@ -4,14 +4,11 @@ The policy in its head lets no style or script work but ours, which it names by 
 labels into a CSV file that the browser saves, and reads one back; nothing is sent, and nothing is kept in the browser.
 """
 
-import html
 import json
-import os
 import tempfile
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
-from string import Template
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -30,16 +27,16 @@ from kidsnanny.evaluation.subsets.candidates import (
 )
 from kidsnanny.evaluation.subsets.labelled import LABEL_VALUES, NO_TEXT, NONE
 from kidsnanny.evaluation.subsets.painting import paint_out, text_alone
+from kidsnanny.files import atomic_writer
 from kidsnanny.media.loader import RGB
-from kidsnanny.reports.markup import checksum, escape, untrusted
-from kidsnanny.reports.verdict_report import SIDE, data_uri, mosaic
+from kidsnanny.reports.pages import render, stream
+from kidsnanny.reports.thumbnails import SIDE, data_uri, mosaic
 
-_PICTURES = '<p class="warning"><strong>Pictures are shown as they are.</strong> Mind who may see this file.</p>'
-_MOSAICKED = (
-    '<p class="warning"><strong>Pictures are mosaicked in this file, and their text is blotted out:</strong> it shows '
-    "what there is to do. Whoever labels needs the one that <code>kidsnanny subset draw … --pictures</code> writes.</p>"
-)
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 _TITLES = ("The picture", "The picture, its text painted out", "The text alone")
+_QUESTIONS = ("", "what would the picture be without it?", "what is it by itself?")
 
 
 def write_sheet(
@@ -60,41 +57,22 @@ def write_sheet(
         DataError: a candidate is not the picture any more that was looked at, or the file cannot be written.
     """
     path = out / "sheet.html"
-    before, after = _asset("html").split("$cards\n")
-    style, script = (
-        files("kidsnanny.reports").joinpath("verdict_report.css").read_text("utf-8") + _asset("css"),
-        _asset("js"),
-    )
-    head = {
-        "style": style,
-        "style_sum": checksum(style),
-        "script_sum": checksum(script),
-        "count": f"{len(manifest.candidates):,}",
-        "data": untrusted(manifest.data),
-        "rule": untrusted(manifest.rule),
-        "category": untrusted(", ".join(manifest.categories) or "its categories"),
-        "pixels": _PICTURES if pictures else _MOSAICKED,
-    }
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    template = "evaluation/subsets/templates/label_sheet.html.j2"
+    page = stream(template, manifest=manifest, pictures=pictures, cards=_cards(dataset, manifest, pictures, console))
     try:
-        with unfinished.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(Template(before).substitute(head))
-            file.writelines(_cards(dataset, manifest, pictures, console))
-            file.write(Template(after).substitute(script=script))
-        os.replace(unfinished, path)
+        with atomic_writer(path) as file:
+            page.dump(file, "utf-8")
     except OSError as error:
         raise DataError(f"{path}: it cannot be written ({error.strerror}); free it and run again.") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 
-def _asset(kind: str) -> str:
-    return files("kidsnanny.evaluation.subsets").joinpath(f"label_sheet.{kind}").read_text("utf-8")
-
-
-def _cards(dataset: Dataset, manifest: CandidateManifest, pictures: bool, console: Console | None) -> Iterator[str]:
+def _cards(
+    dataset: Dataset, manifest: CandidateManifest, pictures: bool, console: Console | None
+) -> Iterator["Markup"]:
     """The cards by the hashes of their ids; they are made in the data set's order and wait in a temporary file."""
+    from markupsafe import Markup
+
     numbers = sheet_numbers(one.id for one in manifest.candidates)
     places: dict[int, tuple[int, int]] = {}
     with tempfile.TemporaryFile() as waiting:
@@ -104,7 +82,7 @@ def _cards(dataset: Dataset, manifest: CandidateManifest, pictures: bool, consol
             waiting.write(card)
         for _, (place, length) in sorted(places.items()):
             waiting.seek(place)
-            yield waiting.read(length).decode()
+            yield Markup(waiting.read(length).decode())  # the template of a card has escaped it
 
 
 def _pairs(
@@ -120,46 +98,37 @@ def _card(number: int, one: TextScan, example: Example, pictures: bool) -> str:
     frame, digest, _ = first_frame(example.image)
     if digest != one.sha256:
         raise DataError(f"{one.id}: it is not the picture any more that was looked at; draw into another --out.")
+    shown: list[RGB | None] = [frame, None, None]
     if one.boxes:
-        shown = (frame, paint_out(frame, one.boxes), text_alone(frame, one.boxes))
-        figures = [_figure(rgb, one, pictures) for rgb in shown]
-    else:
-        found = '<p class="placeholder">The OCR found no text. If you see some: {}</p>'
-        figures = [_figure(frame, one, pictures)]
-        figures += [found.format(ask) for ask in ("what would the picture be without it?", "what is it by itself?")]
-    notes = [f"{one.still_read} lines of text are still read in it."] if one.still_read else []
-    notes += ["The OCR finds no text in it any more."] if one.unreadable_alone else []
-    partly = f'<p class="quiet">Not all of it was looked at: {untrusted(one.skipped)}.</p>' if one.skipped else ""
-    parts = "".join(
-        f"<div>\n<h3>{title}</h3>\n{figure}\n{_choices(number, column)}</div>\n"
-        for title, figure, column in zip(_TITLES, figures, LABEL_COLUMNS, strict=True)
-    )
-    return (
-        f'<article id="candidate-{number}" data-id="{html.escape(json.dumps(one.id))}">\n'
-        f"<h2>Picture {number}</h2>\n{partly}"
-        f'<div class="three">\n{parts}</div>\n<p class="quiet">{escape(" ".join(notes))}</p>\n</article>\n'
+        shown = [frame, paint_out(frame, one.boxes), text_alone(frame, one.boxes)]
+    return render(
+        "evaluation/subsets/templates/label_card.html.j2",
+        number=number,
+        json_id=json.dumps(one.id),
+        candidate=one,
+        width=frame.shape[1],
+        height=frame.shape[0],
+        pictures=pictures,
+        parts=[
+            {"title": title, "question": question, "column": column, "words": _words(column)}
+            | _thumbnail(rgb, one, pictures)
+            for title, question, column, rgb in zip(_TITLES, _QUESTIONS, LABEL_COLUMNS, shown, strict=True)
+        ],
     )
 
 
-def _figure(frame: RGB, one: TextScan, pictures: bool) -> str:
+def _thumbnail(frame: RGB | None, one: TextScan, pictures: bool) -> dict[str, object]:
     """Reduced, or mosaicked with the boxes of text blotted out."""
-    height, width = frame.shape[:2]
+    if frame is None:
+        return {"uri": ""}
     small = Image.fromarray(np.ascontiguousarray(frame))
     small.thumbnail((SIDE, SIDE))
     if pictures:
-        kind, uri = "", data_uri(small, "JPEG")
-    else:
-        blurred = mosaic(small, one.boxes, small.width / width)
-        kind, uri = ' class="mosaic"', data_uri(blurred, "PNG")
-    size = f'width="{small.width}" height="{small.height}"'
-    return f'<figure class="frame"><img{kind} src="{uri}" {size} alt="{width}×{height} pixels"></figure>'
+        return {"uri": data_uri(small, "JPEG"), "shown": small.size}
+    return {"uri": data_uri(mosaic(small, one.boxes, small.width / frame.shape[1]), "PNG"), "shown": small.size}
 
 
-def _choices(number: int, column: str) -> str:
-    words = (*LABEL_VALUES, NONE) if column == "label_text_alone" else LABEL_VALUES
-    said = {NONE: NO_TEXT}
-    return "".join(
-        f'<label><input type="radio" name="{column}-{number}" value="{word}" autocomplete="off"> '
-        f"{said.get(word, word)}</label>\n"
-        for word in words
-    )
+def _words(column: str) -> dict[str, str]:
+    """What a person can choose: the word in the CSV, and how it is shown."""
+    words = {word: word for word in LABEL_VALUES}
+    return words | {NONE: NO_TEXT} if column == "label_text_alone" else words

@@ -6,7 +6,7 @@ strongest detection times its weight.
 """
 
 from kidsnanny.evaluation.predictions import SystemDescription
-from kidsnanny.evaluation.systems.pipelines import Composed, licences
+from kidsnanny.evaluation.systems.pipelines import PipelineSystem, licences
 from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Options
 from kidsnanny.pipeline import Pipeline
 from kidsnanny.stage1.classifier import Classifier

@@ -96,7 +96,9 @@ class PipelineSystem:
             inspection=inspection,
         )
 
-    def _unscored(self, example: Example, row: SystemDescription, verdict: Verdict, stands_for: tuple[Category, ...]) -> str | None:
+    def _unscored(
+        self, example: Example, row: SystemDescription, verdict: Verdict, stands_for: tuple[Category, ...]
+    ) -> str | None:
         """Why there is no score: the category is not ours, or a part that looks for it could not look."""
         if not stands_for:
             return unmapped(row.name, example.category)
@@ -203,7 +205,7 @@ def _served(name: str, stage2: Stage2) -> Models:
     """What the judge's server serves: it must be there, or every picture of the run would lack its answer."""
     judge = stage2.judge
     if not isinstance(judge, OpenAIJudge):
-        return {"judge": (judge.model,)} if judge else {}
+        return {"judge": (judge.model_id,)} if judge else {}
     try:
         return {"judge": (ModelId(name=judge.models()[0]),)}
     except JudgeError as error:

@@ -6,8 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from kidsnanny.models.cards import Three
-from kidsnanny.records import Record
-from kidsnanny.stage1.stage1 import DEMO, RANDOM
+from kidsnanny.records import Caveat, ModelId, Record
 from kidsnanny.stage1.student.codec import LocOrder
 
 
@@ -34,7 +33,7 @@ class Settings(Record):
     demo: bool = False
     """It was trained on drawings only: no picture is `safe` on its output."""
 
-    def named(self, stem: str, revision: str, *, random: bool) -> str:
-        """A student's name for provenance: one word of the findings text, marked if what it says means nothing."""
-        mark = RANDOM if random else DEMO if self.demo else ""
-        return re.sub(r"[\s+@]+", "_", stem) + f"@{revision}{mark}"
+    def model_id(self, stem: str, revision: str, *, random: bool) -> ModelId:
+        """A student's identity; its name is one word of the findings text."""
+        caveat: Caveat | None = "random" if random else "demo" if self.demo else None
+        return ModelId(name=re.sub(r"[\s+@#]+", "_", stem), revision=revision, caveat=caveat)

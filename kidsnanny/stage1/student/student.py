@@ -13,7 +13,7 @@ from kidsnanny.errors import ComponentError, DataError, WeightsError
 from kidsnanny.media.loader import RGB
 from kidsnanny.models.runtime import Device, Precision, device_and_dtype
 from kidsnanny.models.store import digest, is_random
-from kidsnanny.records import SceneGraph
+from kidsnanny.records import ModelId, SceneGraph
 from kidsnanny.stage1.classifier import pixels
 from kidsnanny.stage1.student.boxes import BINS
 from kidsnanny.stage1.student.codec import PROMPTS, Codec, Task
@@ -59,29 +59,31 @@ class Student:
         model: Any,
         tokenizer: Any,
         vocabulary: Vocabulary,
-        name: str,
+        model_id: ModelId,
         *,
         beams: int | None = None,
         constrained: bool = True,
     ) -> None:
-        self.model, self.tokenizer, self.vocabulary, self.name = model, tokenizer, vocabulary, name
+        self.model, self.tokenizer, self.vocabulary, self.model_id = model, tokenizer, vocabulary, model_id
         self.settings = model.settings
         if self.settings.tags != len(vocabulary.tags):
             raise ComponentError(
-                f"{name}: its head knows {self.settings.tags} tags and the vocabulary {vocabulary.name} has "
+                f"{model_id}: its head knows {self.settings.tags} tags and the vocabulary {vocabulary.name} has "
                 f"{len(vocabulary.tags)}; give it the vocabulary that it was trained on."
             )
         if None in (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id):
             fix = "give it the tokenizer_config.json it was trained with"
-            raise ComponentError(f"{name}: its tokenizer names no token that begins, ends or pads a text; {fix}.")
+            raise ComponentError(f"{model_id}: its tokenizer names no token that begins, ends or pads a text; {fix}.")
         if tokenizer.convert_tokens_to_ids("<loc_999>") in (None, tokenizer.unk_token_id):
-            raise ComponentError(f"{name}: its tokenizer has no <loc_999>; give it the tokenizer it was trained with.")
+            raise ComponentError(
+                f"{model_id}: its tokenizer has no <loc_999>; give it the tokenizer it was trained with."
+            )
         places = tokenizer.convert_tokens_to_ids([f"<loc_{number}>" for number in range(BINS)])
         self._silent = [tokenizer.pad_token_id, tokenizer.bos_token_id, *places]
         self.codec = Codec(vocabulary, self.settings.loc_order)
         self._beams = self.settings.beams if beams is None else beams
         if self._beams < 1:
-            raise ComponentError(f"{name}: it cannot decode with {beams} beams; give 1 (greedy) or more.")
+            raise ComponentError(f"{model_id}: it cannot decode with {beams} beams; give 1 (greedy) or more.")
         self._constrained = constrained
         kept = len(TASKS) * self._beams * len(tokenizer) * self.settings.max_new_tokens
         self._at_once = max(1, MAX_SCORES // kept)
@@ -144,8 +146,8 @@ class Student:
             model.model.vision_tower = torch.compile(model.model.vision_tower, mode="reduce-overhead")
         path = folder / WEIGHTS
         revision = _revision(folder, dtype, model.settings.beams if beams is None else beams, constrained)
-        name = model.settings.named(folder.resolve().name, revision, random=is_random(path))
-        return cls(model, tokenizer, vocabulary, name, beams=beams, constrained=constrained)
+        model_id = model.settings.model_id(folder.resolve().name, revision, random=is_random(path))
+        return cls(model, tokenizer, vocabulary, model_id, beams=beams, constrained=constrained)
 
     def save(self, folder: Path, *, random: bool = False) -> None:
         """Write what `open` reads, in half precision.
@@ -224,7 +226,7 @@ class Student:
         """(N, tags) probabilities in 0..1, in the vocabulary's order. The decoder has no part in it."""
         found: npt.NDArray[np.float32] = self.model.tag_head(features).float().sigmoid().cpu().numpy()
         if not np.isfinite(found).all():
-            raise ComponentError(f"{self.name}: its tag head returned NaN or infinity; use float32.")
+            raise ComponentError(f"{self.model_id}: its tag head returned NaN or infinity; use float32.")
         return found
 
     def describe(self, features: Any) -> list[dict[Task, DecodedText]]:
@@ -289,7 +291,7 @@ class Student:
             1,
         )
         if each.isnan().any():
-            raise ComponentError(f"{self.name}: its decoder returned NaN; use float32.")
+            raise ComponentError(f"{self.model_id}: its decoder returned NaN; use float32.")
         said = ~torch.isin(tokens, torch.tensor(self._silent, device=tokens.device))
         return torch.exp(each.where(said, 0).sum(1) / said.sum(1).clamp(min=1)).tolist()  # type: ignore[no-any-return]
 

@@ -12,7 +12,6 @@ from kidsnanny.models.onnx import onnx_session
 from kidsnanny.models.store import digest
 from kidsnanny.records import SceneGraph
 from kidsnanny.stage1.classifier import pixels
-from kidsnanny.stage1.stage1 import RANDOM
 from kidsnanny.stage1.student.settings import Settings
 from kidsnanny.stage1.student.vocabulary import Vocabulary
 
@@ -38,7 +37,7 @@ class Tagger:
             known = Vocabulary.model_validate_json(facts["vocabulary"])
             self.vocabulary = Vocabulary(name=known.name, partial=known.partial, objects=(), tags=known.tags)
             random = facts.get("kidsnanny") == "random"
-            self.name = self._settings.named(path.stem, f"{digest(path)[:12]},tags", random=random)
+            self.model_id = self._settings.model_id(path.stem, f"{digest(path)[:12]},tags", random=random)
             self([np.zeros((1, 1, 3), np.uint8)])
         except Exception as error:  # whatever a file of another kind makes ONNX Runtime raise
             why = str(error).partition("\n")[0]
@@ -54,7 +53,7 @@ class Tagger:
         given = (pixels(frame, self._settings)[None] for frame in frames)  # a batch is no faster on a CPU
         rows = [self._session.run(None, {"pixels": one})[0][0] for one in given]
         if not all(np.isfinite(row).all() for row in rows):
-            raise ComponentError(f"{self.name}: it returned NaN or infinity; export the student again.")
+            raise ComponentError(f"{self.model_id}: it returned NaN or infinity; export the student again.")
         return [SceneGraph(tags=dict(zip(self.vocabulary.tags, row.tolist(), strict=True))) for row in rows]
 
 
@@ -82,7 +81,7 @@ def export_tags(folder: Path, out: Path) -> None:
             return self.inner.tag_head(self.inner.features(pixels)).sigmoid()
 
     facts = {"settings": student.settings.model_dump_json(), "vocabulary": student.vocabulary.model_dump_json()}
-    facts |= {"kidsnanny": "random"} if student.name.endswith(RANDOM) else {}
+    facts |= {"kidsnanny": "random"} if student.model_id.caveat == "random" else {}
     write_onnx(Tags().eval(), (1, 3, side, side), out, facts, axes={})
     shown = [np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8) for seed in range(3)]
     with torch.inference_mode():

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from kidsnanny.records import Record
+from kidsnanny.records import ModelId, Record
 from kidsnanny.stage2.judge.prompt import Question
 from kidsnanny.taxonomy import Category
 
@@ -34,7 +34,7 @@ class Judge(Protocol):
     """Whether it is asked for a sentence about what was flagged."""
 
     @property
-    def name(self) -> str:
+    def model_id(self) -> ModelId:
         """Model, prompt and form of the answer, as they stand in `Verdict.provenance`."""
         ...
 

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from kidsnanny.engines import renew_after_fork
 from kidsnanny.errors import ComponentError, JudgeError
+from kidsnanny.records import ModelId
 from kidsnanny.stage2.judge.answer_forms import (
     FORMS,
     Form,
@@ -104,10 +105,10 @@ class OpenAIJudge:
         renew_after_fork(self)
 
     @property
-    def name(self) -> str:
+    def model_id(self) -> ModelId:
         """Model, prompt and form of the answer; the model and form are known from the first answer on."""
         form = self._form.name if self._form else "not asked yet"
-        return f"{self._model or 'unknown model'} ({self._version}; {form})"
+        return ModelId(name=self._model or "unknown model", revision=f"{self._version}; {form}")
 
     @property
     def usage(self) -> Mapping[str, Any]:

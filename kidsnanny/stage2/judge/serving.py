@@ -128,8 +128,8 @@ def _verdict(judge: OpenAIJudge) -> _Outcome:
     scores = judge.ask(HARMLESS).scores
     worst = max(scores, key=lambda category: scores[category])
     return _Outcome(
-        f"{judge.name}; a note about a school trip gets at most {scores[worst]:.3f} ({worst})",
-        {"judge": judge.name, "scores": scores},
+        f"{judge.model_id}; a note about a school trip gets at most {scores[worst]:.3f} ({worst})",
+        {"judge": str(judge.model_id), "scores": scores},
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from kidsnanny.errors import ComponentError
 from kidsnanny.media.loader import RGB
-from kidsnanny.records import Box, TextLine
+from kidsnanny.records import Box, ModelId, TextLine
 
 PROOF = "HELLO 123"
 
@@ -15,8 +15,8 @@ PROOF = "HELLO 123"
 class Ocr(Protocol):
     """What the pipeline asks of an OCR engine."""
 
-    name: str
-    """Model and revision, as it stands in `Verdict.provenance`."""
+    model_id: ModelId
+    """The recogniser, as it stands in `Verdict.provenance`."""
     reentrant: bool
     """Whether several threads may call it at once; if not, the pipeline holds a lock around it."""
 
@@ -55,4 +55,4 @@ def prove(ocr: Ocr) -> None:
     ImageDraw.Draw(page).text((40, 40), PROOF, fill="black", font=ImageFont.load_default(36))
     read = " ".join(line.text for line in ocr.read(np.asarray(page)))
     if read.split() != PROOF.split():
-        raise ComponentError(f"{ocr.name} reads {read!r} where {PROOF!r} is written; reinstall the OCR engine.")
+        raise ComponentError(f"{ocr.model_id} reads {read!r} where {PROOF!r} is written; reinstall the OCR engine.")

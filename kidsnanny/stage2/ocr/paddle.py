@@ -27,7 +27,7 @@ from kidsnanny.media.loader import RGB
 from kidsnanny.models.cards import cards
 from kidsnanny.models.onnx import onnx_session
 from kidsnanny.models.store import digest
-from kidsnanny.records import Record, TextLine
+from kidsnanny.records import ModelId, Record, TextLine
 from kidsnanny.stage2.ocr.ocr import prove, reading_order
 from kidsnanny.stage2.ocr.ppocr import MAX_LINES, MIN_SIDE
 
@@ -89,7 +89,7 @@ class PaddleOcr:
     ) -> None:
         self._lang, self._download, self._timeout = lang, download, timeout
         self._models = Path(models).absolute() if models else None
-        self.name = self._revision()
+        self.model_id = self._identify()
         self._lock = Lock()
         self._workers: dict[int, _Worker] = {}
         """At most one of each process: a fork must not talk to its parent's."""
@@ -112,9 +112,9 @@ class PaddleOcr:
         with self._lock:
             answer = self._ask(self._worker(), frame.shape[:2], np.ascontiguousarray(frame).data, self._timeout)
         if answer.error:
-            raise ComponentError(f"{self.name}: it fails on this picture ({answer.error}); look at it yourself.")
+            raise ComponentError(f"{self.model_id}: it fails on this picture ({answer.error}); look at it yourself.")
         if len(answer.lines) > MAX_LINES:
-            raise ComponentError(f"{self.name}: more than {MAX_LINES} lines of text; cut the picture into parts.")
+            raise ComponentError(f"{self.model_id}: more than {MAX_LINES} lines of text; cut the picture into parts.")
         return reading_order(answer.lines)
 
     def close(self) -> None:
@@ -132,8 +132,8 @@ class PaddleOcr:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _revision(self) -> str:
-        """Its name. What is missing is said here, before anything starts."""
+    def _identify(self) -> ModelId:
+        """Its identity. What is missing is said here, before anything starts."""
         try:
             engine = f"paddleocr-{version('paddleocr')}"
         except PackageNotFoundError as error:
@@ -147,19 +147,19 @@ class PaddleOcr:
             if not all(files and (models / part / "inference.yml").is_file() for part, files in weights.items()):
                 lacks = "it does not have det and rec with weights and an inference.yml each"
                 raise ComponentError(f"{models}: {lacks}; give a folder of two PaddleOCR models.")
-            return f"{engine}/{models.name}@{digest(weights['rec'][0])[:12]}"
+            return ModelId(name=f"{engine}/{models.name}", revision=digest(weights["rec"][0])[:12])
         if self._download:
-            return f"{engine}/{self._lang}@downloaded"
+            return ModelId(name=f"{engine}/{self._lang}", revision="downloaded")
         if self._lang not in LANGS:
             fix = "give a folder of weights as `models=`, or say `download=True`"
             raise ComponentError(f"{self._lang}: rapidocr's weights do not read this language; {fix}.")
         card = cards()["ppocrv6-small-rec"]
-        return f"{engine}/{card.name}@{(card.sha256 or '')[:12]}"
+        return ModelId(name=f"{engine}/{card.name}", revision=(card.sha256 or "")[:12])
 
     def _worker(self) -> _Worker:
         """The running one; a new one if there is none, or if it died since the last frame."""
         if not self._end.alive:
-            raise ComponentError(f"{self.name}: it was closed; make a new PaddleOcr.")
+            raise ComponentError(f"{self.model_id}: it was closed; make a new PaddleOcr.")
         worker = self._workers.get(os.getpid())
         if worker and worker.process.poll() is None:
             return worker
@@ -183,7 +183,7 @@ class PaddleOcr:
             _end(self._workers)
             raise
         _end(self._workers)
-        raise ComponentError(f"{self.name}: PaddleOCR does not start ({why}); {fix}.")
+        raise ComponentError(f"{self.model_id}: PaddleOCR does not start ({why}); {fix}.")
 
     def _ask(self, worker: _Worker, header: object, pixels: bytes | memoryview, seconds: float) -> _Answer:
         """Unless there is a whole answer the worker goes: what it may still say is not about the next frame."""
@@ -203,7 +203,7 @@ class PaddleOcr:
             _end(self._workers)
             died = f"its process died (exit code {process.returncode})"
             why = died if monotonic() < end else f"it gave no answer in {seconds:g} seconds"
-            raise ComponentError(f"{self.name}: {why}; look at the picture yourself.") from None
+            raise ComponentError(f"{self.model_id}: {why}; look at the picture yourself.") from None
         except BaseException:
             _end(self._workers)
             raise

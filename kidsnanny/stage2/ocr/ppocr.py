@@ -18,7 +18,7 @@ import numpy.typing as npt
 from kidsnanny.media.loader import RGB
 from kidsnanny.models.cards import cards
 from kidsnanny.models.onnx import onnx_session
-from kidsnanny.records import Box, TextLine
+from kidsnanny.records import Box, ModelId, TextLine
 from kidsnanny.stage2.ocr.ocr import prove, reading_order
 
 MIN_SIDE = 8
@@ -67,7 +67,7 @@ class PpOcr:
 
     def __init__(self) -> None:
         detector, recogniser = cards()["ppocrv6-small-det"], cards()["ppocrv6-small-rec"]
-        self.name = f"{recogniser.name}@{(recogniser.sha256 or '')[:12]}"
+        self.model_id = ModelId(name=recogniser.name, revision=(recogniser.sha256 or "")[:12])
         self._detector = onnx_session(detector.locate())
         self._recogniser = onnx_session(recogniser.locate())
         characters = self._recogniser.get_modelmeta().custom_metadata_map["character"].splitlines()

@@ -23,6 +23,7 @@ from transformers import BartConfig, Florence2Config, Florence2VisionConfig, Pre
 
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.graphs.graph_metrics import GraphEvaluation, score
+from kidsnanny.records import ModelId
 from kidsnanny.stage1.classifier import pixels
 from kidsnanny.stage1.student.boxes import BINS
 from kidsnanny.stage1.student.codec import PROMPTS, Codec
@@ -75,7 +76,7 @@ def train(out: Path, *, steps: int = STEPS, seed: int = 0) -> None:
     words = tokenizer(text for s in map(_drawn, range(TOKENIZED)) for text in targets(s, codec))
     model = tiny(words, VOCABULARY)
     model.set_attn_implementation("eager")  # on a CPU the fused one takes thrice as long backwards
-    student = Student(model, words, VOCABULARY, out.name, beams=1, constrained=False)
+    student = Student(model, words, VOCABULARY, ModelId(name=out.name), beams=1, constrained=False)
     unseen = [_drawn(FIRST_UNSEEN + n) for n in range(CURVE_SCENES)]
     grid = GridHead(VOCABULARY, WIDTH, SIDE // CELL)
     optimizer = torch.optim.AdamW([*_groups(model), *_groups(grid)], lr=LEARNING_RATE, betas=(0.9, 0.98))

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import ScriptedStage1, ScriptedOcr, ScriptedTextModel, encoded
+from conftest import ScriptedOcr, ScriptedStage1, ScriptedTextModel, encoded
 from forked import in_child
 from judge_contract import JudgeContract
 from PIL import Image

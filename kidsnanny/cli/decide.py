@@ -1,0 +1,68 @@
+"""`kidsnanny decide`: a saved run, decided again."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from kidsnanny.cli.check import FAIL_ON, JSON, JSONL, POLICY, FailOn, print_verdicts
+from kidsnanny.cli.console import Exit, exit_on_error, fail
+from kidsnanny.decision import decide
+from kidsnanny.inspection import Inspection
+from kidsnanny.policy import Policy
+from kidsnanny.verdict import Verdict
+
+FILE = typer.Argument(
+    metavar="FILE",
+    help="What `kidsnanny check --jsonl` printed, or inspections/NAME.jsonl of an evaluation; - for stdin.",
+)
+
+
+def decide_again(
+    file: Annotated[str, FILE],
+    policy: Annotated[str, POLICY] = "preteen",
+    as_json: Annotated[bool, JSON] = False,
+    as_jsonl: Annotated[bool, JSONL] = False,
+    fail_on: Annotated[FailOn, FAIL_ON] = "review",
+) -> None:
+    """Decide a saved run again under another policy, without any model and without the pictures.
+
+    The judge is not asked again: a picture about which it was not asked for this policy's ages is `review`.
+
+    Example: kidsnanny check --jsonl holiday-photos/ > run.jsonl; kidsnanny decide run.jsonl --policy teen
+    """
+    if as_json and as_jsonl:
+        fail(Exit.USAGE, "--json and --jsonl exclude each other; give one of them.")
+    with exit_on_error():
+        rules = Policy.load(policy)
+        verdicts = (decide(inspection, rules) for inspection in _inspections(file))
+        code = print_verdicts(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on)
+    raise typer.Exit(code)
+
+
+def _inspections(file: str) -> Iterator[Inspection]:
+    try:
+        with sys.stdin.buffer if file == "-" else Path(file).open("rb") as lines:
+            for number, line in enumerate(lines, 1):
+                yield _inspection(file, number, line)
+    except OSError as error:
+        fail(Exit.USAGE, f"{file}: it cannot be read ({error.strerror}); name a file of JSON lines.")
+
+
+def _inspection(file: str, number: int, line: bytes) -> Inspection:
+    try:
+        found = json.loads(line)
+        if isinstance(found, dict) and "label" in found:
+            return Verdict.from_json(line).inspection
+        return Inspection.model_validate(found.get("inspection", found))
+    except (ValueError, AttributeError) as error:
+        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        fail(
+            Exit.USAGE,
+            f"{file}: line {number} is neither a verdict nor an inspection ({why}); name a file that "
+            "`kidsnanny check --jsonl` printed.",
+        )
