@@ -1,5 +1,6 @@
 """What was seen is one record without a policy; what it means is decided from it, for any policy, at any time."""
 
+import io
 import json
 import os
 import time
@@ -18,6 +19,7 @@ from kidsnanny.stage2.judge.prompt import Question
 from kidsnanny.taxonomy import CATEGORIES, Category
 
 POLICIES = ("child", "preteen", "teen")
+CHILD = Policy.load("child").ages
 
 
 def red(level: int) -> Image.Image:
@@ -26,7 +28,7 @@ def red(level: int) -> Image.Image:
 
 
 class AgeJudge:
-    """Scores every category by the first age of the group; remembers the questions."""
+    """Finds everything too much for the youngest; remembers the questions."""
 
     model_id = ModelId(name="age-judge", revision="1")
     categories = CATEGORIES
@@ -41,7 +43,7 @@ class AgeJudge:
         self.asked.append(question.ages)
         if self.fails:
             raise JudgeError("The judge is down; start it.")
-        return Opinion(scores=dict.fromkeys(CATEGORIES, 0.9 if question.ages < "10" else 0.1))
+        return Opinion(scores=dict.fromkeys(CATEGORIES, 0.9 if question.ages == CHILD else 0.1))
 
     def explain(self, question: Question, flagged: Sequence[Category]) -> Explanation:
         return Explanation(categories=tuple(flagged), lines=(), sentence=f"Not for {question.ages}.")
@@ -207,9 +209,9 @@ def test_the_cache_serves_every_policy_and_asks_the_judge_only_what_is_new() -> 
 
 
 def with_orientation(image: Image.Image, orientation: int) -> Image.Image:
-    turned = image.copy()
-    turned.getexif()[ExifTags.Base.Orientation] = orientation
-    return turned
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    return Image.open(io.BytesIO(encoded(image, exif=exif)))
 
 
 def with_profile(image: Image.Image, profile: bytes) -> Image.Image:
@@ -221,7 +223,7 @@ def with_profile(image: Image.Image, profile: bytes) -> Image.Image:
 def test_the_same_pixels_shown_in_another_way_are_another_picture() -> None:
     """Of a PIL image the pixels alone do not say how it is turned and which colours they are."""
     image = gradient(40, 20)
-    keys = [inspector(cache=9).inspect(picture).key for picture in (image, with_orientation(image, 6))]
+    keys = [inspector(cache=9).inspect(with_orientation(image, turn)).key for turn in (1, 6)]
     keys += [inspector(cache=9).inspect(with_profile(image, profile)).key for profile in (b"one", b"two")]
     assert len(set(keys)) == 4
 
