@@ -13,8 +13,9 @@ from rich.text import Text
 
 from kidsnanny.cli.console import Exit, exit_on_error, exit_without_extra, printable, say, stderr, stdout, warn
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.systems.registry import SYSTEMS
+from kidsnanny.evaluation.systems.registry import system_names
 from kidsnanny.policy import BUILT_IN, Policy
+from kidsnanny.profiles.profile import Profile
 from kidsnanny.taxonomy import CATEGORIES
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ CATEGORY = typer.Option(
 SPLIT = typer.Option(metavar="NAME,…", help="Splits that are wanted; by default all.")
 LIMIT = typer.Option(min=1, help="At most so many pictures: the first ones.")
 EXPECT = typer.Option(min=1, help="Stop unless there are exactly so many pictures.")
-NAMES = typer.Option(metavar="NAME,…", help=f"What to evaluate, of {', '.join(SYSTEMS)}.")
+NAMES = typer.Option(metavar="NAME,…", help=f"What to evaluate, of {', '.join(system_names())}.")
+PROFILE = typer.Option(metavar="FILE", help="Also evaluate the profile in this TOML file; may be given again.")
 REGIME = typer.Option(metavar="NAME,…", help="Of our own systems; one multimodal run yields both.")
 AUTHORITY = typer.Option(metavar="NAME,…", help="Of the judge, where a system has one; one run yields both.")
 POLICY = typer.Option(metavar="NAME|FILE", help=f"{', '.join(BUILT_IN)}, or your own TOML file.")
@@ -69,6 +71,7 @@ def evaluate(
     limit: Annotated[int | None, LIMIT] = None,
     expect: Annotated[int | None, EXPECT] = None,
     systems: Annotated[str, NAMES] = "embedded",
+    profile: Annotated[list[Path] | None, PROFILE] = None,
     regime: Annotated[str, REGIME] = "vision-only,multimodal",
     authority: Annotated[str, AUTHORITY] = "asymmetric,judge",
     policy: Annotated[str, POLICY] = "preteen",
@@ -105,7 +108,9 @@ def evaluate(
     Example: kidsnanny eval --data my-pictures.csv --systems embedded,shieldgemma2 --folder shieldgemma2=sg2/ --out run
     """
     selection = _Selection(data, category, split, limit, expect, subset, counterfactual)
-    settings = _Settings(systems, regime, authority, policy, folder or [], threshold or [], choose_on, force)
+    settings = _Settings(
+        systems, profile or [], regime, authority, policy, folder or [], threshold or [], choose_on, force
+    )
     with exit_on_error(interrupted=f"Interrupted; the same command continues the run in {out}."):
         code = _evaluate(selection, settings, out, repeat, latency, pictures)
     raise typer.Exit(code)
@@ -127,6 +132,7 @@ class _Settings(NamedTuple):
     """The options that say which systems, and how."""
 
     systems: str
+    profile: list[Path]
     regime: str
     authority: str
     policy: str
@@ -157,16 +163,17 @@ def _evaluate(
         from kidsnanny.evaluation.subsets.counterfactual import measure_text_sensitivity
         from kidsnanny.evaluation.thresholds import choose_thresholds
 
-    names = _names("--systems", settings.systems, SYSTEMS)
-    options = _options(settings, names)
+    profiles = {Profile.load(file).name: file for file in settings.profile}
+    names = tuple(dict.fromkeys((*_names("--systems", settings.systems, system_names()), *profiles)))
+    options = _options(settings, names)._replace(profiles=profiles)
     dataset, contents, categories, labelled, warnings = _select(selection)
     options = options._replace(categories=categories)
     if settings.choose_on:
         rest = [name for name in names if name not in options.thresholds]
-        chosen, warnings = choose_thresholds(read(settings.choose_on), rest, options, dataset, force=settings.force)
+        chosen, doubts = choose_thresholds(read(settings.choose_on), rest, options, dataset, force=settings.force)
         for row, (value, origin) in chosen.items():
             say(f"{row}: threshold {value:g}, {origin}")
-        options, warnings = options._replace(thresholds={**chosen, **options.thresholds}), warnings + warnings
+        options, warnings = options._replace(thresholds={**chosen, **options.thresholds}), warnings + doubts
     command = shlex.join(["kidsnanny", *sys.argv[1:]])
     extras = Extras(repeat, latency)
     meta = run_systems(

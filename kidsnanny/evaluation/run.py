@@ -43,7 +43,7 @@ from kidsnanny.evaluation.predictions import (
     RunMetadata,
     SystemDescription,
 )
-from kidsnanny.evaluation.systems.registry import SYSTEMS
+from kidsnanny.evaluation.systems.registry import build_system
 from kidsnanny.evaluation.systems.system import Options, System
 from kidsnanny.files import alone_in, write_atomically
 from kidsnanny.inspection import Inspection
@@ -91,7 +91,7 @@ def evaluate(
 
     Args:
         dataset: the pictures, and `contents` what `datasets.count` says of them.
-        names: of SYSTEMS. One that cannot be built is noted in the meta, with the reason, and the others run.
+        names: of systems. One that cannot be built is noted in the meta, with the reason, and the others run.
         options: what the user says about the systems.
         out: the folder of the run; made if need be.
         extras: what is measured besides.
@@ -120,7 +120,7 @@ def evaluate(
             meta = _begun(out, meta)  # on the disk once a system of this command is accepted
             for name in names:
                 try:
-                    system = SYSTEMS[name](options)
+                    system = build_system(name, options)
                 except ComponentError as error:
                     meta = _noted(out, meta, absent={name: text_of(error)})
                     continue

@@ -19,6 +19,7 @@ from kidsnanny.evaluation.datasets import Dataset, open_dataset, read_contents
 from kidsnanny.evaluation.predictions import Prediction, RunMetadata
 from kidsnanny.evaluation.run import Extras, evaluate, inspections, read, replay
 from kidsnanny.evaluation.summary import summary_json
+from kidsnanny.evaluation.systems.registry import SYSTEMS
 from kidsnanny.evaluation.systems.system import Options
 from kidsnanny.files import alone_in
 from kidsnanny.policy import Policy
@@ -270,7 +271,7 @@ def test_a_system_that_comes_is_absent_no_more(data: Path, tmp_path: Path, monke
         raise ComponentError("nudenet: it is away; fetch it.")
 
     with monkeypatch.context() as patch:
-        patch.setitem(run.SYSTEMS, "nudenet", absent)
+        patch.setitem(SYSTEMS, "nudenet", absent)
         assert go_on(data, tmp_path, names=("nudenet",)).absent == {"nudenet": "nudenet: it is away; fetch it."}
     assert not go_on(data, tmp_path, names=("nudenet",)).absent
 
@@ -343,7 +344,7 @@ def test_figures_of_an_earlier_go_are_told_as_such(data: Path, tmp_path: Path, m
         raise ComponentError("nudenet: it is away; fetch it.")
 
     go_on(data, tmp_path, names=("nudenet",))
-    monkeypatch.setitem(run.SYSTEMS, "nudenet", absent)
+    monkeypatch.setitem(SYSTEMS, "nudenet", absent)
     told = go_on(data, tmp_path, names=("nudenet",)).not_evaluated
     assert told == {"nudenet": "nudenet, whose figures are of an earlier go: it is away; fetch it."}
 
@@ -370,8 +371,6 @@ def test_pictures_are_read_as_they_are_wanted(data: Path) -> None:
         for example in dataset.read():
             asked.append(example.id)
             yield example
-
-    from kidsnanny.evaluation.systems.registry import SYSTEMS
 
     predictions = SYSTEMS["nudenet"](SEXUAL).predict(Dataset("x", read_on))
     next(predictions)

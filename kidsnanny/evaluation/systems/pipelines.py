@@ -18,6 +18,7 @@ from kidsnanny.inspection import Inspection
 from kidsnanny.models.cards import cards
 from kidsnanny.pipeline import Pipeline
 from kidsnanny.policy import Policy
+from kidsnanny.profiles.profile import Profile
 from kidsnanny.records import Channel, ModelId
 from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
 from kidsnanny.stage2.stage2 import Stage2
@@ -135,7 +136,7 @@ def ours(profile: str, options: Options) -> PipelineSystem:
     multimodal = "multimodal" in options.regimes
     policy = as_policy(options.policy, "asymmetric")
     pipeline = Pipeline(profile, policy=policy, stage2="profile" if multimodal else None)
-    return composed(profile, pipeline, options)
+    return composed(Profile.load(profile).name, pipeline, options)
 
 
 def composed(name: str, pipeline: Pipeline, options: Options) -> PipelineSystem:

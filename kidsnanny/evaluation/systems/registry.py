@@ -7,6 +7,8 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from kidsnanny.profiles.registry import factory, names
+
 if TYPE_CHECKING:
     from kidsnanny.evaluation.systems.system import Options, System
 
@@ -34,3 +36,22 @@ SYSTEMS: "dict[str, Callable[[Options], System]]" = {
     "openai-moderation": _factory("openai_moderation", "openai_moderation"),
 }
 """How each is built; raises a ComponentError that says what is missing."""
+
+
+def system_names() -> tuple[str, ...]:
+    """The built-in systems, and the baselines that other packages add (entry points `kidsnanny.baselines`)."""
+    return (*SYSTEMS, *names("baselines"))
+
+
+def build_system(name: str, options: "Options") -> "System":
+    """The system of that name: one of `system_names()`, or a profile of `options.profiles`.
+
+    Raises:
+        ComponentError: something that it needs is missing.
+    """
+    if name in options.profiles:
+        return _factory("pipelines", "ours", str(options.profiles[name]))(options)
+    if name in SYSTEMS:
+        return SYSTEMS[name](options)
+    system: System = factory("baselines", name)(options)
+    return system
