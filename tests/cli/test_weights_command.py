@@ -117,7 +117,7 @@ def test_a_pull_pins_what_it_fetched_and_is_found_without_a_network(tmp_path: Pa
     Hub.asked.clear()
     result = run(tmp_path, hub.server_port, "pull", "mine")
     assert result.returncode == 0, result.stderr
-    assert {asked.split("/")[1] for asked in Hub.asked} == {"good"}  # and nobody else was told anything
+    assert {asked.split("/")[1] for asked in Hub.asked} == {"good"}  # and no other host was asked
     facts = pinned("mine").files["model.safetensors"]
     assert (facts.sha256, facts.bytes, pinned("mine").revision) == (SHA256, len(WEIGHTS), COMMIT)
     assert cards()["mine"].locate() == facts.path

@@ -48,7 +48,7 @@ Maker = Callable[..., ClassifierCard]
 
 @pytest.fixture
 def card_of(tmp_path: Path) -> Maker:
-    """Makes the card of a network that looks at colours: red is NSFW, green is SFW."""
+    """Makes the card of a network that averages colours: red is NSFW, green is SFW."""
 
     def make(channels: tuple[int, ...] = (0, 1), *, random: bool = False, **facts: object) -> ClassifierCard:
         path = tmp_path / "colours.onnx"
