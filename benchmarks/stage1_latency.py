@@ -33,9 +33,10 @@ import skimage
 from hardware import hardware
 from PIL import Image
 
-from kidsnanny.models.cards import Card, cards, digest
+from kidsnanny.models.cards import CARD, ClassifierCard, DetectorCard, NetworkCard, WeightsFile, find_card
 from kidsnanny.models.onnx_export import export, save_random
 from kidsnanny.models.runtime import Torch, network, quiet_ultralytics
+from kidsnanny.models.store import digest
 from kidsnanny.records import Box
 from kidsnanny.stage1.classifier import Classifier
 from kidsnanny.stage1.detector import Yolo
@@ -59,25 +60,30 @@ def pictures(count: int) -> list[np.ndarray]:
     return made
 
 
-def made_up(folder: Path, name: str, architecture: str, side: int, **facts: Any) -> Card:
+def made_up(folder: Path, name: str, architecture: str, side: int, **facts: Any) -> Any:
     """A card of random weights."""
     path = folder / f"{name}.safetensors"
     facts = {"role": "classifier", "what": "random", "licence": "none", "labels": BINARY} | facts
-    card = Card(name=name, path=path, architecture=architecture, input=side, **facts)
-    return card.model_copy(update={"sha256": digest(save_random(card, path))})
+    card = CARD.validate_python({"name": name, "path": path, "architecture": architecture, "input": side, **facts})
+    assert isinstance(card, NetworkCard)
+    return card.model_copy(update={"files": {path.name: WeightsFile(sha256=digest(save_random(card, path)))}})
 
 
-def pair(name: str, folder: Path) -> tuple[Card, Card]:
+def pair(name: str, folder: Path) -> tuple[ClassifierCard, DetectorCard]:
     """The classifier's and the detector's card."""
     vit = {"mean": HALF, "std": HALF, "interpolation": "bicubic", "crop": 1.0}
     if name == "tiny":
-        return made_up(folder, "vit-tiny", "timm:vit_tiny_patch16_384", 384, **vit), cards()["nudenet-320n"]
-    coco = dict(cards()["yolo11n-coco"].labels)
+        return made_up(folder, "vit-tiny", "timm:vit_tiny_patch16_384", 384, **vit), find_card(
+            "nudenet-320n", DetectorCard
+        )
+    coco = dict(find_card("yolo11n-coco", DetectorCard).labels)
     yolo = made_up(folder, "yolo11n", "ultralytics:yolo11n", 640, role="detector", labels=coco)
     return made_up(folder, "vit-base", "timm:vit_base_patch16_224", 224, **{**vit, "crop": 0.9}), yolo
 
 
-def naive(vit: Card, yolo: Card, device: str) -> tuple[System, Callable[[np.ndarray], list[float]], Any]:
+def naive(
+    vit: ClassifierCard, yolo: DetectorCard, device: str
+) -> tuple[System, Callable[[np.ndarray], list[float]], Any]:
     """timm eager, then ultralytics: the whole, its probabilities of one frame, and ultralytics' model."""
     import timm
     import torch
@@ -106,7 +112,7 @@ def naive(vit: Card, yolo: Card, device: str) -> tuple[System, Callable[[np.ndar
     return lambda frames: (classify(frames), detect(frames)), lambda f: classify([f])[0].tolist(), detect
 
 
-def systems(vit: Card, yolo: Card, device: str, compiled: bool) -> dict[str, System]:
+def systems(vit: ClassifierCard, yolo: DetectorCard, device: str, compiled: bool) -> dict[str, System]:
     """Name -> a call on decoded frames."""
     from nudenet import NudeDetector
 
@@ -179,7 +185,7 @@ def overlap(a: Box, b: Box) -> float:
     return common / max(1, a.area + b.area - common)
 
 
-def agreement(vit: Card, yolo: Card, device: str, count: int = 64) -> dict[str, Any]:
+def agreement(vit: ClassifierCard, yolo: DetectorCard, device: str, count: int = 64) -> dict[str, Any]:
     """Ours beside naive on the same pictures."""
     _, probabilities, detect = naive(vit, yolo, device)
     classifier, yours = Classifier(vit, device=device), Yolo(yolo, device=device)

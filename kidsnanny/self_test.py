@@ -13,7 +13,8 @@ from PIL import Image, ImageDraw, ImageFilter
 from kidsnanny import __version__
 from kidsnanny.errors import ComponentError, NotHereError
 from kidsnanny.media.loader import FORMATS, open_picture
-from kidsnanny.models.cards import Card, cards, digest
+from kidsnanny.models.cards import Card, cards
+from kidsnanny.models.store import digest
 from kidsnanny.profiles.profile import DEFAULT, PROFILES, Profile
 from kidsnanny.records import Detection, SceneGraph
 from kidsnanny.stage1.stage1 import Stage1

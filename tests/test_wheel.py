@@ -34,7 +34,8 @@ def test_the_installed_command_looks_at_the_examples(environment: Path, tmp_path
 
 def test_prompts_weights_and_types_are_in_the_wheel(environment: Path, tmp_path: Path) -> None:
     code = (
-        "import kidsnanny, pathlib; from kidsnanny.models.cards import data_dir, cards;"
+        "import kidsnanny, pathlib; from kidsnanny.models.cards import cards;"
+        "from kidsnanny.models.store import data_dir;"
         "root = pathlib.Path(kidsnanny.__file__).parent;"
         "print(all(p.is_relative_to(root) and any(p.iterdir()) for p in map(data_dir, ('prompts', 'weights'))),"
         "(root / 'py.typed').exists(), len(cards()) >= 3, 'torch' in __import__('sys').modules)"

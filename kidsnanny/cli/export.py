@@ -23,8 +23,8 @@ def export_weights(
 
     Example: kidsnanny weights add my-student/model.safetensors --like senben-tiny --name mine && kidsnanny export mine
     """
+    from kidsnanny.models.cards import Card, find_card
     from kidsnanny.models.onnx_export import export
-    from kidsnanny.models.runtime import named
 
     with exit_on_error():
-        print(export(named(name), out))
+        print(export(find_card(name, Card), out))

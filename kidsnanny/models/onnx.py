@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class OnnxSession:
-    """What we use of an `onnxruntime.InferenceSession`. A forked child opens one of its own at its first call.
+    """The part of an `onnxruntime.InferenceSession` that is used here. A forked child opens its own at its first call.
 
     ONNX Runtime's threads do not exist in a forked child: a session of the parent's computes there on one thread, and
     waits for ever for the others when it is freed. So a child keeps such a session unused and never frees it.

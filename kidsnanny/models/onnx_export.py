@@ -1,7 +1,7 @@
 """`kidsnanny export`: a card's safetensors as ONNX, so that a machine without torch can run them.
 
-Also `save_random`, for trying things out where the real weights cannot be had: it marks the file, and everything that
-loads it says so.
+Also `save_random`: weights for tests and benchmarks without the real ones. The file is marked, and a verdict from it
+says so.
 """
 
 import os
@@ -13,51 +13,53 @@ from typing import Any
 import numpy as np
 
 from kidsnanny.errors import ComponentError, WeightsError
-from kidsnanny.models.cards import Card, digest, home, is_random, pin
+from kidsnanny.models.cards import Card, NetworkCard
 from kidsnanny.models.runtime import Onnx, build, load
+from kidsnanny.models.store import home, is_random, pin_exported
 
 TOLERANCE = 1e-3
-"""Of the largest value that the torch module gives: how far the exported file's output may be from it."""
+"""How far the exported file's output may be from torch's, as a share of torch's largest value."""
 
 
 def export(card: Card, out: Path | None = None) -> Path:
-    """Write the card's network as ONNX (a student's: image encoder and tags), compare it with torch, and pin it.
+    """Write the card's network as ONNX (of a student: image encoder and tags), compare it with torch, and pin it.
 
     Args:
-        card: a classifier, detector or student in safetensors.
-        out: the file; by default `onnx/NAME.onnx` in kidsnanny's home.
+        card: of a classifier, detector or student in safetensors.
+        out: the file; by default `onnx/NAME.onnx` in kidsnanny's home folder.
 
     Raises:
-        WeightsError: the weights are missing, unfit or already ONNX, or the file cannot be written.
-        ComponentError: torch or onnx is missing, or the exported network does not give what torch gives.
+        WeightsError: the weights are missing, do not fit or are not safetensors, or the file cannot be written.
+        ComponentError: torch or onnx is missing, or the exported network's output is not torch's.
     """
     path = card.locate()
     if path.suffix != ".safetensors":
         raise WeightsError(f"{card.name}: {path} is not safetensors, so there is nothing to export; use it as it is.")
-    module = None if card.role == "student" else load(card, path)
+    module = load(card, path) if isinstance(card, NetworkCard) else None
     out = out or home() / "onnx" / f"{card.name}.onnx"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent) as folder:
             made = Path(folder) / out.name
-            if module is None:
+            if isinstance(card, NetworkCard):
+                _write(card, module, made, random=is_random(path))
+                _compare(card, module, made)
+            else:
                 from kidsnanny.stage1.student.tagger import export_tags
 
                 export_tags(path.parent, made)
-            else:
-                _write(card, module, made, random=is_random(path))
-                _compare(card, module, made)
             os.replace(made, out)
     except OSError as error:
         raise WeightsError(f"{card.name}: {out} cannot be written ({error.strerror}); choose another file.") from error
-    pin(card.name, onnx={"path": str(out.resolve()), "sha256": digest(out)})
+    pin_exported(card.name, out.resolve())
     return out
 
 
-def save_random(card: Card, path: Path, seed: int = 0) -> Path:
-    """The card's architecture with random weights, marked as such, as safetensors.
+def save_random(card: NetworkCard, path: Path, seed: int = 0) -> Path:
+    """Write the card's architecture with random weights, marked as such, as safetensors.
 
-    A classifier's last layer is drawn larger than training would start with, or every picture would get one answer.
+    A classifier's last layer gets larger weights than a library's initial ones, which give every picture the same
+    answer.
 
     Raises:
         ComponentError: the architecture cannot be built.
@@ -74,14 +76,14 @@ def save_random(card: Card, path: Path, seed: int = 0) -> Path:
     return path
 
 
-def _inputs(card: Card, count: int) -> "np.ndarray[Any, np.dtype[np.float32]]":
-    return np.random.default_rng(0).random((count, 3, card.input or 0, card.input or 0), np.float32)
+def _inputs(card: NetworkCard, count: int) -> "np.ndarray[Any, np.dtype[np.float32]]":
+    return np.random.default_rng(0).random((count, 3, card.input, card.input), np.float32)
 
 
-def _write(card: Card, module: Any, path: Path, *, random: bool) -> None:
+def _write(card: NetworkCard, module: Any, path: Path, *, random: bool) -> None:
     axes = {0: "batch"}
     if card.role == "detector":
-        axes |= {2: "height", 3: "width"}  # frames come in rectangles
+        axes |= {2: "height", 3: "width"}  # frames are not square
         head = module.inner.model[-1]
         head.export, head.dynamic, head.format = True, True, "onnx"
     write_onnx(
@@ -94,10 +96,10 @@ def write_onnx(module: Any, shape: tuple[int, ...], path: Path, facts: dict[str,
 
     Args:
         module: in evaluation mode.
-        shape: of an example of its input.
-        path: of the file.
+        shape: of one input.
+        path: of the file to write.
         facts: its metadata.
-        axes: the input's axes that may have any size.
+        axes: index and name of the input's axes that may have any size.
 
     Raises:
         ComponentError: onnx is missing.
@@ -109,7 +111,7 @@ def write_onnx(module: Any, shape: tuple[int, ...], path: Path, facts: dict[str,
     except ImportError as error:
         raise ComponentError(f"{path.stem}: onnx is missing ({error}); run `pip install 'kidsnanny[vit]'`.") from error
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter, on constants and its own successor
+        warnings.simplefilter("ignore")  # the exporter warns of constants and of its own deprecation
         torch.onnx.export(
             module,
             (torch.rand(shape, generator=torch.Generator().manual_seed(0)),),
@@ -126,7 +128,7 @@ def write_onnx(module: Any, shape: tuple[int, ...], path: Path, facts: dict[str,
     onnx.save(model, path)
 
 
-def _compare(card: Card, module: Any, path: Path) -> None:
+def _compare(card: NetworkCard, module: Any, path: Path) -> None:
     import torch
 
     given = _inputs(card, 3)
@@ -135,4 +137,6 @@ def _compare(card: Card, module: Any, path: Path) -> None:
     found = Onnx(card, path)(given)()
     drift = float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-9))
     if not drift <= TOLERANCE:
-        raise ComponentError(f"{card.name}: the exported network is {drift:.1e} off torch's; keep to the safetensors.")
+        raise ComponentError(
+            f"{card.name}: the exported network's output is {drift:.1e} off torch's; use the safetensors with torch."
+        )

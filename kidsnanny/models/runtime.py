@@ -1,7 +1,7 @@
-"""The networks behind the eyes: ONNX Runtime or torch, started by the same call.
+"""Networks of classifiers and detectors: ONNX Runtime or torch, behind one interface.
 
 A card's `architecture` names who builds the module: `timm:NAME`, `transformers:vit` (with `config` as keyword arguments
-of ViTConfig) or `ultralytics:NAME`. Weights come from safetensors or ONNX alone, never from a pickle.
+of ViTConfig) or `ultralytics:NAME`. Weights are loaded from safetensors or ONNX only, never from a pickle.
 """
 
 import json
@@ -10,15 +10,16 @@ import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from kidsnanny.errors import ComponentError, WeightsError
-from kidsnanny.models.cards import Card, cards, digest, is_random
+from kidsnanny.models.cards import Card, NetworkCard
 from kidsnanny.models.onnx import onnx_session
+from kidsnanny.models.store import digest, is_random
 from kidsnanny.records import ModelId
 
 if TYPE_CHECKING:
@@ -30,12 +31,12 @@ Output = Callable[[], npt.NDArray[np.float32]]
 
 
 class Network(Protocol):
-    """A network that is started by a call, and whose output is there when it is asked for."""
+    """A network whose call starts the computation and returns a function that waits for the output."""
 
     model_id: ModelId
-    """The card's name and the start of the file's checksum."""
+    """The card's name and the start of the file's checksum; its caveat is `random` if the weights are."""
     device: str
-    """Where its input is wanted: `cpu` (an array) or `cuda` (an array or a tensor)."""
+    """Where its input should be: `cpu` (an array) or `cuda` (an array or a tensor)."""
 
     def __call__(self, inputs: Any) -> Output:
         """(N, 3, height, width) float32 -> a function that waits for the output, float32."""
@@ -43,7 +44,11 @@ class Network(Protocol):
 
 
 class Onnx:
-    """An ONNX file on the CPU: its first input and output. Random weights have `kidsnanny = random` as metadata."""
+    """An ONNX file on the CPU: its first input and first output. Random weights have `kidsnanny = random` as metadata.
+
+    Raises:
+        WeightsError: ONNX Runtime does not accept the file.
+    """
 
     device = "cpu"
 
@@ -62,9 +67,9 @@ class Torch:
     """Safetensors in a torch module.
 
     Args:
-        card: what to build.
-        path: the weights.
-        device: `cuda` starts the work and returns; `cpu` does it.
+        card: names the architecture.
+        path: of the weights.
+        device: "auto" is CUDA where torch finds it. A call on CUDA returns at once, on the CPU after computing.
         precision: `auto` is float32 on the CPU and bfloat16 on CUDA.
         compiled: `torch.compile` with CUDA graphs; the first call of each input shape takes a minute.
 
@@ -74,10 +79,16 @@ class Torch:
     """
 
     def __init__(
-        self, card: Card, path: Path, device: Device = "cpu", precision: Precision = "auto", *, compiled: bool = False
+        self,
+        card: NetworkCard,
+        path: Path,
+        device: Device = "cpu",
+        precision: Precision = "auto",
+        *,
+        compiled: bool = False,
     ) -> None:
         torch = _torch(card)
-        self.device, self._dtype = chosen(card.name, device, precision)
+        self.device, self._dtype = device_and_dtype(card.name, device, precision)
         self.model_id = _model_id(card, path, is_random(path))
         module = load(card, path).to(self.device, self._dtype)
         if self.device == "cuda":
@@ -102,8 +113,17 @@ class Torch:
         return wait
 
 
-def network(card: Card, device: Device = "auto", precision: Precision = "auto", *, compiled: bool = False) -> Network:
-    """The card's network: torch on CUDA; on the CPU its ONNX file, or the one `kidsnanny export` made of it, or torch.
+def network(
+    card: NetworkCard, device: Device = "auto", precision: Precision = "auto", *, compiled: bool = False
+) -> Network:
+    """The card's network: an ONNX file, on the CPU; of safetensors, torch on CUDA, and on the CPU the ONNX file that
+    `kidsnanny export` made, or torch if there is none.
+
+    Args:
+        card: of a classifier or detector.
+        device: "auto" (CUDA where torch finds it), "cpu" or "cuda".
+        precision: "auto" is float32 on the CPU and bfloat16 on CUDA.
+        compiled: see `Torch`.
 
     Raises:
         WeightsError: the weights are missing, are not those of the card, or do not fit its architecture.
@@ -112,21 +132,25 @@ def network(card: Card, device: Device = "auto", precision: Precision = "auto", 
     path = card.locate()
     if path.suffix == ".onnx":
         return Onnx(card, path)
-    device = _device(device)
-    if device == "cpu" and precision in ("auto", "float32") and (exported := card.onnx()):
+    device = _device(card.name, device)
+    if device == "cpu" and precision in ("auto", "float32") and (exported := card.exported()):
         return Onnx(card, exported)
     return Torch(card, path, device, precision, compiled=compiled)
 
 
-def chosen(name: str, device: Device, precision: Precision) -> tuple[str, "torch.dtype"]:
+def device_and_dtype(name: str, device: Device, precision: Precision) -> tuple[str, "torch.dtype"]:
     """Where a module runs, and in which type: by default CUDA and bfloat16 where there is one, else CPU and float32.
 
+    Args:
+        name: of the model, for the message.
+        device, precision: see `network`.
+
     Raises:
-        ComponentError: there is no CUDA device; the message starts with `name`.
+        ComponentError: there is no such device.
     """
     import torch
 
-    where = _device(device)
+    where = _device(name, device)
     if where == "cuda" and not torch.cuda.is_available():
         raise ComponentError(f"{name}: torch finds no CUDA device; use device='cpu', or install its driver.")
     if precision == "auto":
@@ -134,25 +158,12 @@ def chosen(name: str, device: Device, precision: Precision) -> tuple[str, "torch
     return where, getattr(torch, precision)
 
 
-def named(card: Card | str) -> Card:
-    """The card of that name.
-
-    Raises:
-        WeightsError: there is none.
-    """
-    if isinstance(card, Card):
-        return card
-    if card not in cards():
-        raise WeightsError(f"{card}: there is no such weight; `kidsnanny weights list` has their names.")
-    return cards()[card]
-
-
-def build(card: Card, settings: dict[str, Any] | None = None) -> "torch.nn.Module":
-    """The card's architecture with the weights its library starts from, in evaluation mode.
+def build(card: NetworkCard, settings: dict[str, Any] | None = None) -> "torch.nn.Module":
+    """The card's architecture with its library's initial weights, in evaluation mode.
 
     Args:
         card: names the architecture and its configuration.
-        settings: an ultralytics model's own YAML, for one that is not in the package.
+        settings: the content of an ultralytics model's YAML file, for one that is not in the package.
 
     Raises:
         ComponentError: there is no such architecture, or the package that has it is missing.
@@ -173,28 +184,32 @@ def build(card: Card, settings: dict[str, Any] | None = None) -> "torch.nn.Modul
         elif library == "ultralytics":
             module = quiet_ultralytics().nn.tasks.DetectionModel(settings or f"{name}.yaml", nc=classes, verbose=False)
         else:
-            raise ComponentError(f"{card.name}: {card.architecture} is not timm:…, transformers:vit or ultralytics:….")
+            raise ComponentError(
+                f"{card.name}: its architecture is {card.architecture}; expected timm:NAME, transformers:vit or "
+                "ultralytics:NAME."
+            )
     except ImportError as error:
         extra = "yolo" if library == "ultralytics" else "vit"
-        mend = f"run `pip install 'kidsnanny[{extra}]'`"
-        raise ComponentError(f"{card.name}: {library} cannot be imported ({error}); {mend}.") from error
+        fix = f"run `pip install 'kidsnanny[{extra}]'`"
+        raise ComponentError(f"{card.name}: {library} cannot be imported ({error}); {fix}.") from error
     except (RuntimeError, TypeError, ValueError, FileNotFoundError) as error:
-        raise ComponentError(f"{card.name}: {card.architecture} cannot be built ({error}); mend the card.") from error
+        raise ComponentError(f"{card.name}: {card.architecture} cannot be built ({error}); fix the card.") from error
     return module.eval()
 
 
-def load(card: Card, path: Path) -> "torch.nn.Module":
-    """The card's architecture with the weights of a safetensors file; it gives one plain tensor.
+def load(card: NetworkCard, path: Path) -> "torch.nn.Module":
+    """The card's architecture with the weights of a safetensors file, returning one tensor.
 
     Raises:
-        WeightsError: the weights are not safetensors, or do not fit the architecture to the last key.
+        WeightsError: the file is not safetensors, or its keys are not exactly those of the architecture.
+        ComponentError: the architecture cannot be built.
     """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, "pt") as file:
             facts = file.metadata() or {}
-            # transformers' wrapper of timm puts this before every name
+            # the prefix of transformers' wrapper of timm
             state = {key.removeprefix("timm_model."): file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise WeightsError(f"{card.name}: {path} is not safetensors ({error}); get the file again.") from error
@@ -206,18 +221,18 @@ def load(card: Card, path: Path) -> "torch.nn.Module":
     if missing or surplus:
         raise WeightsError(
             f"{card.name}: {path} does not fit {card.architecture}: {len(missing)} weights are missing "
-            f"({', '.join(missing[:3])}…), {len(surplus)} are not of it ({', '.join(surplus[:3])}…); mend the card."
+            f"({', '.join(missing[:3])}…), {len(surplus)} are unknown to it ({', '.join(surplus[:3])}…); fix the card."
         )
     if card.architecture and card.architecture.startswith("ultralytics"):
         module.fuse(verbose=False)
-    return plain(module)
+    return first_output(module)
 
 
-def plain(module: "torch.nn.Module") -> "torch.nn.Module":
-    """The module with its first tensor as its only output: logits, or boxes and scores."""
+def first_output(module: "torch.nn.Module") -> "torch.nn.Module":
+    """The module with its first output tensor as its only one: logits, or boxes and scores."""
     import torch
 
-    class Plain(torch.nn.Module):  # type: ignore[misc]
+    class FirstOutput(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.inner = module
@@ -227,16 +242,16 @@ def plain(module: "torch.nn.Module") -> "torch.nn.Module":
             first: torch.Tensor = output[0] if isinstance(output, tuple) else getattr(output, "logits", output)
             return first
 
-    return Plain().eval()
+    return FirstOutput().eval()
 
 
 _ultralytics_home: tempfile.TemporaryDirectory[str] | None = None
 
 
 def quiet_ultralytics() -> Any:
-    """The ultralytics package, with its settings in a folder that goes when we do: it writes none to the home
-    directory, installs nothing, asks no network and leaves Pillow alone. What a program set in the environment itself
-    stands.
+    """The ultralytics package, its side effects turned off: its settings are in a temporary folder and not in the home
+    directory, it installs nothing, uses no network and does not patch Pillow. Environment variables that are already
+    set are kept.
 
     Raises:
         ImportError: it is not installed.
@@ -253,7 +268,7 @@ def quiet_ultralytics() -> Any:
     import ultralytics
     import ultralytics.nn.tasks
 
-    Image.open = opened  # theirs looks for another package wherever a file is no picture
+    Image.open = opened  # ultralytics replaces it to support a format of another package
     return ultralytics
 
 
@@ -261,12 +276,14 @@ def _torch(card: Card) -> Any:
     try:
         import torch
     except ImportError as error:
-        mend = f"run `pip install 'kidsnanny[vit]'`, or `kidsnanny export {card.name}` where torch is"
-        raise ComponentError(f"{card.name}: its weights need torch ({error}); {mend}.") from error
+        fix = f"run `pip install 'kidsnanny[vit]'`, or `kidsnanny export {card.name}` on a machine with torch"
+        raise ComponentError(f"{card.name}: its weights need torch ({error}); {fix}.") from error
     return torch
 
 
-def _device(device: Device) -> Literal["cpu", "cuda"]:
+def _device(name: str, device: Device) -> Literal["cpu", "cuda"]:
+    if device not in get_args(Device):
+        raise ComponentError(f"{name}: expected a device of {', '.join(get_args(Device))}, got {device!r}.")
     if device != "auto":
         return device
     if not find_spec("torch"):

@@ -1,8 +1,8 @@
-"""YOLO detectors of the v8 and v11 kind, with our own pre- and post-processing around whichever network runs them.
+"""YOLO v8 and v11 detectors: pre- and post-processing around the network.
 
-A picture is scaled to the card's `input` on its longer side and put in the top-left corner of a black rectangle whose
-sides are multiples of the network's stride: a wide picture costs what it shows, not the square around it. The output
-per picture is (4 + labels, anchors): box centre, width and height in network pixels, then a score per label.
+A frame is scaled to the card's `input` on its longer side and put in the top-left corner of a black rectangle whose
+sides are multiples of the network's stride, so that a wide frame costs less than the square around it. The network's
+output per frame is (4 + labels, anchors): box centre, width and height in network pixels, then a score per label.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,36 +14,43 @@ import numpy.typing as npt
 
 from kidsnanny.errors import ComponentError
 from kidsnanny.media.loader import RGB
-from kidsnanny.models.cards import Card
-from kidsnanny.models.runtime import Device, Network, Output, named, network
+from kidsnanny.models.cards import Card, DetectorCard, find_card
+from kidsnanny.models.runtime import Device, Network, Output, network
 from kidsnanny.records import Box, Detection, ModelId, ModelKind, Signal, VisualFindings
-from kidsnanny.stage1.stage1 import Started
+from kidsnanny.stage1.label_map import LabelMap
+from kidsnanny.stage1.stage1 import Started, check_frames
 from kidsnanny.taxonomy import Category
 
 STRIDE = 32
 TILE = 4
-"""Times `input`, the side of a tile. A frame with a longer side than five times `input` is also looked at in tiles:
-squeezed to 320, a figure on 5 % of it is a smudge."""
+"""The side of a tile, in multiples of `input`. A frame with a longer side than TILE + 1 times `input` is also screened
+in tiles, since a figure on 5 % of such a frame has too few pixels left when the whole is scaled to `input`."""
 BATCH = 8
+"""Views in one network call."""
 MIN_SCORE = 0.25
+"""Detections below this score are dropped."""
 MAX_IOU = 0.45
+"""Of two boxes that overlap more than this, the one with the lower score is dropped."""
 Resize = Literal["area", "nudenet"]
 
 
 class Yolo:
-    """A detector by its card: NudeNet's, or any YOLO the user has weights for.
+    """A detector by its card: NudeNet's, or any YOLO that the user has weights for.
 
     Args:
         card: a card or its name.
         resize: `area` averages every pixel into the smaller picture (no aliasing, so nothing can be hidden between
             samples); `nudenet` repeats the nudenet package's bilinear sampling and its square, for parity tests and
             baselines.
-        device: see `network`. On CUDA every frame is brought to the whole square, so that one graph serves all.
+        device: "auto" (CUDA where torch finds it), "cpu" or "cuda". On CUDA every frame is padded to the whole square,
+            so that one graph serves all.
         runs: another network than the card's own.
 
     Raises:
-        WeightsError: the weights are missing, are not those of the card, or do not fit its architecture.
-        ComponentError: a package or the device is missing, or the network is no YOLO of that kind.
+        WeightsError: there is no detector's card of that name, or the weights are missing, are not those of the card,
+            or do not fit its architecture.
+        ComponentError: a package or the device is missing, or the network is not a YOLO v8 or v11.
+        TypeError: `card` is neither a card nor a name.
     """
 
     reentrant = True
@@ -51,74 +58,65 @@ class Yolo:
     def __init__(
         self, card: Card | str, resize: Resize = "area", *, device: Device = "auto", runs: Network | None = None
     ) -> None:
-        self.card = named(card)
+        self.card = find_card(card, DetectorCard)
         self.network = runs or network(self.card, device)
         self.models: tuple[ModelId, ...] = (self.network.model_id,)
-        worth = [weights for weights in self.card.labels.values() if weights]
-        self.categories: Mapping[ModelKind, frozenset[Category]] = {"detector": frozenset().union(*worth)}
-        self._side = self.card.input or STRIDE
-        self._labels = tuple(label.replace(" ", "_") for label in self.card.labels)
-        self._worth = dict(zip(self._labels, self.card.labels.values(), strict=True))
-        self._resize = resize
+        self._labels = LabelMap(self.card.labels)
+        self.categories: Mapping[ModelKind, frozenset[Category]] = {"detector": self._labels.categories}
+        self._side, self._resize = self.card.input, resize
         (output,) = self.network(np.zeros((1, 3, self._side, self._side), np.float32))()
-        if output.ndim != 2 or len(output) != 4 + len(self._labels):
+        rows = 4 + len(self._labels.names)
+        if output.ndim != 2 or len(output) != rows:
             raise ComponentError(
-                f"{self.card.name}: its network gives {output.shape} where a YOLO v8 or v11 gives "
-                f"({4 + len(self._labels)}, anchors); fix the card's labels, or export it without end-to-end NMS."
+                f"{self.card.name}: its network returns {output.shape} where a YOLO v8 or v11 returns ({rows}, "
+                "anchors); fix the card's labels, or export it without end-to-end NMS."
             )
 
     def screen(self, frames: Sequence[RGB]) -> list[tuple[Detection, ...]]:
-        """Detections of each (H, W, 3) uint8 RGB frame, strongest first, with boxes in that frame's pixels."""
+        """Detections of each (H, W, 3) uint8 RGB frame, strongest first, with boxes in that frame's pixels.
+
+        Raises:
+            ComponentError: the network returned NaN or infinity.
+            TypeError: a frame is not such an array.
+        """
         return self.start(frames)()
 
     def start(self, frames: Sequence[Any]) -> Started:
-        """Start looking at frames (on CUDA: such tensors); the function it returns waits for `screen`'s list."""
+        """Start the network on frames (on CUDA: tensors of the same shape and type); the function that it returns waits
+        for what `screen` returns."""
+        check_frames(frames)
         views = [
             (n, *view) for n, frame in enumerate(frames) for view in _views(frame, self._side, self._resize == "area")
         ]
         letterboxed = _letterbox_tensor if self.network.device == "cuda" else letterbox
         inputs = (letterboxed(pixels, self._side, self._resize) for *_, pixels in views)
-        started = [(self.network(_stack(batch)), len(batch)) for batch in _alike(inputs)]
-        return lambda: self._found(frames, views, started)
+        started = [(self.network(_stack(batch)), len(batch)) for batch in _batches(inputs)]
+        return lambda: self._detections(frames, views, started)
 
-    def _found(
+    def _detections(
         self, frames: Sequence[Any], views: Sequence[tuple[int, int, int, Any]], started: Sequence[tuple[Output, int]]
     ) -> list[tuple[Detection, ...]]:
-        seen: list[list[tuple[Any, ...]]] = [[] for _ in frames]
+        by_frame: list[list[tuple[Any, ...]]] = [[] for _ in frames]
         outputs = (output for wait, count in started for output in wait()[:count])
         for (n, left, top, pixels), output in zip(views, outputs, strict=True):
-            if not np.isfinite(output).all():  # no comparison with them holds, so they would read as "nothing found"
+            if not np.isfinite(output).all():  # no comparison with NaN holds, so it would read as "nothing found"
                 raise ComponentError(f"{self.card.name}: its network returned NaN or infinity; use float32.")
             boxes, scores, labels = candidates(output, max(pixels.shape[:2]) / self._side)
-            seen[n].append((boxes + np.array([left, top, 0, 0], np.float32), scores, labels))
+            by_frame[n].append((boxes + np.array([left, top, 0, 0], np.float32), scores, labels))
         found = []
-        for parts, frame in zip(seen, frames, strict=True):
+        for parts, frame in zip(by_frame, frames, strict=True):
             boxes, scores, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-            kept = detections(boxes, scores, [self._labels[index] for index in labels], frame.shape)
-            found.append(tuple(seen.model_copy(update={"model": self.card.name}) for seen in kept))
+            kept = detections(boxes, scores, [self._labels.names[index] for index in labels], frame.shape)
+            found.append(tuple(one.model_copy(update={"model": self.card.name}) for one in kept))
         return found
 
     def signals(self, findings: VisualFindings) -> list[Signal]:
-        """Each detection that stands for a category: its score times the weight in the card's `labels`."""
-        return [
-            Signal(
-                category=category,
-                channel="image",
-                source="detector",
-                model=self.card.name,
-                score=weight * seen.score,
-                what=seen.label,
-                frame=seen.frame,
-                box=seen.box,
-            )
-            for seen in findings.detections
-            if seen.model == self.card.name
-            for category, weight in self._worth[seen.label].items()
-        ]
+        """For each detection and category of its label, its score times the weight in the card's `labels`."""
+        return self._labels.signals(findings.detections, self.card.name, "detector")
 
 
-def _alike(inputs: Iterable[Any]) -> Iterator[list[Any]]:
-    """Up to BATCH inputs of like shape in a row."""
+def _batches(inputs: Iterable[Any]) -> Iterator[list[Any]]:
+    """Up to BATCH successive inputs of the same shape."""
     for _, alike in groupby(inputs, key=lambda pixels: tuple(pixels.shape)):
         while batch := list(islice(alike, BATCH)):
             yield batch
@@ -149,7 +147,8 @@ def letterbox(frame: RGB, side: int, resize: Resize = "area") -> npt.NDArray[np.
 
 
 def _letterbox_tensor(frame: Any, side: int, _: Resize) -> Any:
-    """The same on the tensor's device, in the whole square and with torch's antialiased bilinear resize."""
+    """The same as `letterbox`, on the tensor's device, in the whole square and with torch's antialiased bilinear
+    resize."""
     import torch
     from torch.nn import functional
 
@@ -194,7 +193,7 @@ def detections(
 
 
 def _views(frame: Any, side: int, tiled: bool) -> list[tuple[int, int, Any]]:
-    """Left, top and pixels of what the network looks at: the whole frame and, if it is large, tiles of it."""
+    """Left, top and pixels of each part that goes to the network: the whole frame and, if it is large, tiles of it."""
     height, width = frame.shape[:2]
     views = [(0, 0, frame)]
     if tiled and max(height, width) > (TILE + 1) * side:
@@ -205,6 +204,6 @@ def _views(frame: Any, side: int, tiled: bool) -> list[tuple[int, int, Any]]:
 
 
 def _starts(side: int, tile: int) -> list[int]:
-    """Where tiles that overlap by a quarter or more begin, so that they cover `side`."""
+    """Where tiles begin that cover `side` and overlap by a quarter or more."""
     count = 1 + max(0, -(-(side - tile) // (tile * 3 // 4)))
     return [round(start) for start in np.linspace(0, max(0, side - tile), count).tolist()]

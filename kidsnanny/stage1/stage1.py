@@ -1,7 +1,9 @@
 """Stage 1 looks at pixels and writes down what it saw."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
 
 from kidsnanny.media.loader import RGB
 from kidsnanny.records import Detection, ModelId, ModelKind, SceneGraph, Signal, VisualFindings
@@ -32,3 +34,17 @@ class Stage1(Protocol):
     def signals(self, findings: VisualFindings) -> list[Signal]:
         """What the findings say of each category, before any threshold."""
         ...
+
+
+def check_frames(frames: Sequence[Any]) -> None:
+    """Refuse what a programmer gives instead of frames. CUDA tensors pass if their shape does.
+
+    Raises:
+        TypeError: a frame is not an (H, W, 3) array, or not of uint8.
+    """
+    for frame in frames:
+        shape: tuple[int, ...] = tuple(getattr(frame, "shape", ()))
+        kind = getattr(frame, "dtype", None)
+        if len(shape) != 3 or shape[2] != 3 or (isinstance(frame, np.ndarray) and kind != np.uint8):
+            found = f"{kind} of shape {shape}" if kind is not None else type(frame).__name__
+            raise TypeError(f"expected frames as (H, W, 3) uint8 arrays, got {found}")

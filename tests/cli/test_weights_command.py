@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 
 from kidsnanny.cli import weights as cli_weights
 from kidsnanny.cli.app import app
-from kidsnanny.models.cards import cards, home, pin, pinned, shipped
+from kidsnanny.models.cards import cards, shipped
 from kidsnanny.models.convert import ISOLATION
+from kidsnanny.models.store import home, pin_exported, pinned
 
 pytestmark = pytest.mark.usefixtures("own_home")
 runner = CliRunner()
@@ -74,18 +75,20 @@ def hub() -> Iterator[ThreadingHTTPServer]:
         thread.join()
 
 
-def card(owner: str, **facts: str) -> str:
-    lines = (f'{name} = "{value}"' for name, value in facts.items())
+def card(owner: str, file: str = "{}") -> str:
     return "\n".join(
         [
             "[mine]",
             'role = "classifier"',
             'what = "A test"',
-            f'hub = {{ repo = "{owner}/model", file = "model.safetensors" }}',
+            f'hub = {{ repo = "{owner}/model" }}',
+            f'files = {{ "model.safetensors" = {file} }}',
             "input = 8",
+            "mean = [0.5, 0.5, 0.5]",
+            "std = [0.5, 0.5, 0.5]",
+            'interpolation = "bilinear"',
             'licence = "mine"',
             "labels = { z = {}, a = { nudity = 0.5 } }",
-            *lines,
         ]
     )
 
@@ -114,9 +117,9 @@ def test_a_pull_pins_what_it_fetched_and_is_found_without_a_network(tmp_path: Pa
     Hub.asked.clear()
     result = run(tmp_path, hub.server_port, "pull", "mine")
     assert result.returncode == 0, result.stderr
-    assert {asked.split("/")[1] for asked in Hub.asked} == {"good"}  # and nobody else was told anything
-    facts = pinned("mine")
-    assert (facts.sha256, facts.bytes, facts.revision) == (SHA256, len(WEIGHTS), COMMIT)
+    assert {asked.split("/")[1] for asked in Hub.asked} == {"good"}  # and no other host was asked
+    facts = pinned("mine").files["model.safetensors"]
+    assert (facts.sha256, facts.bytes, pinned("mine").revision) == (SHA256, len(WEIGHTS), COMMIT)
     assert cards()["mine"].locate() == facts.path
     path = run(tmp_path, 9, "path", "mine")
     assert path.stdout.strip() == str(facts.path)
@@ -127,23 +130,28 @@ def test_a_pull_pins_what_it_fetched_and_is_found_without_a_network(tmp_path: Pa
 
 
 PULLS = [
-    ("gone", {}, {}, "there is no public repository gone/model"),
-    ("gated", {}, {}, "gated/model is gated; accept its terms on http://127.0.0.1"),
-    ("nofile", {}, {}, "nofile/model has no file model.safetensors at revision main"),
-    ("norevision", {}, {}, "norevision/model has no revision main"),
-    ("good", {"sha256": "0" * 64}, {}, f"has sha256 {SHA256[:12]}…, not 000000000000…; delete it and pull again."),
-    ("good", {}, {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set, and model.safetensors is not in the hub's cache"),
-    ("half", {}, {}, "the download of model.safetensors from half/model failed"),
+    ("gone", "{}", {}, "there is no public repository gone/model"),
+    ("gated", "{}", {}, "gated/model is gated; accept its terms on http://127.0.0.1"),
+    ("nofile", "{}", {}, "nofile/model has no file model.safetensors at revision main"),
+    ("norevision", "{}", {}, "norevision/model has no revision main"),
+    (
+        "good",
+        f'{{ sha256 = "{"0" * 64}" }}',
+        {},
+        f"has sha256 {SHA256[:12]}…, not 000000000000…; delete it and pull again.",
+    ),
+    ("good", "{}", {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set, and model.safetensors is not in the hub's cache"),
+    ("half", "{}", {}, "the download of model.safetensors from half/model failed"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("owner", "facts", "environment", "says"), PULLS, ids=[f"{owner}-{says[:12]}" for owner, _, _, says in PULLS]
+    ("owner", "file", "environment", "says"), PULLS, ids=[f"{owner}-{says[:12]}" for owner, _, _, says in PULLS]
 )
 def test_a_pull_that_fails_says_why_in_one_sentence_and_pins_nothing(
-    tmp_path: Path, hub: ThreadingHTTPServer, owner: str, facts: dict, environment: dict, says: str
+    tmp_path: Path, hub: ThreadingHTTPServer, owner: str, file: str, environment: dict, says: str
 ) -> None:
-    write_card(card(owner, **facts))
+    write_card(card(owner, file))
     result = run(tmp_path, hub.server_port, "pull", "mine", **environment)
     assert result.returncode == 3
     last = result.stderr.splitlines()[-1]
@@ -169,11 +177,12 @@ def test_another_file_than_the_first_is_refused_until_its_pin_is_removed(
     tmp_path: Path, hub: ThreadingHTTPServer
 ) -> None:
     write_card(card("good"))
-    home().joinpath("lock.json").write_text(json.dumps({"mine": {"sha256": "1" * 64}}))
+    former = {"path": "/gone/model.safetensors", "sha256": "1" * 64, "bytes": 1}
+    home().joinpath("lock.json").write_text(json.dumps({"mine": {"files": {"model.safetensors": former}}}))
     result = run(tmp_path, hub.server_port, "pull", "mine")
     assert result.returncode == 3
     assert "if you want the new file, first remove mine from" in result.stderr
-    assert pinned("mine").path is None
+    assert pinned("mine").files["model.safetensors"].sha256 == "1" * 64
     home().joinpath("lock.json").unlink()
     assert run(tmp_path, hub.server_port, "pull", "mine").returncode == 0
 
@@ -238,7 +247,7 @@ def test_verify_fails_on_what_is_wrong_and_on_what_was_named(tmp_path: Path) -> 
 def test_add_a_card_with_a_path_from_its_folder(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(WEIGHTS)
     text = card("good").splitlines()
-    text[3] = 'path = "x.safetensors"'
+    text[3:5] = ['path = "x.safetensors"']
     (tmp_path / "card.toml").write_text("\n".join(text))
     invoke("add", tmp_path / "card.toml")
     added = cards()["mine"]
@@ -261,20 +270,42 @@ def test_add_a_file_for_a_card_on_a_machine_without_a_network(tmp_path: Path) ->
     assert (mine.labels, mine.mean, mine.operating_points) == (marqo.labels, marqo.mean, marqo.operating_points)
 
 
-@pytest.mark.parametrize("name", [name for name, card in shipped().items() if card.labels])
+@pytest.mark.parametrize("name", [name for name, card in shipped().items() if hasattr(card, "labels")])
 def test_a_copied_card_says_the_same_in_the_same_order(tmp_path: Path, name: str) -> None:
     (tmp_path / "x.onnx").touch()
     invoke("add", tmp_path / "x.onnx", "--like", name, "--name", "mine")
-    gone = {"name", "hub", "package", "file", "path", "bytes", "sha256", "unverified"}
+    gone = {"name", "hub", "package", "shipped", "path", "files", "unverified"}
     mine, theirs = cards()["mine"], shipped()[name]
     assert mine.model_dump_json(exclude=gone) == theirs.model_dump_json(exclude=gone)
     assert set(theirs.unverified) - set(mine.unverified) <= gone
 
 
-def test_a_twin_that_is_gone_is_wrong(tmp_path: Path) -> None:
+def test_a_copy_of_a_students_card_has_all_the_files_beside_its_weights(tmp_path: Path) -> None:
+    folder = tmp_path / "student"
+    shutil.copytree(shipped()["senben-tiny"].locate().parent, folder)
+    invoke("add", folder / "model.safetensors", "--like", "senben-tiny", "--name", "mine")
+    assert cards()["mine"].files.keys() == shipped()["senben-tiny"].files.keys()
+    assert cards()["mine"].locate() == folder / "model.safetensors"
+    (folder / "generation_config.json").write_text("{}")
+    assert "generation_config.json has sha256" in invoke("verify", "mine", code=3)
+    (folder / "vocabulary.toml").unlink()
+    assert "vocabulary.toml cannot be read" in invoke(
+        "add", folder / "model.safetensors", "--like", "senben-tiny", "--name", "other", code=3
+    )
+
+
+def test_a_file_in_another_format_than_the_cards_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x.npz").touch()
+    said = invoke("add", tmp_path / "x.npz", "--like", "falconsai-nsfw", code=3)
+    assert "falconsai-nsfw: expected weights as .safetensors or .onnx, got" in said
+
+
+def test_an_exported_file_that_is_missing_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "x.safetensors").write_bytes(WEIGHTS)
     invoke("add", tmp_path / "x.safetensors", "--like", "falconsai-nsfw")
-    pin("falconsai-nsfw", onnx={"path": str(tmp_path / "gone.onnx"), "sha256": "0" * 64})
+    (tmp_path / "gone.onnx").touch()
+    pin_exported("falconsai-nsfw", tmp_path / "gone.onnx")
+    (tmp_path / "gone.onnx").unlink()
     assert "FAIL falconsai-nsfw: " in invoke("verify", code=3)
 
 
@@ -283,22 +314,26 @@ def test_a_twin_that_is_gone_is_wrong(tmp_path: Path) -> None:
     [
         (["add", "none.onnx", "--like", "mine"], "there is no such file"),
         (["add", "x.pt", "--like", "marqo-nsfw-384"], "run `kidsnanny weights convert x.pt`"),
-        (["add", "x.onnx"], "which card is it for? Say --like NAME"),
-        (["add", "x.onnx", "--like", "none"], "there is no such card"),
+        (["add", "x.onnx"], "say which card it is for with --like NAME"),
+        (["add", "x.onnx", "--like", "none"], "there is no card of that name"),
         (["add", "x.onnx", "--like", "nudenet-320n"], "give yours a card of its own with --name NEW"),
         (["add", "x.onnx", "--like", "nudenet-320n", "--name", "ppocrv6-small-det"], "ships a card of this name"),
         (["add", "x.onnx", "--like", "nudenet-320n", "--name", "../Mine"], "../Mine: a card's name is lower case"),
         (["add", "bad.toml"], "mine: its source is exactly one of"),
         (["add", "ours.toml"], "ships a card of this name"),
-        (["add", "inside.toml"], "give the place of yours as `path`"),
+        (["add", "inside.toml"], "name the folder of yours as `path`"),
+        (
+            ["add", "x.npz", "--like", "nudenet-320n", "--name", "mine"],
+            "mine: files names no .safetensors or .onnx file",
+        ),
         (["add", "ours.toml", "--like", "mine"], "--like and --name go with a file of weights"),
         (["pull"], "Missing argument"),
-        (["pull", "none"], "there is no such card; `kidsnanny weights list` has them all."),
-        (["verify", "none"], "there is no such card"),
-        (["path", "none"], "there is no such card"),
+        (["pull", "none"], "there is no card of that name; `kidsnanny weights list` has all names."),
+        (["verify", "none"], "there is no card of that name"),
+        (["path", "none"], "there is no card of that name"),
         (["convert", "none.pt"], "there is no such file"),
-        (["convert", "y.pt"], "say --yes to have it run"),
-        (["convert", "x.pt", "--out", "x.onnx"], "is no .safetensors"),
+        (["convert", "y.pt"], "pass --yes to agree"),
+        (["convert", "x.pt", "--out", "x.onnx"], "is not a .safetensors"),
         (["convert", "x.pt", "--out", "x.safetensors", "--yes"], "x.safetensors: it exists"),
     ],
 )
@@ -306,10 +341,11 @@ def test_wrong_usage_is_exit_2_and_says_what_is_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], says: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("x.pt", "y.pt", "x.onnx", "x.safetensors"):
+    for name in ("x.pt", "y.pt", "x.onnx", "x.npz", "x.safetensors"):
         Path(name).touch()
-    Path("bad.toml").write_text('[mine]\nrole = "text"\nwhat = "?"\nlicence = "?"')
-    Path("inside.toml").write_text('[mine]\nrole = "text"\nwhat = "?"\nlicence = "?"\nfile = "x.onnx"')
+    mine = '[mine]\nrole = "ocr"\nwhat = "?"\nlicence = "?"\n'
+    Path("bad.toml").write_text(mine + 'files."x.onnx" = {}')
+    Path("inside.toml").write_text(f'{mine}shipped = "x"\nfiles."x.onnx".sha256 = "{"0" * 64}"')
     Path("ours.toml").write_text(card("good").replace("mine", "marqo-nsfw-384"))
     assert says in invoke(*arguments, code=2).replace("│ ", "")
     assert not home().exists()
@@ -320,14 +356,14 @@ def test_what_was_added_can_be_removed(tmp_path: Path) -> None:
     invoke("add", tmp_path / "x.safetensors", "--like", "falconsai-nsfw")
     invoke("add", tmp_path / "x.safetensors", "--like", "falconsai-nsfw", "--name", "mine")
     invoke("remove", "mine", "falconsai-nsfw")
-    assert "there is no such card" in invoke("path", "mine", code=2)
+    assert "there is no card of that name" in invoke("path", "mine", code=2)
     assert "not on this machine" in invoke("path", "falconsai-nsfw", code=3)
-    assert "there is no such card" in invoke("remove", "mine", code=2)
+    assert "there is no card of that name" in invoke("remove", "mine", code=2)
     assert (tmp_path / "x.safetensors").exists()
 
 
 def test_a_card_whose_file_is_missing_is_not_added(tmp_path: Path) -> None:
-    (tmp_path / "card.toml").write_text('[mine]\nrole = "text"\nwhat = "?"\nlicence = "?"\npath = "none.onnx"')
+    (tmp_path / "card.toml").write_text('[mine]\nrole = "ocr"\nwhat = "?"\nlicence = "?"\npath = "none.onnx"')
     assert "mine: " in invoke("add", tmp_path / "card.toml", code=3)
     assert not home().exists()
 
@@ -342,7 +378,7 @@ def test_convert_asks_and_takes_no_for_an_answer(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(cli_weights, "_interactive", lambda: True)
     result = runner.invoke(app, ["weights", "convert", str(tmp_path / "x.pt")], input="n\n")
     assert result.exit_code == 2
-    assert "is a program. It will run without a network" in " ".join(result.output.split())
+    assert "runs its code, without a network" in " ".join(result.output.split())
     assert list(tmp_path.iterdir()) == [tmp_path / "x.pt"]
 
 
@@ -419,11 +455,11 @@ def test_nothing_that_a_program_started_outlives_it(tmp_path: Path) -> None:
     ("code", "says"),
     [
         ("raise ValueError('no')", "it does not load (ValueError: no)"),
-        ("import os; os._exit(0)", "it left no file of weights"),
-        ("import os, sys; open(sys.argv[2], 'w').write('x'); os._exit(0)", "is no safetensors"),
-        ("import os, sys; os.symlink('/etc/passwd', sys.argv[2]); os._exit(0)", "it left no file of weights"),
+        ("import os; os._exit(0)", "it wrote no file of weights"),
+        ("import os, sys; open(sys.argv[2], 'w').write('x'); os._exit(0)", "is not safetensors"),
+        ("import os, sys; os.symlink('/etc/passwd', sys.argv[2]); os._exit(0)", "it wrote no file of weights"),
         ("import os, sys; print('\\x1b[31mred', file=sys.stderr, flush=True); os._exit(1)", "red"),
-        ("import os; os._exit(len(os.environ.get('HF_TOKEN', '')))", "it left no file of weights"),
+        ("import os; os._exit(len(os.environ.get('HF_TOKEN', '')))", "it wrote no file of weights"),
     ],
 )
 def test_what_a_program_does_instead_is_said_and_leaves_nothing(
@@ -485,7 +521,7 @@ def test_a_machine_that_cannot_isolate_does_not_run_the_program(
 ) -> None:
     (tmp_path / "x.pt").touch()
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "cannot run it without a network (unshare, of util-linux," in invoke(
+    assert "cannot do that without a network (unshare, of util-linux," in invoke(
         "convert", tmp_path / "x.pt", "--yes", code=3
     )
     (tmp_path / "unshare").write_text("#!/bin/sh\necho 'unshare failed: Operation not permitted' >&2\nexit 1\n")

@@ -91,7 +91,7 @@ def system(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     if name in ("shieldgemma2", "llavaguard"):
         options = with_folders(name, tmp_path)
     elif name in ("falconsai", "adamcodd", "freepik"):
-        from kidsnanny.models.cards import cards, pin_file
+        from kidsnanny.models.cards import WeightsFile, cards
         from kidsnanny.models.onnx_export import save_random
 
         tiny = {
@@ -99,9 +99,10 @@ def system(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
             "timm:eva02_base_patch14_448.mim_in22k_ft_in22k_in1k": {"embed_dim": 16, "depth": 1, "num_heads": 2},
         }
         card = cards()[f"{name}-nsfw"]
-        small = card.model_copy(update={"config": tiny[card.architecture], "bytes": None, "sha256": None})
+        files = {"model.safetensors": WeightsFile()}
+        small = card.model_copy(update={"config": tiny[card.architecture], "files": files})
         monkeypatch.setitem(cards(), card.name, small)
-        pin_file(small, save_random(small, tmp_path / "random.safetensors"))
+        small.pin_local(save_random(small, tmp_path / "random.safetensors"))
     elif name == "openai-moderation":
         monkeypatch.setitem(sys.modules, "openai", SimpleNamespace(OpenAI=FakeOpenAI))
         monkeypatch.setenv("OPENAI_API_KEY", "none")

@@ -1,4 +1,4 @@
-"""The same weights say the same through torch, ONNX Runtime and the libraries they are from. All weights are random."""
+"""The same weights give the same output through torch, ONNX Runtime and their own libraries. All are random."""
 
 import json
 import os
@@ -12,8 +12,9 @@ import skimage
 from PIL import Image
 
 from kidsnanny import ComponentError, WeightsError
-from kidsnanny.models.cards import Card, cards, digest
+from kidsnanny.models.cards import CARD, NetworkCard, WeightsFile, cards
 from kidsnanny.models.runtime import Onnx, Torch, network, quiet_ultralytics
+from kidsnanny.models.store import digest
 from kidsnanny.stage1.classifier import Classifier
 from kidsnanny.stage1.detector import Yolo
 
@@ -37,20 +38,25 @@ SMALL = {  # small members of the families that the shipped cards name
 }
 
 
-def random_card(folder: Path, **facts: object) -> Card:
+def random_card(folder: Path, **facts: object) -> NetworkCard:
     given = {
         "name": "guess",
         "role": "classifier",
         "what": "random",
         "licence": "none",
         "input": 224,
-        "mean": (0.5, 0.5, 0.5),
-        "std": (0.5, 0.4, 0.6),
         "labels": {"NSFW": {"sexual": 1.0}, "SFW": {}, "drawing": {}},
         "path": folder / "guess.safetensors",
     } | facts
-    card = Card(**given)
-    return card.model_copy(update={"sha256": digest(save_random(card, card.path))})
+    if given["role"] == "classifier":
+        given = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.4, 0.6), "interpolation": "bicubic"} | given
+    card = CARD.validate_python(given)
+    return at(card, save_random(card, folder / card.weights))
+
+
+def at(card: NetworkCard, path: Path) -> NetworkCard:
+    """The card with another file of weights."""
+    return card.model_copy(update={"path": path.parent, "files": {path.name: WeightsFile(sha256=digest(path))}})
 
 
 @pytest.mark.parametrize("family", SMALL)
@@ -61,8 +67,8 @@ def test_torch_and_onnx_runtime_agree(tmp_path: Path, family: str) -> None:
     export(card)
     exported = Classifier(card, device="cpu")
     assert isinstance(exported.network, Onnx)
-    assert eager.models[0].endswith("#random")
-    assert exported.models[0].endswith("#random")
+    assert eager.models[0].caveat == "random"
+    assert exported.models[0].caveat == "random"
     expected = eager.probabilities(FRAMES)
     assert np.abs(exported.probabilities(FRAMES) - expected).max() <= PARITY
     assert np.ptp(expected, axis=0).max() > PARITY, "pictures must differ, or the comparison proves nothing"
@@ -75,7 +81,7 @@ def test_timm_itself_agrees(tmp_path: Path, crop: float) -> None:
 
     card = random_card(tmp_path, **(SMALL["timm"] | {"crop": crop}))
     model = timm.create_model("vit_tiny_patch16_224", num_classes=3).eval()
-    model.load_state_dict(load_file(card.path))
+    model.load_state_dict(load_file(card.locate()))
     facts = {"input_size": (3, 224, 224), "crop_pct": crop, "mean": card.mean, "std": card.std}
     transform = timm.data.create_transform(**facts, interpolation="bicubic", is_training=False)
     with torch.inference_mode():
@@ -89,7 +95,7 @@ def test_transformers_itself_agrees(tmp_path: Path) -> None:
 
     card = random_card(tmp_path, **SMALL["transformers"])
     model = ViTForImageClassification(ViTConfig(image_size=224, num_labels=3, **card.config)).eval()
-    model.load_state_dict(load_file(card.path))
+    model.load_state_dict(load_file(card.locate()))
     facts = {"size": {"height": 224, "width": 224}, "image_mean": card.mean, "image_std": card.std, "resample": 2}
     processor = ViTImageProcessor(**facts)
     with torch.inference_mode():
@@ -103,10 +109,9 @@ def test_a_wrapped_checkpoint_opens(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     card = random_card(tmp_path, **SMALL["timm"])
-    wrapped = {f"timm_model.{key}": value for key, value in load_file(card.path).items()}
+    wrapped = {f"timm_model.{key}": value for key, value in load_file(card.locate()).items()}
     save_file(wrapped, tmp_path / "wrapped.safetensors", {"kidsnanny": "random"})
-    other = card.model_copy(update={"path": tmp_path / "wrapped.safetensors", "sha256": None})
-    other = other.model_copy(update={"sha256": digest(other.path)})
+    other = at(card, tmp_path / "wrapped.safetensors")
     assert np.array_equal(
         Classifier(other, device="cpu").probabilities(FRAMES), Classifier(card, device="cpu").probabilities(FRAMES)
     )
@@ -119,10 +124,10 @@ def test_the_tensor_route_sees_what_pillow_sees(tmp_path: Path) -> None:
 
     for family in SMALL.values():
         card = random_card(tmp_path, **family)
-        eye = Classifier(card, device="cpu")
+        model = Classifier(card, device="cpu")
         given = torch.stack([_pixels_tensor(torch.from_numpy(frame), card) for frame in FRAMES])
-        logits = torch.from_numpy(eye.network(given)()).softmax(1).numpy()
-        assert np.abs(logits - eye.probabilities(FRAMES)).max() <= 0.01
+        logits = torch.from_numpy(model.network(given)()).softmax(1).numpy()
+        assert np.abs(logits - model.probabilities(FRAMES)).max() <= 0.01
     for frame in FRAMES:
         ours = letterbox(frame, 320)
         tensor = _letterbox_tensor(torch.from_numpy(frame), 320, "area").numpy()
@@ -168,13 +173,13 @@ def test_a_gpu_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def yolo(tmp_path_factory: pytest.TempPathFactory) -> Card:
+def yolo(tmp_path_factory: pytest.TempPathFactory) -> NetworkCard:
     labels = {name: {} for name in ("cat", "dog", "cell phone")}
     facts = {"architecture": "ultralytics:yolov8n", "role": "detector", "input": 320, "labels": labels}
     return random_card(tmp_path_factory.mktemp("yolo"), **facts)
 
 
-def test_a_detectors_torch_and_onnx_agree(yolo: Card) -> None:
+def test_a_detectors_torch_and_onnx_agree(yolo: NetworkCard) -> None:
     eager = network(yolo, "cpu")
     export(yolo)
     exported = network(yolo, "cpu")
@@ -187,17 +192,17 @@ def test_a_detectors_torch_and_onnx_agree(yolo: Card) -> None:
 
 def test_ultralytics_agrees_on_nudenets_weights() -> None:
     """The same letterboxed pixels through its AutoBackend and ours: the same boxes."""
-    model = quiet_ultralytics().YOLO(str(cards()["nudenet-320n"].locate()), task="detect")
-    eye = Yolo("nudenet-320n", resize="nudenet")
+    ultralytics = quiet_ultralytics().YOLO(str(cards()["nudenet-320n"].locate()), task="detect")
+    model = Yolo("nudenet-320n", resize="nudenet")
     found = 0
     for frame in (ASTRONAUT, ASTRONAUT[:400, :400], ASTRONAUT[40:300, 100:360]):
         from kidsnanny.stage1.detector import letterbox
 
         given = torch.from_numpy(letterbox(frame, 320, "nudenet"))[None]
-        (theirs,) = model.predict(given, conf=0.25, iou=0.45, agnostic_nms=True, verbose=False, device="cpu")
-        (ours,) = eye.screen([frame])
+        (theirs,) = ultralytics.predict(given, conf=0.25, iou=0.45, agnostic_nms=True, verbose=False, device="cpu")
+        (ours,) = model.screen([frame])
         scale = max(frame.shape[:2]) / 320
-        assert [list(eye.card.labels)[int(c)] for c in theirs.boxes.cls] == [seen.label for seen in ours]
+        assert [list(model.card.labels)[int(c)] for c in theirs.boxes.cls] == [seen.label for seen in ours]
         for seen, score, box in zip(ours, theirs.boxes.conf, theirs.boxes.xyxy, strict=True):
             assert abs(seen.score - float(score)) <= PARITY
             edges = np.clip(box.numpy() * scale, 0, [*frame.shape[1::-1], *frame.shape[1::-1]])

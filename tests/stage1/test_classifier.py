@@ -1,4 +1,4 @@
-"""Classifiers on ONNX files that stand in for real ones: they look at mean colours, so what they must say is known."""
+"""Classifiers on ONNX files that stand in for real ones: they average colours, so the right answer is known."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,10 +7,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 from kidsnanny import ComponentError, Pipeline, WeightsError
-from kidsnanny.models.cards import Card, digest
-from kidsnanny.models.runtime import Network, Output
+from kidsnanny.models.cards import CARD, ClassifierCard
+from kidsnanny.models.runtime import Network, Output, network
+from kidsnanny.models.store import digest
 from kidsnanny.records import Detection, VisualFindings
 from kidsnanny.stage1.classifier import Classifier, pixels
 from kidsnanny.stage1.detector import Yolo
@@ -41,19 +43,20 @@ def colourist(path: Path, channels: tuple[int, ...], *, random: bool = False) ->
     onnx.save(model, path)
 
 
-Maker = Callable[..., Card]
+Maker = Callable[..., ClassifierCard]
 
 
 @pytest.fixture
 def card_of(tmp_path: Path) -> Maker:
-    """Makes the card of a network that looks at colours: red is NSFW, green is SFW."""
+    """Makes the card of a network that averages colours: red is NSFW, green is SFW."""
 
-    def make(channels: tuple[int, ...] = (0, 1), *, random: bool = False, **facts: object) -> Card:
+    def make(channels: tuple[int, ...] = (0, 1), *, random: bool = False, **facts: object) -> ClassifierCard:
         path = tmp_path / "colours.onnx"
         colourist(path, channels, random=random)
-        given = {"labels": BINARY, "input": SIDE, "crop": None, "interpolation": "bilinear"} | facts
         card = {"name": "colours", "role": "classifier", "what": "colours", "licence": "ours", "path": path}
-        return Card(**card, sha256=digest(path), **given)
+        prepared = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "crop": None, "interpolation": "bilinear"}
+        given = {"labels": BINARY, "input": SIDE, "files": {path.name: {"sha256": digest(path)}}} | prepared | facts
+        return CARD.validate_python(card | given)
 
     return make
 
@@ -72,7 +75,7 @@ RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 @pytest.mark.parametrize(
     ("crop", "shape", "expected"),
     [
-        (None, (300, 100), (1 / 3, 1 / 3, 1 / 3)),  # squashed: all of it is seen
+        (None, (300, 100), (1 / 3, 1 / 3, 1 / 3)),  # squashed: all of it
         (1.0, (300, 100), (0, 1, 0)),  # the middle square
         (0.5, (100, 100), (1 / 6, 2 / 3, 1 / 6)),  # the middle half of either side
     ],
@@ -98,15 +101,15 @@ def test_any_shape_fits(card_of: Maker, size: tuple[int, int], crop: float | Non
 
 
 def test_probabilities(card_of: Maker) -> None:
-    eye = Classifier(card_of())
+    model = Classifier(card_of())
     frames = [bands(64, 48, RED), bands(64, 48, GREEN), bands(64, 48, RED, GREEN)]
-    found = eye.probabilities(frames)
+    found = model.probabilities(frames)
     assert np.allclose(found.sum(axis=1), 1)
     assert np.allclose(found[:, 0], [1 / (1 + np.exp(-10)), 1 / (1 + np.exp(10)), 0.5], atol=1e-3)
-    assert eye.probabilities([]).size == 0
+    assert model.probabilities([]).size == 0
     for frame, together in zip(frames, found, strict=True):
-        assert np.allclose(eye.probabilities([frame])[0], together, atol=1e-6)
-    assert [seen.label for seen in eye.screen(frames)[1]] == ["SFW", "NSFW"]
+        assert np.allclose(model.probabilities([frame])[0], together, atol=1e-6)
+    assert [seen.label for seen in model.screen(frames)[1]] == ["SFW", "NSFW"]
 
 
 @pytest.mark.parametrize(
@@ -120,28 +123,64 @@ def test_probabilities(card_of: Maker) -> None:
     ],
 )
 def test_levels_become_the_expected_level(card_of: Maker, probabilities: dict[str, float], score: float) -> None:
-    eye = Classifier(card_of((0, 1, 2, 0), labels=LEVELS))
+    model = Classifier(card_of((0, 1, 2, 0), labels=LEVELS))
     seen = tuple(Detection(label=k, score=p, model="colours", frame=3) for k, p in probabilities.items())
-    (reason,) = eye.signals(VisualFindings(width=1, height=1, frames=9, detections=seen))
-    assert reason.score == pytest.approx(score)
-    assert (reason.category, reason.source, reason.frame, reason.box) == ("sexual", "classifier", 3, None)
+    (signal,) = model.signals(VisualFindings(width=1, height=1, frames=9, detections=seen))
+    assert signal.score == pytest.approx(score)
+    assert (signal.category, signal.source, signal.frame, signal.box) == ("sexual", "classifier", 3, None)
 
 
-def test_another_models_words_are_not_its_own(card_of: Maker) -> None:
+def test_another_models_detections_are_not_its_own(card_of: Maker) -> None:
     other = Detection(label="NSFW", score=1, model="another")
     assert Classifier(card_of()).signals(VisualFindings(width=1, height=1, frames=1, detections=(other,))) == []
 
 
 def test_a_network_that_does_not_fit_the_labels_is_refused(card_of: Maker) -> None:
-    with pytest.raises(ComponentError, match=r"gives \(2,\) where the card has 4 labels"):
+    with pytest.raises(ComponentError, match=r"returns \(2,\) where the card has 4 labels"):
         Classifier(card_of(labels=LEVELS))
-    with pytest.raises(ComponentError, match="where a YOLO v8 or v11 gives"):
+    facts = card_of().model_dump(exclude={"role", "mean", "std", "interpolation", "crop"})
+    with pytest.raises(ComponentError, match=r"where a YOLO v8 or v11 returns \(6, anchors\); fix the card's labels"):
+        Yolo(CARD.validate_python(facts | {"role": "detector"}))
+
+
+def test_a_card_of_another_name_or_role_is_refused(card_of: Maker) -> None:
+    with pytest.raises(WeightsError, match=r"no-such: there is no card of that name; `kidsnanny weights list`"):
+        Classifier("no-such")
+    with pytest.raises(WeightsError, match="nudenet-320n: its card is of a detector, not of a classifier"):
+        Classifier("nudenet-320n")
+    with pytest.raises(WeightsError, match="colours: its card is of a classifier, not of a detector"):
         Yolo(card_of())
 
 
-def test_an_unknown_weight_is_named() -> None:
-    with pytest.raises(WeightsError, match=r"no-such: there is no such weight; `kidsnanny weights list`"):
-        Classifier("no-such")
+@pytest.mark.parametrize("model", [Classifier, Yolo])
+def test_what_is_neither_a_card_nor_a_name_is_a_type_error(model: type[Classifier | Yolo]) -> None:
+    with pytest.raises(TypeError, match="expected a card or its name, got dict"):
+        model({"name": "nudenet-320n"})
+
+
+def test_a_device_that_does_not_exist_is_named(card_of: Maker, tmp_path: Path) -> None:
+    file = tmp_path / "colours.safetensors"
+    file.touch()
+    facts = card_of().model_dump() | {"files": {file.name: {"sha256": digest(file)}}}
+    with pytest.raises(ComponentError, match="colours: expected a device of auto, cpu, cuda, got 'gpu'"):
+        network(CARD.validate_python(facts), device="gpu")
+
+
+@pytest.mark.parametrize(
+    ("frame", "says"),
+    [
+        ("picture.png", "got str"),
+        (Image.new("RGB", (8, 8)), "got Image"),
+        (np.zeros((8, 8), np.uint8), r"got uint8 of shape \(8, 8\)"),
+        (np.zeros((8, 8, 4), np.uint8), r"got uint8 of shape \(8, 8, 4\)"),
+        (np.zeros((8, 8, 3), np.float32), r"got float32 of shape \(8, 8, 3\)"),
+    ],
+)
+def test_frames_that_are_no_arrays_are_a_type_error(card_of: Maker, frame: object, says: str) -> None:
+    models = Classifier(card_of()), Yolo("nudenet-320n")
+    for model in (*models, Ensemble(*models)):
+        with pytest.raises(TypeError, match=rf"expected frames as \(H, W, 3\) uint8 arrays, {says}"):
+            model.screen([bands(8, 8, RED), frame])
 
 
 def test_the_default_profile_of_a_gpu_says_how_to_get_its_weights(
@@ -158,7 +197,7 @@ class Broken:
     device = "cpu"
 
     def __init__(self, whole: Network, number: float) -> None:
-        self.name, self._whole, self._number = whole.name, whole, number
+        self.model_id, self._whole, self._number = whole.model_id, whole, number
 
     def __call__(self, inputs: np.ndarray) -> Output:
         shape = self._whole(inputs)().shape
@@ -168,50 +207,50 @@ class Broken:
 # ------------------------------------------------------------------ both at once
 
 
-def test_a_picture_is_looked_at_by_both(card_of: Maker) -> None:
-    eye = Ensemble(Classifier(card_of()), Yolo("nudenet-320n"))
-    verdict = Pipeline(stage1=eye, stage2=None)(bands(64, 48, RED))
+def test_a_picture_is_screened_by_both(card_of: Maker) -> None:
+    both = Ensemble(Classifier(card_of()), Yolo("nudenet-320n"))
+    verdict = Pipeline(stage1=both, stage2=None)(bands(64, 48, RED))
     assert verdict.label == "unsafe"
     assert verdict.coverage == {"sexual": ("image",), "nudity": ("image",)}
-    assert verdict.provenance.models["stage1"] == "+".join(eye.models)
+    assert verdict.provenance.models["stage1"] == both.models
     assert {reason.category: reason.source for reason in verdict.reasons} == {
         "sexual": "classifier",
         "nudity": "classifier",
     }
     assert "from the whole picture (nsfw)" in str(verdict)
-    assert Pipeline(stage1=eye, stage2=None)(bands(64, 48, GREEN)).label == "safe"
+    assert Pipeline(stage1=both, stage2=None)(bands(64, 48, GREEN)).label == "safe"
 
 
-def test_both_together_see_what_each_sees_alone(card_of: Maker) -> None:
-    eyes = Classifier(card_of()), Yolo("nudenet-320n")
+def test_both_together_find_what_each_finds_alone(card_of: Maker) -> None:
+    models = Classifier(card_of()), Yolo("nudenet-320n")
     frames = [bands(64, 48, RED), bands(640, 480, GREEN, BLUE)]
-    together = Ensemble(*eyes).screen(frames)
-    alone = [eye.screen(frames) for eye in eyes]
+    together = Ensemble(*models).screen(frames)
+    alone = [model.screen(frames) for model in models]
     assert together == [first + second for first, second in zip(*alone, strict=True)]
 
 
-def test_an_eye_that_fails_is_not_passed_over(card_of: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
-    blind = Classifier(card_of())
-    monkeypatch.setattr(blind, "screen", lambda _: 1 / 0)
-    verdict = Pipeline(stage1=Ensemble(blind, Yolo("nudenet-320n")), stage2=None)(bands(64, 48, GREEN))
+def test_a_model_that_fails_is_not_passed_over(card_of: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = Classifier(card_of())
+    monkeypatch.setattr(failing, "screen", lambda _: 1 / 0)
+    verdict = Pipeline(stage1=Ensemble(failing, Yolo("nudenet-320n")), stage2=None)(bands(64, 48, GREEN))
     assert verdict.label == "review"
     assert "ZeroDivisionError" in verdict.not_inspected[0].reason
 
 
 @pytest.mark.parametrize("number", [np.nan, np.inf])
-def test_a_network_that_gives_no_numbers_is_not_inspected(
+def test_a_network_that_returns_nan_or_infinity_is_not_inspected(
     card_of: Maker, monkeypatch: pytest.MonkeyPatch, number: float
 ) -> None:
     """Half precision overflows; nothing is larger than a NaN, so it would read as "nothing found"."""
-    for eye in (Classifier(card_of()), Yolo("nudenet-320n")):
-        monkeypatch.setattr(eye, "network", Broken(eye.network, number))
-        verdict = Pipeline(stage1=eye, stage2=None)(bands(64, 48, GREEN))
+    for model in (Classifier(card_of()), Yolo("nudenet-320n")):
+        monkeypatch.setattr(model, "network", Broken(model.network, number))
+        verdict = Pipeline(stage1=model, stage2=None)(bands(64, 48, GREEN))
         assert verdict.label == "review"
-        assert "gives numbers that are none" in verdict.not_inspected[0].reason
+        assert "its network returned NaN or infinity" in verdict.not_inspected[0].reason
 
 
 def test_random_weights_are_named_and_never_say_safe(card_of: Maker) -> None:
     verdict = Pipeline(stage1=Classifier(card_of(random=True)), stage2=None)(bands(64, 48, GREEN))
-    assert verdict.provenance.models["stage1"].endswith("#random")
+    assert [model.caveat for model in verdict.provenance.models["stage1"]] == ["random"]
     assert verdict.label == "review"
     assert "are random, so what they say means nothing" in str(verdict)

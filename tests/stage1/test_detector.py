@@ -32,11 +32,11 @@ def varied() -> Iterator[np.ndarray]:
         yield np.asarray(gradient(900, 40 + 100 * seed, seed))
 
 
-def their_boxes(eye: Yolo, frame: np.ndarray) -> list[tuple[str, float, list[float]]]:
+def their_boxes(yolo: Yolo, frame: np.ndarray) -> list[tuple[str, float, list[float]]]:
     """Our network output through nudenet's own clipping: it moves a box that starts outside, and keeps its size."""
     import cv2
 
-    (output,) = eye.network(letterbox(frame, SIDE, "nudenet")[None])()
+    (output,) = yolo.network(letterbox(frame, SIDE, "nudenet")[None])()
     boxes, scores, labels = candidates(output, max(frame.shape[:2]) / SIDE)
     height, width = frame.shape[:2]
     clipped = []
@@ -76,21 +76,21 @@ def test_parity_with_the_nudenet_package() -> None:
 
 
 def test_a_batch_gives_what_single_pictures_give() -> None:
-    eye = Yolo("nudenet-320n")
+    yolo = Yolo("nudenet-320n")
     frames = list(varied())[:12]
-    for together, frame in zip(eye.screen(frames), frames, strict=True):
-        (alone,) = eye.screen([frame])
+    for together, frame in zip(yolo.screen(frames), frames, strict=True):
+        (alone,) = yolo.screen([frame])
         assert [seen.label for seen in together] == [seen.label for seen in alone]
         for a, b in zip(together, alone, strict=True):
             assert abs(a.score - b.score) < 1e-3
-    assert eye.screen([]) == []
+    assert yolo.screen([]) == []
 
 
 def test_a_figure_on_a_twentieth_of_a_4k_picture_is_found() -> None:
     """An astronaut on 5 % of a 4K screenshot, in nine places: squeezed to 320 she is lost, in tiles she is found."""
     side = round((0.05 * 3840 * 2160) ** 0.5)
     figure = Image.fromarray(skimage.data.astronaut()).resize((side, side))
-    eye = Yolo("nudenet-320n")
+    yolo = Yolo("nudenet-320n")
     found = squeezed = 0
     for column in range(3):
         for row in range(3):
@@ -98,12 +98,12 @@ def test_a_figure_on_a_twentieth_of_a_4k_picture_is_found() -> None:
             at = (column * (3840 - side) // 2, row * (2160 - side) // 2)
             screen.paste(figure, at)
             frame = np.asarray(screen)
-            faces = [seen for seen in eye.screen([frame])[0] if seen.label == "FACE_FEMALE"]
+            faces = [seen for seen in yolo.screen([frame])[0] if seen.label == "FACE_FEMALE"]
             found += len(faces) == 1
             for face in faces:
                 assert at[0] < face.box.x0 < face.box.x1 < at[0] + side
                 assert at[1] <= face.box.y0 < face.box.y1 < at[1] + side
-            (small,) = eye.screen([np.asarray(screen.resize((1280, 720)))])
+            (small,) = yolo.screen([np.asarray(screen.resize((1280, 720)))])
             squeezed += any(seen.label == "FACE_FEMALE" for seen in small)
     assert found == 9
     assert squeezed < 9
@@ -149,7 +149,7 @@ def test_the_table_covers_the_networks_labels() -> None:
 
 
 @pytest.mark.parametrize("part", ["FEMALE_BREAST", "BUTTOCKS", "FEMALE_GENITALIA", "ANUS"])
-def test_exposed_parts_weigh_at_least_twice_what_covered_ones_do(part: str) -> None:
+def test_exposed_parts_count_at_least_twice_what_covered_ones_do(part: str) -> None:
     assert NUDENET[f"{part}_EXPOSED"]["nudity"] >= 2 * NUDENET[f"{part}_COVERED"]["nudity"]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kidsnanny.errors import ComponentError, NotHereError
-from kidsnanny.models.cards import digest, is_random
+from kidsnanny.models.store import digest, is_random
 from kidsnanny.records import ModelId, SceneGraph
 
 Embedder = Callable[[list[str]], npt.NDArray[np.float32]]

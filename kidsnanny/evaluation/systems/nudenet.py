@@ -12,7 +12,7 @@ from pathlib import Path
 from kidsnanny.errors import ComponentError
 from kidsnanny.evaluation.predictions import SystemDescription
 from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Answer, Baseline, Options, Shown
-from kidsnanny.models.cards import cards
+from kidsnanny.models.cards import DetectorCard, find_card
 from kidsnanny.records import ModelId
 
 
@@ -22,7 +22,7 @@ def nudenet_path(options: Options) -> Baseline:
     Raises:
         ComponentError: the package is missing.
     """
-    card = cards()["nudenet-320n"]
+    card = find_card("nudenet-320n", DetectorCard)
     path = card.locate()
     try:
         from nudenet import NudeDetector

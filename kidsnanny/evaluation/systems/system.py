@@ -11,7 +11,7 @@ from kidsnanny.errors import ComponentError, InputError
 from kidsnanny.evaluation.datasets import ANY_CATEGORY
 from kidsnanny.evaluation.predictions import Authority, Example, Prediction, Regime, SystemDescription
 from kidsnanny.media.loader import RGB, Picture, open_picture
-from kidsnanny.models.cards import digest, is_random
+from kidsnanny.models.store import digest, is_random
 from kidsnanny.policy import Policy
 from kidsnanny.records import Caveat, ModelId, NotInspected
 from kidsnanny.taxonomy import CATEGORIES, UNSAFEBENCH, Category

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from kidsnanny.errors import ComponentError, DataError, WeightsError
 from kidsnanny.media.loader import RGB
-from kidsnanny.models.cards import digest, is_random
-from kidsnanny.models.runtime import Device, Precision, chosen
+from kidsnanny.models.runtime import Device, Precision, device_and_dtype
+from kidsnanny.models.store import digest, is_random
 from kidsnanny.records import ModelId, SceneGraph
 from kidsnanny.stage1.classifier import pixels
 from kidsnanny.stage1.student.boxes import BINS
@@ -128,7 +128,7 @@ class Student:
             fix = "run `pip install 'kidsnanny[student]'`"
             raise ComponentError(f"{folder}: a student needs torch and transformers ({error}); {fix}.") from error
         vocabulary = Vocabulary.load(folder / "vocabulary.toml")
-        where, dtype = chosen(str(folder), device, precision)
+        where, dtype = device_and_dtype(str(folder), device, precision)
         model, mismatch = SenBen.read(folder)
         if str(mismatch):
             fix = "give them the config.json that they were trained with"

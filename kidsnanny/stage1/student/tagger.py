@@ -8,8 +8,8 @@ import numpy as np
 
 from kidsnanny.errors import ComponentError, WeightsError
 from kidsnanny.media.loader import RGB
-from kidsnanny.models.cards import digest
 from kidsnanny.models.onnx import onnx_session
+from kidsnanny.models.store import digest
 from kidsnanny.records import SceneGraph
 from kidsnanny.stage1.classifier import pixels
 from kidsnanny.stage1.student.settings import Settings

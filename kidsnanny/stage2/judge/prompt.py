@@ -9,7 +9,7 @@ from functools import cache
 from typing import NamedTuple
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.models.cards import data_dir
+from kidsnanny.models.store import data_dir
 from kidsnanny.stage2.untrusted import UntrustedText
 from kidsnanny.taxonomy import DEFINITIONS, Category
 

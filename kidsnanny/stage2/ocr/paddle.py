@@ -24,8 +24,9 @@ from pydantic import ValidationError
 from kidsnanny.engines import renew_after_fork
 from kidsnanny.errors import ComponentError
 from kidsnanny.media.loader import RGB
-from kidsnanny.models.cards import cards, digest
+from kidsnanny.models.cards import cards
 from kidsnanny.models.onnx import onnx_session
+from kidsnanny.models.store import digest
 from kidsnanny.records import ModelId, Record, TextLine
 from kidsnanny.stage2.ocr.ocr import prove, reading_order
 from kidsnanny.stage2.ocr.ppocr import MAX_LINES, MIN_SIDE
