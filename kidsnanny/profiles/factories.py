@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pydantic import validate_call
 
-from kidsnanny.models.runtime import Device, Precision, named
+from kidsnanny.models.cards import TextCard, find_card
+from kidsnanny.models.runtime import Device, Precision
 from kidsnanny.stage1.classifier import Classifier
 from kidsnanny.stage1.detector import Yolo
 from kidsnanny.stage1.scene_graphs import SceneGraphs, load_student
@@ -45,7 +46,7 @@ def paddle(*, lang: str = "en", models: Path | None = None, download: bool = Fal
 @validate_call
 def ngram(*, model: str = "kidsnanny-text") -> TextModel:
     """Our own text model by its card."""
-    return TextModel.load(named(model).locate().parent)
+    return TextModel.load(find_card(model, TextCard).locate().parent)
 
 
 @validate_call
