@@ -261,9 +261,10 @@ class Inspector:
 
     def _key(self, picture: Picture) -> str:
         """See `Inspection.key`. The pixels of a PIL image do not say how it is turned and which colours they are."""
-        profile = picture.image.info.get("icc_profile") or b""
-        orientation = picture.image.getexif().get(ExifTags.Base.Orientation)
-        pixels = picture.sha256 if picture.data else (picture.sha256, orientation, profile)
+        pixels: tuple[object, ...] = (picture.sha256,)
+        if not picture.data:
+            orientation = picture.image.getexif().get(ExifTags.Base.Orientation)
+            pixels += (orientation, picture.image.info.get("icc_profile"))
         models = {part: list(map(str, models)) for part, models in self.models.items() if part != "judge"}
         everything = (pixels, models, self.limits, self.min_confidence, __version__)
         return hashlib.sha256(repr(everything).encode()).hexdigest()

@@ -158,8 +158,9 @@ def _evaluate(
 ) -> Exit:
     with exit_without_extra("An evaluation", "eval"):
         from kidsnanny.evaluation.report.write_report import write_report
-        from kidsnanny.evaluation.run import Extras, read
+        from kidsnanny.evaluation.run import Extras
         from kidsnanny.evaluation.run import evaluate as run_systems
+        from kidsnanny.evaluation.run_folder import read
         from kidsnanny.evaluation.subsets.counterfactual import measure_text_sensitivity
         from kidsnanny.evaluation.thresholds import choose_thresholds
 

@@ -25,12 +25,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kidsnanny import __version__
-from kidsnanny.decision import decide
 from kidsnanny.errors import ComponentError, DataError, InputError
 from kidsnanny.evaluation.datasets import Dataset, contamination_warnings
 from kidsnanny.evaluation.example_fields import text_of
@@ -43,15 +42,14 @@ from kidsnanny.evaluation.predictions import (
     RunMetadata,
     SystemDescription,
 )
+from kidsnanny.evaluation.run_folder import LATENCIES, inspections_path, predictions_path, read_metadata
 from kidsnanny.evaluation.systems.registry import build_system
 from kidsnanny.evaluation.systems.system import Options, System
 from kidsnanny.files import alone_in, write_atomically
-from kidsnanny.inspection import Inspection
 from kidsnanny.media.loader import open_picture
-from kidsnanny.verdict import Verdict
 
 if TYPE_CHECKING:
-    from kidsnanny.evaluation.summary import EvaluationRun
+    pass
 
 SYNCED = 16
 """Pictures between two times that the lines are forced to the disk: what a kill may cost."""
@@ -60,7 +58,6 @@ PACKAGES = (
     "numpy", "pillow", "simplejpeg", "opencv-python-headless", "onnxruntime", "rapidocr", "nudenet", "pyarrow",
     "scikit-learn", "scipy", "statsmodels", "torch", "timm", "transformers", "openai",
 )  # fmt: skip
-_LATENCIES = TypeAdapter(tuple[LatencyMeasurement, ...])
 
 
 class Extras(NamedTuple):
@@ -133,65 +130,6 @@ def evaluate(
     return meta
 
 
-def replay(row: SystemDescription, prediction: Prediction, inspection: Inspection) -> Verdict:
-    """The decision that a row's line of the predictions rests on, made again.
-
-    Raises:
-        DataError: the row is of a system that decides by no policy.
-    """
-    if prediction.policy is None:
-        raise DataError(f"{row.name}: it decides by no policy, so there is nothing to replay.")
-    seen = inspection.vision_only() if row.regime == "vision-only" else inspection
-    return decide(seen, prediction.policy)
-
-
-def inspections(out: Path, name: str) -> dict[str, Inspection]:
-    """A picture's id -> what a system of ours saw in it; empty for any other system. A torn last line does not count.
-
-    Raises:
-        DataError: the file is not what a run writes.
-    """
-    path = _inspections_of(out, name)
-    try:
-        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        whole = [InspectedExample.model_validate_json(line) for line in lines if line.endswith(b"\n")]
-    except ValidationError as error:
-        raise DataError(f"{path}: it holds no inspections ({error.errors()[0]['msg']}); delete it.") from error
-    return {line.id: line.inspection for line in whole}
-
-
-def read(out: Path) -> "EvaluationRun":
-    """A run from its folder, whether it ended or not.
-
-    Raises:
-        DataError: there is none, or a file of it is not what a run has.
-    """
-    from kidsnanny.evaluation.summary import EvaluationRun
-
-    meta = _meta(out)
-    if meta is None:
-        raise DataError(f"{out}: there is no run; start one with `kidsnanny eval --out {out}`.")
-    predictions: dict[str, tuple[Prediction, ...]] = {}
-    repeats: dict[str, tuple[Prediction, ...]] = {}
-    pairs: list[tuple[str, str]] = []
-    for name, rows in meta.systems.items():
-        predictions |= _predictions(_lines_of(out, name), rows)
-        again = _lines_of(out, name, again=True)
-        if again.exists():
-            repeats |= _predictions(again, tuple(row for row in rows if row.regime == "multimodal"))
-        before = [row.name for row in rows if row.ours and row.regime == "vision-only"]
-        pairs += [(one, row.name) for one in before for row in rows if row.regime == "multimodal"]
-    latency: list[LatencyMeasurement] = []
-    for path in sorted((out / "latency").glob("*.json")):
-        try:
-            latency += _LATENCIES.validate_json(path.read_bytes())
-        except ValidationError as error:
-            raise DataError(f"{path}: it holds no times ({error.errors()[0]['msg']}); delete it.") from error
-    return EvaluationRun(
-        meta=meta, predictions=predictions, repeats=repeats, pairs=tuple(pairs), latency=tuple(latency)
-    )
-
-
 def hardware() -> str:
     """Processors that this process may use, their name, and the GPUs if there are any."""
     name = platform.processor() or platform.machine()
@@ -216,23 +154,9 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _meta(out: Path) -> RunMetadata | None:
-    path = out / "meta.json"
-    try:
-        return RunMetadata.model_validate_json(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise DataError(f"{text_of(path)}: it cannot be read ({error.strerror}); choose another folder.") from error
-    except ValidationError as error:
-        raise DataError(
-            f"{path}: it is not that of a run ({error.errors()[0]['msg']}); choose another --out."
-        ) from error
-
-
 def _begun(out: Path, meta: RunMetadata) -> RunMetadata:
     """The meta of the run in the folder, not written yet: a new one, or that of the run that goes on."""
-    if (before := _meta(out)) is None:
+    if (before := read_metadata(out)) is None:
         if any((out / "predictions").glob("*.jsonl")):
             raise DataError(f"{out}: there are predictions and no meta.json that says on what; give another --out.")
         return meta
@@ -298,21 +222,13 @@ def _noted(
     return meta
 
 
-def _lines_of(out: Path, name: str, *, again: bool = False) -> Path:
-    return out / "predictions" / f"{name}{'.again' if again else ''}.jsonl"
-
-
-def _inspections_of(out: Path, name: str) -> Path:
-    return out / "inspections" / f"{name}.jsonl"
-
-
 def _look(
     name: str, system: System, dataset: Dataset, total: int, out: Path, extras: Extras, console: Console | None
 ) -> None:
     """All that is measured of one system."""
-    runs: list[tuple[str, Path, Path | None]] = [(name, _lines_of(out, name), _inspections_of(out, name))]
+    runs: list[tuple[str, Path, Path | None]] = [(name, predictions_path(out, name), inspections_path(out, name))]
     if extras.repeat and any(row.ours and row.regime == "multimodal" for row in system.rows):
-        runs.append((f"{name}, again", _lines_of(out, name, again=True), None))
+        runs.append((f"{name}, again", predictions_path(out, name, again=True), None))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     hidden = console is None or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
@@ -325,7 +241,7 @@ def _look(
             _predict(system, missing, path, seen, partial(progress.advance, task))
     if extras.latency:
         times = _timed(system, dataset, extras.latency)
-        write_atomically(out / "latency" / f"{name}.json", _LATENCIES.dump_json(times, indent=1))
+        write_atomically(out / "latency" / f"{name}.json", LATENCIES.dump_json(times, indent=1))
 
 
 def _resume(path: Path, rows: Sequence[str]) -> set[str]:
@@ -426,22 +342,3 @@ def _decodes(example: Example) -> bool:
         return all(frame.rgb.size for frame in picture.frames()) and not picture.skipped
     except InputError:
         return False
-
-
-def _predictions(path: Path, rows: Sequence[SystemDescription]) -> dict[str, tuple[Prediction, ...]]:
-    """Row -> its lines; a torn one at the end does not count."""
-    found: dict[str, list[Prediction]] = {row.name: [] for row in rows}
-    if path.exists():
-        for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                prediction = Prediction.model_validate_json(line)
-            except ValidationError as error:
-                why = error.errors()[0]["msg"]
-                raise DataError(
-                    f"{path}: line {number} is no prediction ({why}); delete the file, run again."
-                ) from error
-            if prediction.system in found:
-                found[prediction.system].append(prediction)
-    return {name: tuple(lines) for name, lines in found.items()}

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from kidsnanny.errors import ComponentError
 from kidsnanny.models.cards import cards
-from kidsnanny.profiles.registry import Kind, factory
+from kidsnanny.profiles.engine_registry import Kind, factory
 from kidsnanny.records import Record
 from kidsnanny.stage1.stage1 import Stage1
 from kidsnanny.stage2.stage2 import Stage2

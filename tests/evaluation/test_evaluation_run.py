@@ -17,7 +17,8 @@ from kidsnanny.errors import ComponentError, DataError
 from kidsnanny.evaluation import generated, run
 from kidsnanny.evaluation.datasets import Dataset, open_dataset, read_contents
 from kidsnanny.evaluation.predictions import Prediction, RunMetadata
-from kidsnanny.evaluation.run import Extras, evaluate, inspections, read, replay
+from kidsnanny.evaluation.run import Extras, evaluate
+from kidsnanny.evaluation.run_folder import inspections, read, replay
 from kidsnanny.evaluation.summary import summary_json
 from kidsnanny.evaluation.systems.registry import SYSTEMS
 from kidsnanny.evaluation.systems.system import Options

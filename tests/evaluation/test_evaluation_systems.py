@@ -20,7 +20,7 @@ from PIL import Image
 from kidsnanny import Pipeline, Policy, Stage2, decide
 from kidsnanny.errors import ComponentError, JudgeError
 from kidsnanny.evaluation.predictions import Example, Prediction
-from kidsnanny.evaluation.run import replay
+from kidsnanny.evaluation.run_folder import replay
 from kidsnanny.evaluation.systems.llavaguard import prompt, rated
 from kidsnanny.evaluation.systems.pipelines import as_policy, composed
 from kidsnanny.evaluation.systems.registry import SYSTEMS

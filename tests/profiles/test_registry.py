@@ -9,8 +9,8 @@ from conftest import encoded, page
 
 from kidsnanny import Pipeline
 from kidsnanny.errors import ComponentError
+from kidsnanny.profiles.engine_registry import BUILT_IN, factory, names
 from kidsnanny.profiles.profile import Profile
-from kidsnanny.profiles.registry import BUILT_IN, factory, names
 from kidsnanny.records import ModelId
 
 PACKAGE = """

@@ -18,7 +18,8 @@ from kidsnanny.errors import DataError
 from kidsnanny.evaluation.datasets import Dataset, read_contents
 from kidsnanny.evaluation.metrics import Proportion, predicts_unsafe
 from kidsnanny.evaluation.predictions import Example, Prediction
-from kidsnanny.evaluation.run import evaluate, read
+from kidsnanny.evaluation.run import evaluate
+from kidsnanny.evaluation.run_folder import read
 from kidsnanny.evaluation.subsets.candidates import first_frame
 from kidsnanny.evaluation.subsets.labelled import LabelledPicture, Subset
 from kidsnanny.evaluation.subsets.painting import paint_out, text_alone

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from kidsnanny.profiles.registry import factory, names
+from kidsnanny.profiles.engine_registry import factory, names
 
 if TYPE_CHECKING:
     from kidsnanny.evaluation.systems.system import Options, System
