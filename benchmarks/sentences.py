@@ -22,8 +22,7 @@ from hardware import hardware
 from kidsnanny import Policy
 from kidsnanny.profiles.profile import Profile
 from kidsnanny.records import Box, TextLine
-from kidsnanny.stage2.stage2 import LINE_WORTH
-from kidsnanny.stage2.text_signals import _sentences
+from kidsnanny.stage2.text_signals import LINE_WEIGHT, _sentences
 
 HARMLESS = ("benign_clinc150_banking77", "benign_math_gsm8k_aqua", "wiki_context_cat", "toxic_spans_civil_comments")
 HARMFUL = (
@@ -95,7 +94,7 @@ def main() -> None:
             alone = [line.text for line in lines]
             sentences = list(_sentences(lines))
             scores, first = model.score([" ".join(alone), *sentences, *alone]), 1 + len(sentences)
-            over, discounted = (scores >= limits).any(axis=1), (scores[first:] * LINE_WORTH >= limits).any()
+            over, discounted = (scores >= limits).any(axis=1), (scores[first:] * LINE_WEIGHT >= limits).any()
             flags.append((over[0], over[:first].any(), over[:first].any() or discounted, over.any()))
         names = ("as a whole", "or a sentence", "or a line at a discount (the product)", "or a line")
         result[kind] = {"n": len(flags)} | dict(zip(names, np.mean(flags, axis=0).round(3).tolist(), strict=True))

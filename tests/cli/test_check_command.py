@@ -13,17 +13,21 @@ from typer.testing import CliRunner
 from kidsnanny import Pipeline, Stage2
 from kidsnanny.cli.app import app
 from kidsnanny.errors import WeightsError
-from kidsnanny.profiles.profile import PROFILES, Profile
+from kidsnanny.profiles.profile import Profile
 
 runner = CliRunner()
+
+
+def use(monkeypatch: pytest.MonkeyPatch, stage1: object, stage2: object) -> None:
+    """Build every profile from these engines."""
+    monkeypatch.setattr(Profile, "build_stage1", lambda _: stage1())
+    monkeypatch.setattr(Profile, "build_stage2", lambda _: stage2())
 
 
 @pytest.fixture(autouse=True)
 def scripted_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line is tested on scripted engines; test_wheel runs it on the real ones."""
-    monkeypatch.setitem(
-        PROFILES, "embedded", Profile(ScriptedStage1, lambda: Stage2(ScriptedOcr("hello"), ScriptedTextModel()))
-    )
+    use(monkeypatch, ScriptedStage1, lambda: Stage2(ScriptedOcr("hello"), ScriptedTextModel()))
 
 
 @pytest.fixture
@@ -71,7 +75,7 @@ def test_a_part_that_cannot_be_built_is_exit_3_and_one_sentence(monkeypatch: pyt
     def missing() -> ScriptedStage1:
         raise WeightsError("nudenet-320n: the package nudenet is not installed; reinstall it.")
 
-    monkeypatch.setitem(PROFILES, "embedded", Profile(missing, lambda: None))
+    use(monkeypatch, missing, lambda: None)
     result = runner.invoke(app, ["check", str(album)])
     assert result.exit_code == 3
     assert (
@@ -119,9 +123,7 @@ def test_stdin(album: Path) -> None:
 
 def test_text_from_a_picture_cannot_drive_the_terminal(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evil = "mean \x1b[31m[red]you\x1b[0m"
-    monkeypatch.setitem(
-        PROFILES, "embedded", Profile(ScriptedStage1, lambda: Stage2(ScriptedOcr(evil), ScriptedTextModel()))
-    )
+    use(monkeypatch, ScriptedStage1, lambda: Stage2(ScriptedOcr(evil), ScriptedTextModel()))
     printed = runner.invoke(app, ["check", str(album / "a_safe.png")]).stdout
     assert "\x1b" not in printed
     assert "[red]you" in printed

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from kidsnanny import Stage2
 from kidsnanny.cli.app import app
-from kidsnanny.profiles.profile import PROFILES, Profile
+from kidsnanny.profiles.profile import Profile
 
 runner = CliRunner()
 
@@ -34,8 +34,7 @@ def test_each_component_is_tested_and_what_is_missing_is_listed() -> None:
     ],
 )
 def test_a_broken_part_is_named(monkeypatch: pytest.MonkeyPatch, part: str, broken: object, says: str) -> None:
-    working = Profile(ScriptedStage1, lambda: Stage2(ScriptedOcr("hello"), ScriptedTextModel()))
-    monkeypatch.setitem(PROFILES, "embedded", working._replace(**{part: broken}))
+    monkeypatch.setattr(Profile, f"build_{part}", lambda _: broken())
     result = runner.invoke(app, ["doctor"])
     assert result.exit_code == 3
     assert says in result.stdout

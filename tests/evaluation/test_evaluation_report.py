@@ -23,7 +23,7 @@ from kidsnanny.evaluation.predictions import (
 from kidsnanny.evaluation.report.evaluation_report import render
 from kidsnanny.evaluation.summary import EvaluationRun, markdown, summary_json
 from kidsnanny.policy import Policy
-from kidsnanny.records import NotInspected
+from kidsnanny.records import ModelId, NotInspected
 from kidsnanny.taxonomy import Category
 from kidsnanny.verdict import CategoryScore
 
@@ -43,7 +43,7 @@ def about(name: str, **more: Any) -> SystemDescription:
         "licence": "Apache-2.0",
         "threshold": 0.5,
         "origin": "ours, not tuned on any benchmark",
-        "models": {"stage1": "a-model@1"},
+        "models": {"stage1": (ModelId(name="a-model", revision="1"),)},
     }
     return SystemDescription(name=name, **given | more)
 
@@ -82,7 +82,7 @@ def ours(picture: int, system: str, unsafe: bool, score: float, broken: bool, **
     return line(
         picture, system, unsafe, score, label="unsafe" if score > 0.7 else "review" if score > 0.4 else "safe",
         detail={category: CategoryScore(image=score, final=score, decided_by="image")}, decided_by="image",
-        policy=POLICY, models={"stage1": "a-model@1"}, timings={"stage1": 12.0 + picture % 7, "ocr": 40.0}, **more,
+        policy=POLICY, models={"stage1": (ModelId(name="a-model", revision="1"),)}, timings={"stage1": 12.0 + picture % 7, "ocr": 40.0}, **more,
     )  # fmt: skip
 
 
@@ -300,8 +300,10 @@ def test_what_must_be_known_first_comes_first(tmp_path: Path) -> None:
         meta=meta(
             2,
             1,
-            about("s", models={"stage1": "nudenet-320n@1+a#random"}),
-            about("t", models={"stage1": "b#demo"}),
+            about(
+                "s", models={"stage1": (ModelId(name="nudenet-320n", revision="1"), ModelId(name="a", caveat="random"))}
+            ),
+            about("t", models={"stage1": (ModelId(name="b", caveat="demo"),)}),
             generated=True,
             contamination=("train: s was trained on it.",),
             warnings=("The threshold of s was chosen on these pictures.",),
@@ -368,7 +370,12 @@ def full_of(text: str) -> EvaluationRun:
     """A run that says `text` wherever a run can hold text that somebody else wrote."""
     names = [f"{text}:1", f"{text}:2"]
     missed = (NotInspected(part="text", reason=text),)
-    more: dict[str, Any] = {"category": text, "source": text, "models": {text: text}, "not_inspected": missed}
+    more: dict[str, Any] = {
+        "category": text,
+        "source": text,
+        "models": {text: (ModelId(name=text),)},
+        "not_inspected": missed,
+    }
     lines = {
         name: (
             line(text, name, True, 0.9, timings={text: 1.0}, label="unsafe", policy=POLICY, **more),

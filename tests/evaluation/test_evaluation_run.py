@@ -322,7 +322,7 @@ def test_a_command_that_is_refused_is_not_recorded(data: Path, tmp_path: Path) -
 
 def test_the_warm_up_is_looked_at_and_not_counted(data: Path) -> None:
     seen: list[str] = []
-    system = SimpleNamespace(looks=lambda: {"x": lambda example: seen.append(example.id)})
+    system = SimpleNamespace(timed_calls=lambda: {"x": lambda example: seen.append(example.id)})
     (found,) = run._timed(system, open_dataset(data), 4)
     assert (len(seen), len(found.milliseconds)) == (3 + 4, 4)
 

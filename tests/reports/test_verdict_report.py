@@ -23,6 +23,7 @@ from kidsnanny.media.loader import Source
 from kidsnanny.records import (
     Box,
     Detection,
+    ModelId,
     NotInspected,
     Reason,
     Relation,
@@ -66,7 +67,7 @@ def full_of(text: str) -> tuple[Source, Verdict]:
         "text": (TextLine(text=text, confidence=0.9, box=box),),
         "not_inspected": (NotInspected(part="text", reason=text),),
         "explanation": text,
-        "provenance": verdict.provenance.model_copy(update={"policy": text, "models": {text: text}}),
+        "provenance": verdict.provenance.model_copy(update={"policy": text, "models": {text: (ModelId(name=text),)}}),
     }
     return source, verdict.model_copy(update=update)
 
@@ -275,7 +276,9 @@ def fight() -> tuple[Image.Image, Verdict]:
         Reason(score=0.93, source="detector", what="man:0 hitting woman:1", box=Box(60, 140, 520, 530), **by),
         Reason(score=0.9, source="detector", what="woman:1 bandaged", box=objects[1].box, **by),
     )
-    seen = VisualFindings(width=1000, height=600, frames=1, models=("m",), detections=(tag,), graphs=(graph,))
+    seen = VisualFindings(
+        width=1000, height=600, frames=1, models=(ModelId(name="m"),), detections=(tag,), graphs=(graph,)
+    )
     update = {"label": "unsafe", "action": "block", "reasons": reasons, "findings": seen, "source": "fight.png"}
     return picture, scripted()(encoded(picture)).model_copy(update=update)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kidsnanny.models.cards import cards
-from kidsnanny.records import Box, Detection, Reason, Relation, SceneGraph, SceneObject, VisualFindings
+from kidsnanny.records import Box, Detection, ModelId, Relation, SceneGraph, SceneObject, Signal, VisualFindings
 from kidsnanny.stage1.findings_text import MAX_CHARACTERS, UNLISTED, parse, render
 
 sides = st.integers(0, 20_000)
@@ -53,16 +53,18 @@ findings = st.builds(
     width=st.integers(1, 30_000),
     height=st.integers(1, 30_000),
     frames=st.integers(1, 300),
-    models=st.lists(st.from_regex(r"[a-z0-9.-]{1,20}@[0-9a-f]{1,12}", fullmatch=True), max_size=3).map(tuple),
+    models=st.lists(
+        st.from_regex(r"[a-z0-9.-]{1,20}@[0-9a-f]{1,12}(#random|#demo)?", fullmatch=True).map(ModelId.parse), max_size=3
+    ).map(tuple),
     detections=st.lists(detection, max_size=60).map(tuple),
     graphs=graphs.map(tuple),
 )
 
 
-def weighed(seen: VisualFindings) -> list[Reason]:
+def signals_of(seen: VisualFindings) -> list[Signal]:
     """What the cards' weights make of it."""
     return [
-        Reason(
+        Signal(
             category=category,
             channel="image",
             source="detector",
@@ -82,7 +84,7 @@ def test_golden() -> None:
         width=1280,
         height=720,
         frames=12,
-        models=("marqo-nsfw-384@0123456789ab", "nudenet-320n@c15d8273adad"),
+        models=(ModelId.parse("marqo-nsfw-384@0123456789ab"), ModelId.parse("nudenet-320n@c15d8273adad")),
         detections=(
             Detection(label="FACE_FEMALE", score=0.912, box=Box(80, 10, 150, 90), model="nudenet-320n"),
             Detection(label="BUTTOCKS_EXPOSED", score=0.5, box=Box(12, 40, 220, 310), frame=11, model="nudenet-320n"),
@@ -90,7 +92,7 @@ def test_golden() -> None:
             Detection(label="NSFW", score=0.8, model="marqo-nsfw-384"),
         ),
     )
-    assert render(seen, weighed(seen)) == (
+    assert render(seen, signals_of(seen)) == (
         "picture 1280x720, 12 frames screened by marqo-nsfw-384@0123456789ab+nudenet-320n@c15d8273adad:\n"
         "- NSFW 0.80 overall by marqo-nsfw-384\n"
         "- BUTTOCKS_EXPOSED 0.50 at 12,40,220,310 in frame 11 by nudenet-320n\n"
@@ -119,7 +121,7 @@ FIGHT = SceneGraph(
     model="senben-tiny",
     dropped=("something",),
 )
-HITS = Reason(
+HITS = Signal(
     category="violence",
     channel="image",
     source="detector",
@@ -132,7 +134,9 @@ HITS = Reason(
 
 def test_golden_scene_graph() -> None:
     hurt = HITS.model_copy(update={"score": 0.5, "what": "woman:1 bandaged", "box": Box(40, 10, 90, 100)})
-    seen = VisualFindings(width=100, height=100, frames=3, models=("senben-tiny@0123456789ab",), graphs=(FIGHT,))
+    seen = VisualFindings(
+        width=100, height=100, frames=3, models=(ModelId.parse("senben-tiny@0123456789ab"),), graphs=(FIGHT,)
+    )
     assert render(seen, [hurt, HITS]) == (
         "picture 100x100, 3 frames screened by senben-tiny@0123456789ab:\n"
         "- man:0 hitting woman:1 0.93 in frame 2 by senben-tiny\n"
@@ -144,7 +148,7 @@ def test_golden_scene_graph() -> None:
 
 @given(findings)
 def test_round_trip(seen: VisualFindings) -> None:
-    text = render(seen, weighed(seen))
+    text = render(seen, signals_of(seen))
     assert len(text) <= MAX_CHARACTERS
     parsed = parse(text)
     nothing = {"detections": (), "graphs": ()}
@@ -168,18 +172,18 @@ def pieces(seen: VisualFindings) -> Counter[tuple[object, ...]]:
 
 @given(findings, st.randoms())
 def test_order_of_detections_does_not_matter(seen: VisualFindings, random: object) -> None:
-    shuffled, reasons = list(seen.detections), weighed(seen)
+    shuffled, reasons = list(seen.detections), signals_of(seen)
     random.shuffle(shuffled)
     random.shuffle(reasons)
-    assert render(seen.model_copy(update={"detections": tuple(shuffled)}), reasons) == render(seen, weighed(seen))
+    assert render(seen.model_copy(update={"detections": tuple(shuffled)}), reasons) == render(seen, signals_of(seen))
 
 
 def test_a_crowd_of_faces_cannot_push_a_finding_out() -> None:
     by = {"model": "nudenet-320n"}
     faces = [Detection(label="FACE_MALE", score=0.99, box=Box(n, 0, n + 10, 10), **by) for n in range(200)]
     weak = Detection(label="FEMALE_BREAST_EXPOSED", score=0.3, box=Box(0, 0, 5, 5), **by)
-    seen = VisualFindings(width=9, height=9, frames=1, models=("m",), detections=(*faces, weak))
-    text = render(seen, weighed(seen))
+    seen = VisualFindings(width=9, height=9, frames=1, models=(ModelId(name="m"),), detections=(*faces, weak))
+    text = render(seen, signals_of(seen))
     assert len(text) <= MAX_CHARACTERS
     assert "FEMALE_BREAST_EXPOSED 0.30" in text
     assert text.endswith("more not listed")
@@ -198,7 +202,7 @@ def test_a_crowd_cannot_push_a_deed_out_and_a_deed_needs_no_other_row() -> None:
 
 
 @pytest.mark.parametrize("box", [HITS.box, None])
-def test_a_reason_without_a_box_weighs_as_well(box: Box | None) -> None:
+def test_a_signal_without_a_box_counts_as_well(box: Box | None) -> None:
     seen = VisualFindings(width=9, height=9, frames=3, graphs=(FIGHT,))
     text = render(seen, [HITS.model_copy(update={"box": box})])
     assert "hitting" in text.split("\n")[1]

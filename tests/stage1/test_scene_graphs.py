@@ -12,7 +12,7 @@ from kidsnanny import ComponentError, Pipeline, Stage2, Verdict, WeightsError
 from kidsnanny.media.loader import RGB
 from kidsnanny.models.cards import cards
 from kidsnanny.policy import Policy
-from kidsnanny.records import Box, Detection, Relation, SceneGraph, SceneObject, VisualFindings
+from kidsnanny.records import Box, Detection, ModelId, Relation, SceneGraph, SceneObject, VisualFindings
 from kidsnanny.stage1.findings_text import parse
 from kidsnanny.stage1.scene_graphs import SceneGraphs
 from kidsnanny.stage1.student.vocabulary import Tag, Vocabulary
@@ -43,7 +43,7 @@ class ScriptedStudent:
     """Writes the graphs it is given, one frame after the other, the last one for ever."""
 
     def __init__(self, *graphs: SceneGraph, name: str = "tiny@0123456789ab", vocabulary: Vocabulary = WORDS) -> None:
-        self.name, self.vocabulary, self.graphs = name, vocabulary, list(graphs)
+        self.model_id, self.vocabulary, self.graphs = ModelId.parse(name), vocabulary, list(graphs)
 
     def __call__(self, frames: Sequence[RGB], describe_above: float = 0.0) -> list[SceneGraph]:
         written = [self.graphs.pop(0) if len(self.graphs) > 1 else self.graphs[0] for _ in frames]
@@ -55,8 +55,8 @@ class ScriptedStudent:
 def look(
     *graphs: SceneGraph, picture: object = None, describe_above: float = 0.0, name: str = "tiny@0123456789ab"
 ) -> Verdict:
-    eye = SceneGraphs(ScriptedStudent(*graphs, name=name), describe_above=describe_above)
-    return Pipeline(stage1=eye, stage2=None)(gradient(100, 100) if picture is None else picture)
+    model = SceneGraphs(ScriptedStudent(*graphs, name=name), describe_above=describe_above)
+    return Pipeline(stage1=model, stage2=None)(gradient(100, 100) if picture is None else picture)
 
 
 def tagged(**scores: float) -> SceneGraph:
@@ -99,16 +99,16 @@ REASONS = {
 
 @pytest.mark.parametrize(("graph", "expected"), REASONS.values(), ids=REASONS)
 def test_reasons(graph: SceneGraph, expected: list[tuple[object, ...]]) -> None:
-    eye = SceneGraphs(ScriptedStudent(graph.model_copy(update={"tags": CALM | graph.tags})))
-    (seen,) = eye.screen([np.zeros((100, 100, 3), np.uint8)])
+    model = SceneGraphs(ScriptedStudent(graph.model_copy(update={"tags": CALM | graph.tags})))
+    (seen,) = model.screen([np.zeros((100, 100, 3), np.uint8)])
     *tags, written = (one.model_copy(update={"frame": 3}) for one in seen)
-    reasons = eye.signals(VisualFindings(width=100, height=100, frames=4, detections=tags, graphs=(written,)))
+    reasons = model.signals(VisualFindings(width=100, height=100, frames=4, detections=tags, graphs=(written,)))
     assert {(reason.channel, reason.frame) for reason in reasons} == {("image", 3)}
     found = [(r.category, r.source, r.score, r.what, r.box) for r in reasons if r.score > 0.01]
     assert sorted(found, key=repr) == sorted(expected, key=repr)
 
 
-def test_another_eyes_findings_are_not_weighed() -> None:
+def test_another_models_findings_give_no_signals() -> None:
     tag = Detection(label="fight", score=0.9, model="other")
     graph = FIGHT.model_copy(update={"model": "other"})
     foreign = VisualFindings(width=1, height=1, frames=1, detections=(tag,), graphs=(graph,))
@@ -116,18 +116,18 @@ def test_another_eyes_findings_are_not_weighed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "eyes"),
+    ("change", "categories"),
     [
         ({}, {"classifier": {"violence", "substances"}, "detector": {"weapons", "gore", "violence"}}),
         ({"tags": {}}, {"detector": {"weapons", "gore", "violence"}}),
         ({"sensitive": {}}, {"classifier": {"violence", "substances"}}),
     ],
 )
-def test_it_claims_an_eye_only_for_what_its_words_mean(change: dict[str, object], eyes: dict[str, set[str]]) -> None:
-    assert SceneGraphs(ScriptedStudent(FIGHT, vocabulary=WORDS.model_copy(update=change))).categories == eyes
+def test_it_looks_only_for_what_its_words_mean(change: dict[str, object], categories: dict[str, set[str]]) -> None:
+    assert SceneGraphs(ScriptedStudent(FIGHT, vocabulary=WORDS.model_copy(update=change))).categories == categories
 
 
-def test_words_that_mean_nothing_to_us_are_no_eye() -> None:
+def test_words_that_map_to_no_category_are_refused() -> None:
     words = WORDS.model_copy(update={"tags": {"romance": WORDS.tags["romance"]}, "sensitive": {}})
     with pytest.raises(ComponentError, match="it would look for nothing; state there what its tags mean"):
         SceneGraphs(ScriptedStudent(FIGHT, vocabulary=words))
@@ -166,28 +166,28 @@ def test_the_graph_is_in_the_record_and_its_frame_is_named() -> None:
 
 
 def test_frames_below_ask_have_tags_only() -> None:
-    eye = SceneGraphs(
+    model = SceneGraphs(
         ScriptedStudent(FIGHT, vocabulary=WORDS.model_copy(update={"sensitive": {"hitting": ("violence",)}})),
         describe_above=0.5,
     )
-    verdict = Pipeline(stage1=eye, stage2=None)(gradient(100, 100))
+    verdict = Pipeline(stage1=model, stage2=None)(gradient(100, 100))
     assert (verdict.label, verdict.scores["violence"]) == ("safe", 0.01)
     assert verdict.findings.graphs[0].objects == ()
     assert {found.label for found in verdict.findings.detections} == {"fight", "bar_brawl", "romance"}
 
 
 @pytest.mark.parametrize("fusion", ["max", "mean", "min"])
-def test_with_ask_the_student_is_one_eye(fusion: str) -> None:
+def test_with_describe_above_the_student_is_one_classifier(fusion: str) -> None:
     """Where no graph was written, no detector looked, and so it has no say: a tag below `ask` counts in full."""
     policy = Policy.load("preteen")
     policy = policy.model_copy(update={"image": policy.image.model_copy(update={"fusion": fusion})})
     words = WORDS.model_copy(update={"sensitive": {"hitting": ("violence",)}})
     for describe_above in (0.95, 0.5):
-        eye = SceneGraphs(
+        model = SceneGraphs(
             ScriptedStudent(FIGHT.model_copy(update={"tags": tagged(fight=0.9).tags}), vocabulary=words),
             describe_above=describe_above,
         )
-        verdict = Pipeline(stage1=eye, stage2=None, policy=policy)(gradient(100, 100))
+        verdict = Pipeline(stage1=model, stage2=None, policy=policy)(gradient(100, 100))
         assert (verdict.label, verdict.scores["violence"]) == ("unsafe", 0.9 if describe_above > 0.9 else 0.93)
 
 
@@ -253,7 +253,7 @@ def test_a_student_that_guesses_is_never_safe() -> None:
     assert "tiny@0123456789ab#random are random" in str(verdict)
 
 
-def test_ask_leaves_no_category_without_an_eye() -> None:
+def test_describe_above_leaves_no_category_unlooked_for() -> None:
     with pytest.raises(
         ComponentError,
         match=r"^tiny@\w+: with describe_above=0.2 nothing looks for gore, weapons .*; set describe_above",
