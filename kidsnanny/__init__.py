@@ -1,8 +1,9 @@
 """kidsnanny: may a child of this age see this picture, and if not, why?"""
 
 import os
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+import lazy_loader
 
 __version__ = "0.1.0"
 
@@ -17,24 +18,10 @@ if TYPE_CHECKING:
     from kidsnanny.inspector import Inspector
     from kidsnanny.pipeline import Pipeline
     from kidsnanny.policy import Policy
-    from kidsnanny.records import Detection, NotInspected, Reason, SceneGraph, TextLine, VisualFindings
+    from kidsnanny.records import Detection, ModelId, NotInspected, Reason, SceneGraph, TextLine, VisualFindings
     from kidsnanny.stage2.stage2 import Stage2
     from kidsnanny.taxonomy import CATEGORIES, Category
     from kidsnanny.verdict import Verdict
-
-# Loaded when first asked for, so that `import kidsnanny` costs nothing.
-_HOME = {
-    "errors": ("ComponentError", "InputError", "KidsnannyError", "PolicyError", "WeightsError"),
-    "pipeline": ("Pipeline",),
-    "decision": ("decide",),
-    "inspection": ("Inspection",),
-    "inspector": ("Inspector",),
-    "policy": ("Policy",),
-    "records": ("Detection", "NotInspected", "Reason", "SceneGraph", "TextLine", "VisualFindings"),
-    "verdict": ("Verdict",),
-    "stage2.stage2": ("Stage2",),
-    "taxonomy": ("CATEGORIES", "Category"),
-}
 
 __all__ = [
     "CATEGORIES",
@@ -45,6 +32,7 @@ __all__ = [
     "Inspection",
     "Inspector",
     "KidsnannyError",
+    "ModelId",
     "NotInspected",
     "Pipeline",
     "Policy",
@@ -59,9 +47,19 @@ __all__ = [
     "decide",
 ]
 
-
-def __getattr__(name: str) -> object:
-    for module, names in _HOME.items():
-        if name in names:
-            return getattr(import_module(f"kidsnanny.{module}"), name)
-    raise AttributeError(f"module 'kidsnanny' has no attribute {name!r}")
+# Loaded when first asked for, so that `import kidsnanny` costs nothing.
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "decision": ["decide"],
+        "errors": ["ComponentError", "InputError", "KidsnannyError", "PolicyError", "WeightsError"],
+        "inspection": ["Inspection"],
+        "inspector": ["Inspector"],
+        "pipeline": ["Pipeline"],
+        "policy": ["Policy"],
+        "records": ["Detection", "ModelId", "NotInspected", "Reason", "SceneGraph", "TextLine", "VisualFindings"],
+        "stage2.stage2": ["Stage2"],
+        "taxonomy": ["CATEGORIES", "Category"],
+        "verdict": ["Verdict"],
+    },
+)

@@ -8,7 +8,7 @@ import kidsnanny
 
 
 def test_public_names() -> None:
-    assert kidsnanny.__all__ == sorted(name for names in kidsnanny._HOME.values() for name in names)
+    assert kidsnanny.__all__ == sorted(kidsnanny.__dir__())
     for name in kidsnanny.__all__:
         assert getattr(kidsnanny, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'Nanny'"):

@@ -9,7 +9,7 @@ from kidsnanny import Pipeline, Verdict
 from kidsnanny.errors import JudgeError
 from kidsnanny.evaluation.attacks import Attack
 from kidsnanny.media.loader import RGB
-from kidsnanny.records import Box, Detection, ModelKind, Reason, TextLine, VisualFindings
+from kidsnanny.records import Box, Detection, ModelId, ModelKind, Signal, TextLine, VisualFindings
 from kidsnanny.stage2.judge.judge import Explanation, Opinion
 from kidsnanny.stage2.judge.prompt import Question
 from kidsnanny.stage2.ocr.ppocr import PpOcr
@@ -21,8 +21,8 @@ STAGE1_SCORES = {"clean": 0.0, "grey": 0.5, "above": 0.9}
 class FixedScoreStage1:
     """Finds nudity of one score in every frame."""
 
-    models = ("fixed-score@1",)
-    eyes: Mapping[ModelKind, frozenset[Category]] = {"detector": frozenset({"nudity"})}
+    models = (ModelId(name="fixed-score", revision="1"),)
+    categories: Mapping[ModelKind, frozenset[Category]] = {"detector": frozenset({"nudity"})}
     reentrant = True
 
     def __init__(self, score: float) -> None:
@@ -32,10 +32,10 @@ class FixedScoreStage1:
         """One detection a frame."""
         return [(Detection(label="BUTTOCKS_EXPOSED", score=self.score, box=Box(0, 0, 9, 9)),) for _ in frames]
 
-    def weigh(self, findings: VisualFindings) -> list[Reason]:
+    def signals(self, findings: VisualFindings) -> list[Signal]:
         """The score as it is."""
         return [
-            Reason(category="nudity", channel="image", source="detector", score=d.score, what=d.label, frame=d.frame)
+            Signal(category="nudity", channel="image", source="detector", score=d.score, what=d.label, frame=d.frame)
             for d in findings.detections
         ]
 
@@ -43,7 +43,7 @@ class FixedScoreStage1:
 class CachedOcr:
     """The real OCR, each frame read once; or lines that no picture can show."""
 
-    name = "rapid"
+    model_id = ModelId(name="cached-ppocr")
     reentrant = True
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class CachedOcr:
 class ObedientJudge:
     """The worst judge there can be."""
 
-    name = "obedient"
+    model_id = ModelId(name="obedient")
     categories = CATEGORIES
     in_flight = 1
     explains = False

@@ -138,7 +138,7 @@ def test_a_file_name_that_is_not_utf8_survives(album: Path) -> None:
 
 
 def test_the_readers_pipeline_is_what_the_command_line_uses() -> None:
-    assert Pipeline().stage1.models == ("scripted-eye@1",)
+    assert Pipeline().stage1.models == ScriptedStage1.models
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")

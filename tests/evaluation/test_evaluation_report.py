@@ -34,6 +34,8 @@ PIXEL = (
 POLICY = Policy.load("preteen")
 SEES, BOTH, OTHER = "embedded:vision-only", "embedded:multimodal", "nudenet"
 
+A_MODEL = ModelId(name="a-model", revision="1")
+
 
 def about(name: str, **more: Any) -> SystemDescription:
     given: dict[str, Any] = {
@@ -43,7 +45,7 @@ def about(name: str, **more: Any) -> SystemDescription:
         "licence": "Apache-2.0",
         "threshold": 0.5,
         "origin": "ours, not tuned on any benchmark",
-        "models": {"stage1": (ModelId(name="a-model", revision="1"),)},
+        "models": {"stage1": (A_MODEL,)},
     }
     return SystemDescription(name=name, **given | more)
 
@@ -82,7 +84,7 @@ def ours(picture: int, system: str, unsafe: bool, score: float, broken: bool, **
     return line(
         picture, system, unsafe, score, label="unsafe" if score > 0.7 else "review" if score > 0.4 else "safe",
         detail={category: CategoryScore(image=score, final=score, decided_by="image")}, decided_by="image",
-        policy=POLICY, models={"stage1": (ModelId(name="a-model", revision="1"),)}, timings={"stage1": 12.0 + picture % 7, "ocr": 40.0}, **more,
+        policy=POLICY, models={"stage1": (A_MODEL,)}, timings={"stage1": 12.0 + picture % 7, "ocr": 40.0}, **more,
     )  # fmt: skip
 
 
@@ -300,9 +302,7 @@ def test_what_must_be_known_first_comes_first(tmp_path: Path) -> None:
         meta=meta(
             2,
             1,
-            about(
-                "s", models={"stage1": (ModelId(name="nudenet-320n", revision="1"), ModelId(name="a", caveat="random"))}
-            ),
+            about("s", models={"stage1": (A_MODEL, ModelId(name="a", caveat="random"))}),
             about("t", models={"stage1": (ModelId(name="b", caveat="demo"),)}),
             generated=True,
             contamination=("train: s was trained on it.",),
