@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from kidsnanny.decision import Scores
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.graphs.graph_metrics import score
+from kidsnanny.evaluation.graphs.graph_metrics import GraphEvaluation, score
 from kidsnanny.evaluation.graphs.graph_report import GraphRun, PublishedGraphs, published_graphs, render, write_run
 from kidsnanny.records import Box, Relation, SceneGraph, SceneObject
 from kidsnanny.stage1.student.vocabulary import Tag, Vocabulary
@@ -38,7 +37,7 @@ ITEMS = [("film/001", TRUTH, TRUTH), ("_meta", TRUTH, GUESS), ("film/001 ", Scen
 
 
 @pytest.fixture(scope="module")
-def scores() -> Scores:
+def scores() -> GraphEvaluation:
     return score([pair for _, *pair in ITEMS], WORDS, no_embed="m3: there is no model.safetensors in it; put it there.")
 
 
@@ -48,7 +47,7 @@ def cells(markdown: str, first: str) -> list[str]:
     return re.split(r" (?<!\\)\| ", row.strip("| "))[1:]
 
 
-def test_a_measured_figure_has_its_interval_its_n_and_its_hardware(scores: Scores) -> None:
+def test_a_measured_figure_has_its_interval_its_n_and_its_hardware(scores: GraphEvaluation) -> None:
     markdown = render([(RUN, scores)], "Trial")
     # objects 3 of 4, attributes and relations 1 of 2: (3/4 + 1/2 + 1/2) / 3
     assert re.fullmatch(r"0\.583 \[\d\.\d{3}, 1\.000\], n = 3 frames", cells(markdown, "graph recall")[0])
@@ -61,7 +60,7 @@ def test_a_measured_figure_has_its_interval_its_n_and_its_hardware(scores: Score
     assert cells(markdown, "objects")[3:] == ["3", "0", "1"]
 
 
-def test_what_was_not_measured_is_said(scores: Scores) -> None:
+def test_what_was_not_measured_is_said(scores: GraphEvaluation) -> None:
     markdown = render([(RUN, scores)], "Trial")
     assert cells(markdown, "caption similarity") == [
         "not measured: m3: there is no model.safetensors in it; put it there."
@@ -80,7 +79,9 @@ def test_what_was_not_measured_is_said(scores: Scores) -> None:
         ({}, "student: 1 or more statements were no graph"),
     ],
 )
-def test_what_spoils_the_figures_is_said_before_them(scores: Scores, changed: dict[str, object], said: str) -> None:
+def test_what_spoils_the_figures_is_said_before_them(
+    scores: GraphEvaluation, changed: dict[str, object], said: str
+) -> None:
     before, table, _ = render([(RUN.model_copy(update=changed), scores)], "Trial").partition("| graph recall |")
     assert said in before
     assert table
@@ -88,7 +89,7 @@ def test_what_spoils_the_figures_is_said_before_them(scores: Scores, changed: di
         assert said not in render([(RUN, scores)], "Trial")
 
 
-def test_runs_stand_side_by_side_in_tables_that_hold(scores: Scores) -> None:
+def test_runs_stand_side_by_side_in_tables_that_hold(scores: GraphEvaluation) -> None:
     other = RUN.model_copy(update={"system": "another|one\n# and `more`"})
     markdown = render([(RUN, scores), (other, scores)], "Trial <script>")
     assert markdown.startswith("# Trial \\<script\\>\n")
@@ -98,7 +99,7 @@ def test_runs_stand_side_by_side_in_tables_that_hold(scores: Scores) -> None:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
 
 
-def test_our_composite_never_has_their_name(scores: Scores) -> None:
+def test_our_composite_never_has_their_name(scores: GraphEvaluation) -> None:
     measured, heading, rest = render([(RUN, scores)], "Trial").partition("## Published, on other data and hardware")
     assert heading
     assert re.findall(r"SenBen-\w+", measured) == [
@@ -109,7 +110,7 @@ def test_our_composite_never_has_their_name(scores: Scores) -> None:
     assert "graph recall" not in rest.lower()
 
 
-def test_the_published_tables_are_shown_and_marked(scores: Scores) -> None:
+def test_the_published_tables_are_shown_and_marked(scores: GraphEvaluation) -> None:
     markdown = render([(RUN, scores)], "Trial")
     assert "### Main results, 2,000 test frames [P: the repository's README]" in markdown
     assert cells(markdown, "Q2L-agg 241M") == ["0.449", "0.431", "0.457", "0.409", "0.772"]
@@ -141,7 +142,7 @@ def test_a_crooked_table_is_refused() -> None:
         PublishedGraphs.model_validate(table | {"formats": ("",)})
 
 
-def test_a_run_is_a_folder_of_json_that_can_be_scored_again(tmp_path: Path, scores: Scores) -> None:
+def test_a_run_is_a_folder_of_json_that_can_be_scored_again(tmp_path: Path, scores: GraphEvaluation) -> None:
     folder = tmp_path / "runs" / "first"
     write_run(folder, ITEMS, scores, RUN)
     frames = ["film%2F001.json", "film%2F001%20.json", "%5Fmeta.json"]
@@ -149,7 +150,7 @@ def test_a_run_is_a_folder_of_json_that_can_be_scored_again(tmp_path: Path, scor
         [*frames, "_meta.json", "_summary.json", "_tag_metrics.json"]
     )
     held = {file.name: json.loads(file.read_text("utf-8")) for file in folder.iterdir()}
-    assert Scores.model_validate(held["_summary.json"] | {"tags": held["_tag_metrics.json"]}) == scores
+    assert GraphEvaluation.model_validate(held["_summary.json"] | {"tags": held["_tag_metrics.json"]}) == scores
     assert (
         GraphRun.model_validate({key: value for key, value in held["_meta.json"].items() if key != "kidsnanny"}) == RUN
     )
@@ -161,7 +162,7 @@ def test_a_run_is_a_folder_of_json_that_can_be_scored_again(tmp_path: Path, scor
     assert held["%5Fmeta.json"]["id"] == "_meta"
 
 
-def test_a_run_overwrites_nothing_and_loses_nothing(tmp_path: Path, scores: Scores) -> None:
+def test_a_run_overwrites_nothing_and_loses_nothing(tmp_path: Path, scores: GraphEvaluation) -> None:
     with pytest.raises(DataError, match="the scores are of 3 frames and 1 were given; give the same"):
         write_run(tmp_path, ITEMS[:1], scores, RUN)
     with pytest.raises(DataError, match="two frames have the id of this file"):

@@ -53,7 +53,7 @@ from kidsnanny.evaluation.subsets.labelled import (
 from kidsnanny.evaluation.subsets.painting import paint_out, text_alone
 from kidsnanny.evaluation.systems.system import Options
 from kidsnanny.media.loader import RGB
-from kidsnanny.records import Box, TextLine
+from kidsnanny.records import Box, ModelId, TextLine
 from kidsnanny.stage2.ocr.ppocr import PpOcr
 
 browser = html_pages.browser
@@ -296,7 +296,7 @@ def test_an_ocr_that_fails_is_named_and_costs_one_picture(tmp_path: Path) -> Non
 def test_candidates_of_something_else_are_refused(tmp_path: Path) -> None:
     drawn(tmp_path, mixed())
     other = RedIsText()
-    other.name = "scripted-ocr@2"
+    other.model_id = ModelId(name="scripted-ocr", revision="2")
     for data, ocr in ((mixed(4), RedIsText()), (mixed(), other)):
         with pytest.raises(DataError, match=r"scans.jsonl: the scan there is of other pictures or by another OCR"):
             drawn(tmp_path, data, ocr)
