@@ -53,8 +53,8 @@ def recorded(url: str, key: str | None) -> str:
     recorder = Recorder()
     judge = OpenAIJudge(url, api_key=key, transport=recorder)
     judge.ask(QUESTION)
-    if "letters" not in judge.name:
-        sys.exit(f"{url}: the server does not know the form that costs least ({judge.name}); measure with vLLM.")
+    if "letters" not in judge.model_id.revision:
+        sys.exit(f"{url}: the server does not know the form that costs least ({judge.model_id}); measure with vLLM.")
     judge.close()
     body = recorder.body.decode()
     marker = json.loads(body)["messages"][1]["content"].split("after the marker ")[1].split()[0]

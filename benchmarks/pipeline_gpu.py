@@ -4,11 +4,11 @@
     python benchmarks/pipeline_gpu.py --random shape    # Qwen2.5-7B's shape
     kidsnanny llm serve shape -- --load-format dummy
 
-    python benchmarks/pipeline_gpu.py http://127.0.0.1:8000/v1 [--eyes base] [--device cuda] [--key KEY] [--n 200]
+    python benchmarks/pipeline_gpu.py http://127.0.0.1:8000/v1 [--stage1 base] [--device cuda] [--key KEY] [--n 200]
 
 Wall time from an encoded JPEG of 1280x720 in memory, photo-like, one picture at a time, after ten that do not count; 16
 take turns. The judge is asked about every one (`escalation = "always"`), with and without the sentence for the parents
-that flagged pictures get. `--eyes embedded` is NudeNet on the CPU; `base` is ViT-B/16 and YOLO11n and `tiny` ViT-tiny
+that flagged pictures get. `--stage1 embedded` is NudeNet on the CPU; `base` is ViT-B/16 and YOLO11n and `tiny` ViT-tiny
 and NudeNet, with random weights as in stage1_latency.py, on `--device`. OCR and text model run on the CPU. Random
 weights are good for time and for nothing else: nothing about accuracy can be read off these figures.
 """
@@ -31,7 +31,7 @@ from embedded_latency import picture
 from hardware import hardware
 
 from kidsnanny import Pipeline, Policy
-from kidsnanny.profiles import profile
+from kidsnanny.profiles.profile import Profile
 from kidsnanny.stage1.stage1 import Stage1
 from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
 from kidsnanny.stage2.judge.serving import HARMLESS, percentiles
@@ -76,16 +76,16 @@ def chip() -> str:
     return name.lower().replace(" ", "-")
 
 
-def stage1(eyes: str, device: str) -> Stage1:
-    if eyes == "embedded":
-        return profile("embedded").stage1()
+def build_stage1(kind: str, device: Device) -> Stage1:
+    if kind == "embedded":
+        return Profile.load("embedded").build_stage1()
     from stage1_latency import pair
 
     from kidsnanny.stage1.classifier import Classifier
     from kidsnanny.stage1.detector import Yolo
     from kidsnanny.stage1.ensemble import Ensemble
 
-    vit, yolo = pair(eyes, Path(os.environ["KIDSNANNY_HOME"]))
+    vit, yolo = pair(kind, Path(os.environ["KIDSNANNY_HOME"]))
     return Ensemble(Classifier(vit, device=device), Yolo(yolo, device=device))
 
 
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("url", nargs="?", default="http://127.0.0.1:8000/v1")
     parser.add_argument("--random", type=Path, metavar="FOLDER", help="write a shape to serve, and measure nothing")
     parser.add_argument("--key")
-    parser.add_argument("--eyes", choices=("embedded", "tiny", "base"), default="embedded")
+    parser.add_argument("--stage1", choices=("embedded", "tiny", "base"), default="embedded")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda")
     parser.add_argument("--n", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
@@ -136,19 +136,20 @@ def main() -> None:
     os.environ["KIDSNANNY_HOME"] = tempfile.mkdtemp(prefix="kidsnanny-bench-")  # the lock file of this run alone
     policy = Policy.load("preteen")
     policy = policy.model_copy(update={"judge": policy.judge.model_copy(update={"escalation": "always"})})
-    eyes = stage1(options.eyes, options.device)
+    stage1, stage2 = build_stage1(options.stage1, options.device), Profile.load("embedded").build_stage2()
+    assert stage2
     rows = []
     for explains in (False, True):
         judge = OpenAIJudge(options.url, api_key=options.key, explains=explains)
         judge.ask(HARMLESS)
         tokens = judge.usage.get("prompt_tokens")
-        pipeline = Pipeline(stage1=eyes, stage2=profile("embedded").stage2()._replace(judge=judge), policy=policy)
+        pipeline = Pipeline(stage1=stage1, stage2=stage2._replace(judge=judge), policy=policy)
         for text in (False, True):
             pictures = [picture(SIZE, photo=True, text=text, seed=seed) for seed in range(16)]
             row = {"lines of text": 6 if text else 0, "explains": explains, **measured(pipeline, pictures, options.n)}
             print(json.dumps(row), file=sys.stderr)
             rows.append(row)
-        name = judge.name
+        model = judge.model_id
         judge.close()
     answer = httpx.get(f"{options.url.rstrip('/').removesuffix('/v1')}/version", trust_env=False)
     server = f"vLLM {answer.json()['version']}" if answer.is_success else answer.headers.get("server", "unknown")
@@ -156,15 +157,15 @@ def main() -> None:
         "hardware": chip(),
         "processor": hardware(),
         "server": server,
-        "judge": f"{Path(name.partition(' (')[0]).name} ({name.partition(' (')[2]}",
+        "judge": f"{Path(model.name).name} ({model.revision})",
         "prompt tokens": tokens,
-        "eyes": eyes.models,
+        "stage1": [str(model) for model in stage1.models],
         "versions": {package: version(package) for package in ("kidsnanny", "onnxruntime", "rapidocr")},
         "pictures": f"JPEG, {SIZE[0]}x{SIZE[1]}, photo-like",
         "latency": rows,
     }
     options.out.mkdir(parents=True, exist_ok=True)
-    target = options.out / f"pipeline_gpu-{options.eyes}-{chip()}.json"
+    target = options.out / f"pipeline_gpu-{options.stage1}-{chip()}.json"
     target.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     print(target.read_text("utf-8"), target)
 

@@ -87,7 +87,7 @@ def main() -> None:
         texts = filler(35)
         texts.insert(chance.randrange(len(texts) + 1), text)
         pages["with one harmful row"].append(page(texts))
-    result: dict[str, object] = {"hardware": hardware(), "text model": model.name}
+    result: dict[str, object] = {"hardware": hardware(), "text model": str(model.model_id)}
     for kind, of_kind in pages.items():
         flags = []
         for lines in of_kind:
