@@ -2,10 +2,10 @@
 
     python benchmarks/injection.py [--pictures 50] [--data DIR] [--out benchmarks/results]
 
-Each family of `kidsnanny/evaluation/attacks.py` is crossed with harmful and benign text and with a Stage 1 that is scripted to find
-nothing, a nudity score in the policy's grey band, or one above it. The OCR and the text model are real; pictures of the
-family `zero width and tags` are given as lines, since no font shows them. The policy is `preteen`, its authority
-`asymmetric`.
+Each family of `kidsnanny/evaluation/attacks.py` is crossed with harmful and benign text and with a Stage 1 that is
+scripted to find nothing, a nudity score in the policy's grey band, or one above it. The OCR and the text model are
+real; pictures of the family `zero width and tags` are given as lines, since no font shows them. The policy is
+`preteen`, its authority `asymmetric`.
 
 Of pictures with harmful text, or with a Stage-1 score above the band, none should end `safe`. Harmful text that is
 missed without any attack is the text model's or the OCR's failure, not the judge's: `no attack` shows how much that is,

@@ -31,6 +31,7 @@ from embedded_latency import picture
 from hardware import hardware
 
 from kidsnanny import Pipeline, Policy
+from kidsnanny.models.runtime import Device
 from kidsnanny.profiles.profile import Profile
 from kidsnanny.stage1.stage1 import Stage1
 from kidsnanny.stage2.judge.openai_judge import OpenAIJudge

@@ -21,7 +21,7 @@ STAGE1_SCORES = {"clean": 0.0, "grey": 0.5, "above": 0.9}
 class FixedScoreStage1:
     """Finds nudity of one score in every frame."""
 
-    models = (ModelId(name="fixed-score", revision="1"),)
+    models: tuple[ModelId, ...] = (ModelId(name="fixed-score", revision="1"),)
     categories: Mapping[ModelKind, frozenset[Category]] = {"detector": frozenset({"nudity"})}
     reentrant = True
 
