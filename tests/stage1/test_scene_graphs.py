@@ -165,7 +165,7 @@ def test_the_graph_is_in_the_record_and_its_frame_is_named() -> None:
     assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
 
 
-def test_frames_below_ask_have_tags_only() -> None:
+def test_frames_below_describe_above_have_tags_only() -> None:
     model = SceneGraphs(
         ScriptedStudent(FIGHT, vocabulary=WORDS.model_copy(update={"sensitive": {"hitting": ("violence",)}})),
         describe_above=0.5,
@@ -178,7 +178,7 @@ def test_frames_below_ask_have_tags_only() -> None:
 
 @pytest.mark.parametrize("fusion", ["max", "mean", "min"])
 def test_with_describe_above_the_student_is_one_classifier(fusion: str) -> None:
-    """Where no graph was written, no detector looked, and so it has no say: a tag below `ask` counts in full."""
+    """Without a graph no detector looked, and so it has no say: a tag below `describe_above` counts in full."""
     policy = Policy.load("preteen")
     policy = policy.model_copy(update={"image": policy.image.model_copy(update={"fusion": fusion})})
     words = WORDS.model_copy(update={"sensitive": {"hitting": ("violence",)}})

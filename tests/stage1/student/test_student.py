@@ -14,7 +14,7 @@ from conftest import gradient
 
 from kidsnanny import ComponentError, Pipeline, WeightsError
 from kidsnanny.errors import DataError
-from kidsnanny.records import Box
+from kidsnanny.records import Box, ModelId
 from kidsnanny.stage1.scene_graphs import SceneGraphs
 from kidsnanny.stage1.scene_graphs import load_student as named_student
 from kidsnanny.stage1.student.codec import Codec
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for weight in model.parameters():  # what training starts from is too even for a beam to choose by
         weight.data += torch.randn_like(weight) * 0.05
     made = tmp_path_factory.mktemp("student")
-    Student(model, words, VOCABULARY, "x").save(made, random=True)
+    Student(model, words, VOCABULARY, ModelId(name="x")).save(made, random=True)
     return made
 
 
@@ -101,12 +101,12 @@ def test_one_batch_writes_what_each_task_writes_by_itself(student: Callable, bea
                 )
 
 
-@pytest.mark.parametrize(("ask", "decoded"), [(0.0, 3), (2.0, 0)])
-def test_tags_alone_call_no_decoder(student: Callable, ask: float, decoded: int) -> None:
+@pytest.mark.parametrize(("describe_above", "decoded"), [(0.0, 3), (2.0, 0)])
+def test_tags_alone_call_no_decoder(student: Callable, describe_above: float, decoded: int) -> None:
     mine, encoded, rows = student(), [], []
     mine.model.model.vision_tower.register_forward_hook(lambda *_: encoded.append(1))
     mine.model.model.language_model.encoder.register_forward_hook(lambda *seen: rows.append(len(seen[2][0])))
-    graphs = mine(FRAMES, ask)
+    graphs = mine(FRAMES, describe_above)
     assert len(encoded) == 1  # whatever is asked, the pictures are looked at once
     assert rows == ([4 * decoded] if decoded else [])
     assert all(graph.tags.keys() == VOCABULARY.tags.keys() for graph in graphs)
@@ -215,16 +215,16 @@ def test_nothing_is_asked_of_no_frames(student: Callable) -> None:
     ],
 )
 def test_its_name_says_how_it_decodes(how: dict[str, Any], says: str, student: Callable) -> None:
-    assert re.fullmatch(rf"\w+@[0-9a-f]{{12}},files=[0-9a-f]{{8}},{says}#random", student(**how).name)
+    assert re.fullmatch(rf"\w+@[0-9a-f]{{12}},files=[0-9a-f]{{8}},{says}#random", str(student(**how).model_id))
 
 
 def test_its_name_changes_with_what_its_words_mean(student: Callable, folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "a+b @c"  # signs that divide names in the findings text
     shutil.copytree(folder, other)
     VOCABULARY.model_copy(update={"sensitive": {}}).save(other / "vocabulary.toml")
-    name = named_student(str(other)).name
-    assert name.startswith("a_b_c@")
-    assert name.partition("@")[2] != student().name.partition("@")[2]
+    model_id = named_student(str(other)).model_id
+    assert model_id.name == "a_b_c"
+    assert model_id.revision != student().model_id.revision
 
 
 @pytest.mark.parametrize("beams", [0, -3])
@@ -235,7 +235,7 @@ def test_it_decodes_with_a_beam_or_more(beams: int, student: Callable) -> None:
 
 def test_random_weights_say_so_and_never_call_a_picture_safe(student: Callable) -> None:
     mine = student()
-    assert mine.name.endswith("#random")
+    assert mine.model_id.caveat == "random"
     verdict = Pipeline(stage1=SceneGraphs(mine), stage2=None)(gradient(128, 128))
     assert verdict.label != "safe"
     assert any("random" in missed.reason for missed in verdict.not_inspected)
@@ -362,12 +362,12 @@ def test_exported_tags_are_torchs_and_need_no_torch(folder: Path, student: Calla
 
     export_tags(folder, tmp_path / "my tags.onnx")
     tagger = named_student(str(tmp_path / "my tags.onnx"))
-    assert re.fullmatch(r"my_tags@[0-9a-f]{12},tags#random", tagger.name)  # one word in the findings text
+    assert re.fullmatch(r"my_tags@[0-9a-f]{12},tags#random", str(tagger.model_id))  # one word in the findings text
     for ours, torchs in zip(tagger(FRAMES), student()(FRAMES, 2.0), strict=True):
         assert ours.tags == pytest.approx(torchs.tags, abs=1e-3)
     assert tagger([]) == []
     stage1 = SceneGraphs(tagger)
-    assert set(stage1.eyes) == {"classifier"}  # nobody writes a graph, so nobody claims to look for things
+    assert set(stage1.categories) == {"classifier"}  # nobody writes a graph, so nobody claims to look for things
 
 
 def test_an_exported_demonstration_says_so_and_never_calls_a_picture_safe(tmp_path: Path) -> None:
@@ -376,7 +376,7 @@ def test_an_exported_demonstration_says_so_and_never_calls_a_picture_safe(tmp_pa
 
     export_tags(cards()["senben-tiny"].locate().parent, tmp_path / "tags.onnx")
     tagger = named_student(str(tmp_path / "tags.onnx"))
-    assert tagger.name.endswith("#demo")
+    assert tagger.model_id.caveat == "demo"
     assert Pipeline(stage1=SceneGraphs(tagger), stage2=None)(gradient(128, 128)).label != "safe"
 
 
