@@ -178,7 +178,7 @@ def test_frames_below_describe_above_have_tags_only() -> None:
 
 @pytest.mark.parametrize("fusion", ["max", "mean", "min"])
 def test_with_describe_above_the_student_is_one_classifier(fusion: str) -> None:
-    """Without a graph no detector looked, and so it has no say: a tag below `describe_above` counts in full."""
+    """Without a graph no detector looked and none has a say: a tag below `describe_above` counts in full."""
     policy = Policy.load("preteen")
     policy = policy.model_copy(update={"image": policy.image.model_copy(update={"fusion": fusion})})
     words = WORDS.model_copy(update={"sensitive": {"hitting": ("violence",)}})
