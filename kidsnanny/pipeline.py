@@ -39,8 +39,12 @@ class Pipeline:
     Args:
         profile: a built-in profile (`embedded` needs no GPU, no network and no torch), the path of a TOML file, or an
             Inspector that other pipelines may share.
-        stage1, stage2, limits, cache: see `Inspector`; they must be left out if `profile` is one.
+        stage1: as in `Inspector`. It, `stage2`, `limits` and `cache` must be left out if `profile` is
+            an Inspector.
+        stage2: as in `Inspector`.
         policy: `child`, `preteen`, `teen`, the path of a TOML file, or a Policy.
+        limits: as in `Inspector`.
+        cache: as in `Inspector`.
 
     A pipeline may be used from several threads, and in a process that was forked from the one that made it.
 

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -46,7 +47,7 @@ def decide_again(
 
 def _inspections(file: str) -> Iterator[Inspection]:
     try:
-        with sys.stdin.buffer if file == "-" else Path(file).open("rb") as lines:
+        with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 yield _inspection(file, number, line)
     except OSError as error:
@@ -59,7 +60,7 @@ def _inspection(file: str, number: int, line: bytes) -> Inspection:
         if isinstance(found, dict) and "label" in found:
             return Verdict.from_json(line).inspection
         return Inspection.model_validate(found.get("inspection", found))
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
         fail(
             Exit.USAGE,

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from kidsnanny import Pipeline, Stage2
 from kidsnanny.cli.app import app
 from kidsnanny.errors import WeightsError
+from kidsnanny.profiles.engine_registry import BUILT_IN
 from kidsnanny.profiles.profile import Profile
 
 runner = CliRunner()
@@ -139,6 +140,42 @@ def test_a_file_name_that_is_not_utf8_survives(album: Path) -> None:
 
 def test_the_readers_pipeline_is_what_the_command_line_uses() -> None:
     assert Pipeline().stage1.models == ScriptedStage1.models
+
+
+def test_a_profile_of_the_users_own(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one whose engines the built-in profiles do not have: here a scripted one, as a package would add it."""
+    monkeypatch.undo()
+    monkeypatch.chdir(album)
+    monkeypatch.setitem(BUILT_IN["stage1"], "scripted", "conftest:ScriptedStage1")
+    Path("my.toml").write_text('name = "mine"\n[[stage1]]\nengine = "scripted"\n')
+    result = runner.invoke(app, ["check", "--jsonl", "--profile", "my.toml", "a_safe.png", "b_review.png"])
+    verdicts = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [verdict["label"] for verdict in verdicts] == ["safe", "review"]
+    assert verdicts[0]["provenance"]["models"] == {
+        "stage1": [{"name": "scripted-stage1", "revision": "1", "caveat": None}]
+    }
+    assert result.exit_code == 10
+
+
+@pytest.mark.parametrize(
+    ("profile", "code", "said"),
+    [
+        ("name = 7", 2, "my.toml: name: "),
+        ("not TOML", 2, "my.toml: the profile cannot be read"),
+        ('name = "mine"\n[[stage1]]\nengine = "magic"', 3, "magic: there is no such stage1 engine"),
+        ('name = "mine"\n[[stage1]]\nmodel = "nudenet-320n"\nspeed = 9', 3, "mine: stage1: "),
+    ],
+)
+def test_a_profile_that_cannot_be_used(
+    album: Path, monkeypatch: pytest.MonkeyPatch, profile: str, code: int, said: str
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.chdir(album)
+    Path("my.toml").write_text(profile)
+    result = runner.invoke(app, ["check", "--profile", "my.toml", "a_safe.png"])
+    assert result.exit_code == code
+    assert result.stderr.startswith(f"kidsnanny: {said}")
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
