@@ -114,8 +114,9 @@ class Inspection(Record):
         return hashlib.sha256(read.encode()).hexdigest()
 
     def opinion(self, ages: str) -> JudgeOpinion | None:
-        """What the judge answered about an age group; None if it was not asked."""
-        return next((opinion for opinion in self.opinions if opinion.ages == ages), None)
+        """What the judge answered about an age group, these findings and this text; None if it was not asked."""
+        asked = self.question(ages) if self.opinions else ""
+        return next((opinion for opinion in self.opinions if opinion.ages == ages and opinion.question == asked), None)
 
     def with_opinion(self, opinion: JudgeOpinion, **timings: float) -> Self:
         """The inspection with an opinion in place of a former one about the same age group."""

@@ -16,7 +16,7 @@ from PIL import ExifTags
 
 from kidsnanny import __version__
 from kidsnanny.decision import decide, flagged, judge_wanted
-from kidsnanny.engines import exclusive
+from kidsnanny.engines import exclusive, renew_after_fork
 from kidsnanny.errors import InputError, JudgeError
 from kidsnanny.inspection import MIN_CONFIDENCE, ChannelSignals, Inspection, JudgeOpinion, TextForJudge
 from kidsnanny.inspection_job import Job, batches, changed, failed, merged, timed, timed_frames, unread
@@ -31,7 +31,7 @@ from kidsnanny.stage2.judge.prompt import Question
 from kidsnanny.stage2.stage2 import Stage2
 from kidsnanny.stage2.text_signals import text_signals
 from kidsnanny.stage2.untrusted import clean, suspicion
-from kidsnanny.taxonomy import ordered
+from kidsnanny.taxonomy import Category, ordered
 
 
 class Inspector:
@@ -74,6 +74,11 @@ class Inspector:
         self.min_confidence = min_confidence
         self._cache: OrderedDict[str, Inspection] = OrderedDict()
         self._cache_size = cache
+        self._cache_lock = Lock()
+        renew_after_fork(self)
+
+    def after_fork(self) -> None:
+        """A thread of the parent may have held the lock."""
         self._cache_lock = Lock()
 
     @property
@@ -292,9 +297,12 @@ class Inspector:
 def _ask(judge: Judge, question: Question, identity: str) -> tuple[JudgeOpinion, float]:
     """The judge's opinion, or why there is none, and the milliseconds that it took."""
     start = time.perf_counter()
-    scores, error = {}, None
+    scores: dict[Category, float] = {}
+    error = None
     try:
         scores = judge.ask(question).scores
+        if lacking := [category for category in judge.categories if category not in scores]:  # silence is no "no"
+            scores, error = {}, f"the judge's answer lacks {', '.join(lacking)}; check its implementation."
     except Exception as failure:
         error = str(failure) if isinstance(failure, JudgeError) else f"{type(failure).__name__}: {failure}"
     opinion = JudgeOpinion(model=judge.model_id, ages=question.ages, question=identity, scores=scores, error=error)

@@ -185,6 +185,23 @@ def test_a_judge_that_failed_is_asked_again() -> None:
     assert decide(seen, Policy.load("teen")).label == "safe"
 
 
+def test_a_judge_that_answers_about_some_categories_only_has_not_answered() -> None:
+    class Terse(AgeJudge):
+        def ask(self, _: Question) -> Opinion:
+            return Opinion(scores={})
+
+    verdict = Pipeline(inspector("hello there", judge=Terse()))(red(0))
+    assert verdict.label == "review"
+    assert "the judge's answer lacks sexual, nudity" in str(verdict)
+
+
+def test_an_opinion_about_another_text_is_none() -> None:
+    shared = inspector("hello there", judge=AgeJudge())
+    seen = shared.consult(shared.inspect(red(0)), Policy.load("teen"))
+    other = seen.model_copy(update={"text": (seen.text[0].model_copy(update={"text": "something else"}),)})
+    assert (decide(seen, Policy.load("teen")).label, decide(other, Policy.load("teen")).label) == ("safe", "review")
+
+
 def test_vision_only_is_an_inspection_without_what_stage_2_saw() -> None:
     judge = AgeJudge()
     both = Pipeline(inspector("you are mean", judge=judge))(red(150)).inspection
