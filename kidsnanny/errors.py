@@ -14,7 +14,7 @@
         └── WeightsError            weights are missing, or are not the file their card describes
             └── NotHereError        they are not on this machine
 
-Each message is one sentence that names the thing, the reason and the mend.
+Each message is one sentence that names the thing, the reason and the fix.
 """
 
 

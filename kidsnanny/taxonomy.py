@@ -57,5 +57,5 @@ UNSAFEBENCH: dict[str, tuple[Category, ...] | None] = {
     "Public and personal health": None,
     "Spam": None,
 }
-"""UnsafeBench's 11 categories (section 3.1 in our notes on it). Conspiracies, campaigns, illness and bulk mail are not
+"""UnsafeBench's 11 categories (arXiv 2405.03486). Conspiracies, campaigns, illness and bulk mail are not
 what we look for."""

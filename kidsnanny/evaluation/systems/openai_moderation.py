@@ -36,8 +36,8 @@ def openai_moderation(options: Options) -> Baseline:
     try:
         import openai
     except ImportError as error:
-        mend = "run `pip install openai`"
-        raise ComponentError(f"openai-moderation: its client cannot be imported ({error}); {mend}.") from error
+        fix = "run `pip install openai`"
+        raise ComponentError(f"openai-moderation: its client cannot be imported ({error}); {fix}.") from error
     if not os.environ.get("OPENAI_API_KEY"):
         raise ComponentError("openai-moderation: there is no key; set OPENAI_API_KEY (the pictures will be sent away).")
     client = openai.OpenAI()

@@ -87,5 +87,5 @@ def from_folder(name: str, folder: Path, kind: str) -> tuple[Any, Any, Any]:
         return model.to(device).eval(), processor, torch
     except Exception as error:  # transformers, safetensors and tokenizers raise anything
         why = " ".join(str(error).split())[:200] or type(error).__name__
-        mend = "download the whole repository"
-        raise ComponentError(f"{name}: it cannot be loaded from {folder} ({why}); {mend}.") from error
+        fix = "download the whole repository"
+        raise ComponentError(f"{name}: it cannot be loaded from {folder} ({why}); {fix}.") from error

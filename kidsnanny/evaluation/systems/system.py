@@ -18,7 +18,7 @@ from kidsnanny.taxonomy import CATEGORIES, UNSAFEBENCH, Category
 
 HALF = 0.5
 NOT_FOUND = "ours: half of the scale; the paper's is not public"
-"""Where a baseline's operating point comes from (section 1.3 in our notes on the paper)."""
+"""Where a baseline's operating point comes from (arXiv 2603.16181, results tables)."""
 
 
 class Options(NamedTuple):
@@ -40,7 +40,7 @@ class Options(NamedTuple):
         """A row's operating point and where it comes from."""
         return self.thresholds.get(row) or self.thresholds.get(row.partition(":")[0]) or (own, origin)
 
-    def folder(self, name: str, mend: str) -> Path:
+    def folder(self, name: str, fix: str) -> Path:
         """Where a system's model lies.
 
         Raises:
@@ -49,7 +49,7 @@ class Options(NamedTuple):
         found = self.folders.get(name)
         if found is None or not isdir(found):
             why = "nothing says where its model is" if found is None else f"{found} is no folder"
-            raise ComponentError(f"{name}: {why}; {mend}, and give --folder {name}=FOLDER.")
+            raise ComponentError(f"{name}: {why}; {fix}, and give --folder {name}=FOLDER.")
         return found
 
 
