@@ -260,10 +260,15 @@ def read_cards(path: Path) -> dict[str, Card]:
         table = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path}: the weight cards cannot be read ({error}); correct the file.") from error
-    return {name: _read_card(path, name, fields) for name, fields in table.items()}
+    return {name: read_card(path, name, fields) for name, fields in table.items()}
 
 
-def _read_card(file: Path, name: str, fields: object) -> Card:
+def read_card(file: Path, name: str, fields: object) -> Card:
+    """The card of a TOML table; a relative `path` counts from the file's folder.
+
+    Raises:
+        WeightsError: it is not a card's table; the message names the file and the field.
+    """
     if not isinstance(fields, dict):
         raise WeightsError(f"{file}: {name} is not a table of a card's fields; correct the file.")
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import validate_call
 
-from kidsnanny.models.cards import TextCard, find_card
+from kidsnanny.models.cards import Card, TextCard, find_card
 from kidsnanny.models.runtime import Device, Precision
 from kidsnanny.stage1.classifier import Classifier
 from kidsnanny.stage1.detector import Yolo
@@ -20,13 +20,13 @@ from kidsnanny.taxonomy import CATEGORIES, Category
 
 
 @validate_call
-def classifier(*, model: str, device: Device = "auto", precision: Precision = "auto") -> Classifier:
+def classifier(*, model: Card | str, device: Device = "auto", precision: Precision = "auto") -> Classifier:
     """A classifier by its card; `device` and `precision` as in `Classifier`."""
     return Classifier(model, device=device, precision=precision)
 
 
 @validate_call
-def detector(*, model: str, device: Device = "auto") -> Yolo:
+def detector(*, model: Card | str, device: Device = "auto") -> Yolo:
     """A YOLO by its card; `device` as in `Yolo`."""
     return Yolo(model, device=device)
 

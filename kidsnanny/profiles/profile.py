@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.models.cards import cards
+from kidsnanny.models.cards import Card, cards, read_card
 from kidsnanny.profiles.engine_registry import Kind, factory
 from kidsnanny.records import Record
 from kidsnanny.stage1.stage1 import Stage1
@@ -27,7 +27,7 @@ class Profile(Record):
     name: str
     stage1: tuple[dict[str, Any], ...] = Field(min_length=1)
     """Models that look at the picture. With `model`, the name of a weight card, `engine` is by default the card's role;
-    several classifiers and detectors look side by side."""
+    several classifiers and detectors look side by side. A table `card` is the card itself, with `model` as its name."""
     ocr: dict[str, Any] | None = None
     text_model: dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
@@ -44,7 +44,7 @@ class Profile(Record):
             raise TypeError(f"A profile is a name or a path, not a {type(name).__name__}.")
         path = FOLDER / f"{name}.toml" if name in PROFILES else Path(name)
         try:
-            return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
+            profile = cls.model_validate(tomllib.loads(path.read_text("utf-8")))
         except FileNotFoundError as error:
             known = ", ".join(PROFILES)
             raise ComponentError(f"{name}: there is no such profile; choose one of {known}, or a TOML file.") from error
@@ -55,6 +55,7 @@ class Profile(Record):
             raise ComponentError(f"{name}: {where}: {why}; {FOLDER / 'standard.toml'} is an example.") from error
         except (OSError, ValueError) as error:
             raise ComponentError(f"{name}: the profile cannot be read ({error}); correct the file.") from error
+        return profile.model_copy(update={"stage1": tuple(_with_card(path, table) for table in profile.stage1)})
 
     def build_stage1(self) -> Stage1:
         """The models that look at the picture; several of them as an Ensemble.
@@ -86,7 +87,8 @@ class Profile(Record):
     def _built(self, kind: Kind, table: dict[str, Any]) -> Any:
         arguments = dict(table)
         engine = arguments.pop("engine", None)
-        if engine is None and (card := cards().get(str(arguments.get("model")))):
+        model = arguments.get("model")
+        if engine is None and (card := model if isinstance(model, Card) else cards().get(str(model))):
             engine = card.role
         if not isinstance(engine, str):
             known = f"the model {arguments['model']} has no card" if "model" in arguments else "no engine is named"
@@ -104,3 +106,10 @@ class Profile(Record):
             first = error.errors()[0]
             where, why = ".".join(map(str, first["loc"])), first["msg"]
             raise ComponentError(f"{self.name}: {kind}: {where}: {why}; {fix}") from error
+
+
+def _with_card(file: Path, table: dict[str, Any]) -> dict[str, Any]:
+    """The table with the card that it holds, if it does, as its `model`."""
+    rest = dict(table)
+    fields = rest.pop("card", None)
+    return table if fields is None else rest | {"model": read_card(file, str(rest.get("model", file.stem)), fields)}

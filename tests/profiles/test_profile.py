@@ -4,9 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from networks import colour_classifier
+from PIL import Image
 
 from kidsnanny import Inspector, Pipeline
 from kidsnanny.errors import ComponentError, WeightsError
+from kidsnanny.models.store import digest
 from kidsnanny.profiles.profile import PROFILES, Profile
 from kidsnanny.stage1.detector import Yolo
 from kidsnanny.stage2.ocr.ppocr import PpOcr
@@ -151,3 +154,41 @@ def one_sentence(message: str) -> str:
     assert message.endswith(".")
     assert not re.search(r"[.!?] [A-Z]", message)
     return message
+
+
+CARD = """name = "mine"
+[[stage1]]
+model = "colours"
+[stage1.card]
+role = "classifier"
+what = "how red a picture is"
+licence = "ours"
+path = "colours.onnx"
+input = 32
+mean = [0.0, 0.0, 0.0]
+std = [1.0, 1.0, 1.0]
+interpolation = "bilinear"
+files = { "colours.onnx" = { sha256 = "SHA" } }
+[stage1.card.labels]
+red = { nudity = 1.0 }
+green = {}
+"""
+
+
+def test_one_toml_adds_a_classifier(tmp_path: Path) -> None:
+    """Its card stands in the profile: no Python, no second file, nothing to register."""
+    colour_classifier(tmp_path / "colours.onnx", (0, 1))
+    path = written(tmp_path, CARD.replace("SHA", digest(tmp_path / "colours.onnx")))
+    pipeline = Pipeline(path)
+    labels = [pipeline(Image.new("RGB", (64, 64), colour)).label for colour in ("red", "green")]
+    assert labels == ["unsafe", "safe"]
+    assert [model.name for model in pipeline.stage1.models] == ["colours"]
+    colour_classifier(tmp_path / "colours.onnx", (1, 0))
+    with pytest.raises(WeightsError, match="has sha256"):
+        Pipeline(path)
+
+
+def test_a_card_in_a_profile_that_is_wrong_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, CARD.replace("SHA", "0" * 64).replace('interpolation = "bilinear"', ""))
+    with pytest.raises(WeightsError, match=r"colours\.interpolation: Field required"):
+        Profile.load(path)

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from networks import colour_classifier
 from PIL import Image
 
 from kidsnanny import ComponentError, Pipeline, WeightsError
@@ -23,26 +22,6 @@ LEVELS = {"neutral": {}, "low": {"sexual": 0.34}, "medium": {"sexual": 0.67}, "h
 BINARY = {"NSFW": {"sexual": 1.0, "nudity": 1.0}, "SFW": {}}
 
 
-def colourist(path: Path, channels: tuple[int, ...], *, random: bool = False) -> None:
-    """Writes a network whose logits are ten times the means of the named colour channels."""
-    weights = np.zeros((3, len(channels)), np.float32)
-    weights[channels, range(len(channels))] = 10
-    nodes = [
-        helper.make_node("ReduceMean", ["pixels"], ["means"], axes=[2, 3], keepdims=0),
-        helper.make_node("MatMul", ["means", "weights"], ["logits"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "colourist",
-        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["batch", 3, "height", "width"])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(channels)])],
-        [numpy_helper.from_array(weights, "weights")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    helper.set_model_props(model, {"kidsnanny": "random"} if random else {})
-    onnx.save(model, path)
-
-
 Maker = Callable[..., ClassifierCard]
 
 
@@ -52,7 +31,7 @@ def card_of(tmp_path: Path) -> Maker:
 
     def make(channels: tuple[int, ...] = (0, 1), *, random: bool = False, **facts: object) -> ClassifierCard:
         path = tmp_path / "colours.onnx"
-        colourist(path, channels, random=random)
+        colour_classifier(path, channels, random=random)
         card = {"name": "colours", "role": "classifier", "what": "colours", "licence": "ours", "path": path}
         prepared = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0), "crop": None, "interpolation": "bilinear"}
         given = {"labels": BINARY, "input": SIDE, "files": {path.name: {"sha256": digest(path)}}} | prepared | facts
