@@ -49,9 +49,8 @@ def lines(out: Path) -> int:
 
 def rehearse(out: Path) -> dict[str, Any]:
     """Killed and resumed against left alone."""
-    from tiny_vlm import shieldgemma2
-
     from kidsnanny.evaluation.generated import write
+    from kidsnanny.evaluation.tiny_vlm import shieldgemma2
 
     out.mkdir(parents=True, exist_ok=True)
     data = write(out / "generated.parquet", PICTURES)

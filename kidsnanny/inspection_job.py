@@ -98,7 +98,7 @@ def _both(first: SceneGraph, second: SceneGraph) -> SceneGraph:
     )
 
 
-def unread(graph: SceneGraph) -> NotInspected:
+def graph_losses(graph: SceneGraph) -> NotInspected:
     """What of a graph was dropped, in short: the student may have it from whoever made the picture."""
     count, first = len(graph.dropped), graph.dropped[0]
     pieces = "1 piece" if count == 1 else f"{count} pieces"

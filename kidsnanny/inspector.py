@@ -19,7 +19,7 @@ from kidsnanny.decision import decide, flagged, judge_wanted
 from kidsnanny.engines import exclusive, renew_after_fork
 from kidsnanny.errors import InputError, JudgeError
 from kidsnanny.inspection import MIN_CONFIDENCE, ChannelSignals, Inspection, JudgeOpinion, TextForJudge
-from kidsnanny.inspection_job import Job, batches, changed, failed, merged, timed, timed_frames, unread
+from kidsnanny.inspection_job import Job, batches, changed, failed, graph_losses, merged, timed, timed_frames
 from kidsnanny.media.loader import DEFAULT_LIMITS, Frame, Limits, Picture, Source, open_picture
 from kidsnanny.policy import Policy
 from kidsnanny.profiles.profile import DEFAULT, Profile
@@ -247,7 +247,7 @@ class Inspector:
     def _image_signals(self, findings: VisualFindings) -> tuple[ChannelSignals, str]:
         """What Stage 1 says of each category, and its findings as text."""
         signals = self.stage1.signals(findings)
-        missed = [unread(graph) for graph in findings.graphs if graph.dropped]
+        missed = [graph_losses(graph) for graph in findings.graphs if graph.dropped]
         for caveat, why in CAVEATS.items():
             if marked := [str(model) for model in self.stage1.models if model.caveat == caveat]:
                 missed.append(NotInspected(part="image", reason=f"the weights of {', '.join(marked)} {why}"))

@@ -1,6 +1,6 @@
 """What we look for, and how other people's labels map onto it.
 
-A crosswalk maps every label of a foreign system to one of ours, or to None: *no mapping* is a legal value.
+A table here maps every label of a foreign system to one of ours, or to None: *no mapping* is a legal value.
 """
 
 from collections.abc import Collection

@@ -27,7 +27,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
     },
     "text_model": {"ngram": "kidsnanny.profiles.factories:ngram"},
     "judge": {"openai": "kidsnanny.profiles.factories:openai"},
-    "baselines": {},
+    "baselines": {},  # the built-in ones are in evaluation/systems/registry.py
 }
 """Kind -> name -> `module:factory`; nothing is imported until it is asked for."""
 

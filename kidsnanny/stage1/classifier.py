@@ -56,12 +56,16 @@ class Classifier:
         self._labels = LabelMap(self.card.labels)
         self.categories: Mapping[ModelKind, frozenset[Category]] = {"classifier": self._labels.categories}
         side = self.card.input
-        (logits,) = self.network(np.zeros((1, 3, side, side), np.float32))()
+        probes = np.stack([np.full((3, side, side), level, np.float32) for level in (0.0, 0.5)])
+        outputs = [self.network(probe[None])()[0] for probe in probes]
+        logits = outputs[0]
         if logits.shape != (len(self._labels.names),):
             raise ComponentError(
                 f"{self.card.name}: its network returns {logits.shape} where the card has {len(self._labels.names)} "
                 "labels; fix the card."
             )
+        if all(row.min() >= 0 and abs(row.sum() - 1) < 1e-4 for row in outputs):  # a second softmax would dampen them
+            raise ComponentError(f"{self.card.name}: its network returns probabilities; export it without its softmax.")
 
     def screen(self, frames: Sequence[RGB]) -> list[tuple[Detection, ...]]:
         """Every label's probability for each (H, W, 3) uint8 RGB frame, the likeliest first.

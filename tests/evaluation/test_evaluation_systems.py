@@ -53,7 +53,7 @@ UNREADABLE = {"broken", "empty", "missing"}
 
 
 def with_folders(name: str, tmp_path: Path) -> Options:
-    import tiny_vlm
+    from kidsnanny.evaluation import tiny_vlm
 
     build = {"shieldgemma2": tiny_vlm.shieldgemma2, "llavaguard": tiny_vlm.llava}[name]
     return SEXUAL._replace(folders={name: build(tmp_path / name)})

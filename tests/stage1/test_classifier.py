@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from networks import colour_classifier
 from PIL import Image
@@ -233,3 +234,18 @@ def test_random_weights_are_named_and_never_say_safe(card_of: Maker) -> None:
     assert [model.caveat for model in verdict.provenance.models["stage1"]] == ["random"]
     assert verdict.label == "review"
     assert "are random, so what they say means nothing" in str(verdict)
+
+
+def test_a_network_that_ends_in_a_softmax_is_refused(tmp_path: Path) -> None:
+    """A second softmax over probabilities would dampen them: a certain 1.0 of two would become 0.73."""
+    path = tmp_path / "colours.onnx"
+    colour_classifier(path, (0, 1))
+    model = onnx.load(path)
+    model.graph.node[-1].output[0] = "before"
+    model.graph.node.append(onnx.helper.make_node("Softmax", ["before"], ["logits"]))
+    onnx.save(model, path)
+    prepared = {"mean": (0, 0, 0), "std": (1, 1, 1), "interpolation": "bilinear", "input": SIDE, "labels": BINARY}
+    facts = {"name": "colours", "role": "classifier", "what": "colours", "licence": "ours", "path": path}
+    files = {"files": {path.name: {"sha256": digest(path)}}}
+    with pytest.raises(ComponentError, match="returns probabilities; export it without its softmax"):
+        Classifier(CARD.validate_python(facts | prepared | files))

@@ -89,7 +89,7 @@ class Answer(NamedTuple):
 
 
 class Baseline:
-    """A system that looks at one frame, decoded by our door: of an animation the first, and it says so.
+    """A system that looks at one frame, decoded by our loader: of an animation the first, and it says so.
 
     Args:
         about: its row.
