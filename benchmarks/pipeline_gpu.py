@@ -87,7 +87,7 @@ def build_stage1(kind: str, device: Device) -> Stage1:
     from kidsnanny.stage1.ensemble import Ensemble
 
     vit, yolo = pair(kind, Path(os.environ["KIDSNANNY_HOME"]))
-    return Ensemble(Classifier(vit, device=device), Yolo(yolo, device=device))
+    return Ensemble(Classifier(vit, device=device), Yolo(yolo, device="auto" if device == "cuda" else device))
 
 
 def spread(times: list[float]) -> dict[str, float]:

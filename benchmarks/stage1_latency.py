@@ -188,7 +188,7 @@ def overlap(a: Box, b: Box) -> float:
 def agreement(vit: ClassifierCard, yolo: DetectorCard, device: str, count: int = 64) -> dict[str, Any]:
     """Ours beside naive on the same pictures."""
     _, probabilities, detect = naive(vit, yolo, device)
-    classifier, yours = Classifier(vit, device=device), Yolo(yolo, device=device)
+    classifier, yours = Classifier(vit, device=device), Yolo(yolo, device="auto" if device == "cuda" else device)
     drift, matches, alone = 0.0, [], 0
     for frame in pictures(count):
         drift = max(drift, float(np.abs(classifier.probabilities([frame])[0] - probabilities(frame)).max()))

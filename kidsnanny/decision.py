@@ -31,7 +31,12 @@ def decide(inspection: Inspection, policy: Policy) -> Verdict:
 
     The judge's opinion counts if the policy's `escalation` asks for one. If a judge should have been asked about the
     policy's ages and was not, or gave no answer, that is an entry of `not_inspected`.
+
+    Raises:
+        TypeError: `policy` is not a Policy.
     """
+    if not isinstance(policy, Policy):
+        raise TypeError(f'policy is a {type(policy).__name__}; expected a Policy, such as Policy.load("teen").')
     signals = [s for channel in (inspection.image_signals, inspection.text_signals) if channel for s in channel.signals]
     scores = channel_scores(inspection, policy)
     missed = _not_inspected(inspection, policy)

@@ -20,7 +20,7 @@ from kidsnanny.engines import exclusive, renew_after_fork
 from kidsnanny.errors import InputError, JudgeError
 from kidsnanny.inspection import MIN_CONFIDENCE, ChannelSignals, Inspection, JudgeOpinion, TextForJudge
 from kidsnanny.inspection_job import Job, batches, changed, failed, graph_losses, merged, timed, timed_frames
-from kidsnanny.media.loader import DEFAULT_LIMITS, Frame, Limits, Picture, Source, open_picture
+from kidsnanny.media.loader import DEFAULT_LIMITS, Frame, Limits, Picture, Source, checked_source, open_picture
 from kidsnanny.policy import Policy
 from kidsnanny.profiles.profile import DEFAULT, Profile
 from kidsnanny.records import CAVEATS, Detection, ModelId, NotInspected, SceneGraph, TextLine, VisualFindings
@@ -91,11 +91,21 @@ class Inspector:
         return models
 
     def inspect(self, source: Source) -> Inspection:
-        """Look at one picture. The judge, which needs a policy's age group, is not asked: see `consult`."""
-        return next(self.stream([source]))
+        """Look at one picture. The judge, which needs a policy's age group, is not asked: see `consult`.
+
+        Raises:
+            TypeError: `source` is of a type that no picture has.
+        """
+        return next(self.stream([checked_source(source)]))
 
     def stream(self, sources: Iterable[Source]) -> Iterator[Inspection]:
-        """Inspections in the order of `sources`, holding only a batch of frames in memory."""
+        """Inspections in the order of `sources`, holding only a batch of frames in memory.
+
+        Raises:
+            TypeError: `sources` is one path or one file's bytes.
+        """
+        if isinstance(sources, str | bytes | Path):
+            raise TypeError(f"sources is a {type(sources).__name__}; expected several, such as a list of paths.")
         jobs: deque[Job] = deque()
         for batch in batches(self._decode(sources, jobs)):
             self._screen(batch)

@@ -20,7 +20,7 @@ from kidsnanny.decision import decide, judge_wanted
 from kidsnanny.engines import ForkSafeExecutor
 from kidsnanny.inspection import Inspection
 from kidsnanny.inspector import Inspector
-from kidsnanny.media.loader import DEFAULT_LIMITS, Limits, Source
+from kidsnanny.media.loader import DEFAULT_LIMITS, Limits, Source, checked_source
 from kidsnanny.policy import Policy
 from kidsnanny.profiles.profile import DEFAULT
 from kidsnanny.stage1.stage1 import Stage1
@@ -92,11 +92,15 @@ class Pipeline:
         """Check one picture (a path, bytes, a binary file, a PIL image, an (H, W, 3) uint8 RGB array), or a list.
 
         Returns:
-            One verdict, or a list in the order given. A picture that cannot be looked at gets a verdict like any other.
+            One verdict, or a list in the order given. A picture that cannot be looked at gets a verdict like any other,
+            and so does whatever stands in a list: one wrong entry must not cost the others.
+
+        Raises:
+            TypeError: a single source is of none of these types.
         """
         if isinstance(source, list | tuple):
             return list(self.stream(source))
-        return next(self.stream([source]))
+        return next(self.stream([checked_source(source)]))
 
     def inspect(self, source: Source) -> Inspection:
         """What is in one picture, with the judge's opinion if the policy wants one; no policy has decided it."""

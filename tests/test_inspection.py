@@ -314,3 +314,22 @@ def test_a_forked_child_checks_pictures_after_a_judge_was_used(pipeline: Pipelin
 def test_a_wrong_type_is_a_type_error(options: dict, says: str) -> None:
     with pytest.raises(TypeError, match=says):
         Pipeline(**options)
+
+
+@pytest.mark.parametrize("source", [None, 42, {"picture": 1}, object()])
+def test_a_source_of_no_pictures_type_is_a_type_error_alone_and_a_verdict_among_others(source: object) -> None:
+    pipeline = Pipeline(inspector())
+    for call in (pipeline, pipeline.inspect, pipeline.inspector.inspect):
+        with pytest.raises(TypeError, match="expected a path, bytes, a binary file, a PIL image or a uint8 array"):
+            call(source)
+    assert [verdict.label for verdict in pipeline([red(0), source, red(1)])] == ["safe", "review", "safe"]
+
+
+def test_one_path_is_no_list_of_paths() -> None:
+    with pytest.raises(TypeError, match="expected several"):
+        next(Pipeline(inspector()).stream("a.png"))
+
+
+def test_the_name_of_a_policy_is_no_policy() -> None:
+    with pytest.raises(TypeError, match="expected a Policy"):
+        decide(inspector().inspect(red(0)), "teen")

@@ -61,6 +61,8 @@ def check(
         fail(Exit.USAGE, "-: the report is a file, not a stream; name it with --html FILE.")
     if html_originals and not html:
         fail(Exit.USAGE, "--html-originals says how the report shows pictures; name the report with --html FILE.")
+    if html and not _may_replace(html):
+        fail(Exit.USAGE, f"{html}: it is there and is not a report of ours; name another file with --html FILE.")
     sources = _collect(paths)
     with exit_on_error(interrupted="Interrupted; the verdicts printed so far stand."):
         pipeline = Pipeline(profile, policy=policy, stage2=None if vision_only else "profile")
@@ -69,6 +71,15 @@ def check(
             verdicts = _add_to_report(html, html_originals, sources, verdicts)
         code = print_verdicts(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on)
     raise typer.Exit(code)
+
+
+def _may_replace(path: Path) -> bool:
+    """Whether a report may be written there: over nothing, or over an earlier page, never over somebody's picture."""
+    try:
+        with path.open("rb") as file:
+            return file.read(15).lower() in (b"", b"<!doctype html>")
+    except OSError:  # it is not there, or writing will say what is wrong
+        return True
 
 
 def _collect(paths: Sequence[str]) -> list[Source]:

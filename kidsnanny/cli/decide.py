@@ -48,8 +48,11 @@ def decide_again(
 def _inspections(file: str) -> Iterator[Inspection]:
     try:
         with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as lines:
+            number = 0
             for number, line in enumerate(lines, 1):
                 yield _inspection(file, number, line)
+            if not number:
+                fail(Exit.USAGE, f"{file}: it is empty, so there is nothing to decide; name a run with pictures in it.")
     except OSError as error:
         fail(Exit.USAGE, f"{file}: it cannot be read ({error.strerror}); name a file of JSON lines.")
 

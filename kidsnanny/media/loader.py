@@ -177,6 +177,20 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:
     return Picture(name, digest, image, limits, data=data)
 
 
+def checked_source(source: Source) -> Source:
+    """The source, if a picture can be of its type.
+
+    Raises:
+        TypeError: it cannot.
+    """
+    kinds = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray)
+    if isinstance(source, kinds) or callable(getattr(source, "read", None)):
+        return source
+    raise TypeError(
+        f"source is a {type(source).__name__}; expected a path, bytes, a binary file, a PIL image or a uint8 array."
+    )
+
+
 def walk(folder: str | os.PathLike[str]) -> tuple[list[Path], list[Path]]:
     """All files below a folder in name order, and the folders that were not walked: closed ones, and links."""
     closed: list[OSError] = []

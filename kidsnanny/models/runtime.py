@@ -131,6 +131,8 @@ def network(
     """
     path = card.locate()
     if path.suffix == ".onnx":
+        if device == "cuda":
+            raise ComponentError(f'{card.name}: its ONNX file runs on the CPU; give device="auto" or "cpu".')
         return Onnx(card, path)
     device = _device(card.name, device)
     if device == "cpu" and precision in ("auto", "float32") and (exported := card.exported()):

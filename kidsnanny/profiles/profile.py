@@ -91,7 +91,9 @@ class Profile(Record):
         if engine is None and (card := model if isinstance(model, Card) else cards().get(str(model))):
             engine = card.role
         if not isinstance(engine, str):
-            known = f"the model {arguments['model']} has no card" if "model" in arguments else "no engine is named"
+            known = f"the model {model} has no card"
+            if "model" not in arguments:
+                known = "no engine is named" + (f" (its keys are {', '.join(arguments)})" if arguments else "")
             raise ComponentError(f"{self.name}: {kind}: {known}; see `kidsnanny weights list`, or name an `engine`.")
         build = factory(kind, engine)
         takes = ", ".join(signature(build).parameters) or "no arguments"

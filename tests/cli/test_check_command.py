@@ -211,3 +211,15 @@ def test_no_picture_in_a_folder_is_passed_over_in_silence(tmp_path: Path) -> Non
     assert verdicts == {"IMG_1.HEIC": "review", "nameless": "safe", "photo.dat": "safe", "elsewhere": "review"}
     assert "Skipped 1 file" in result.stderr
     assert result.exit_code == 11
+
+
+def test_a_report_takes_the_place_of_a_report_and_of_nothing_else(album: Path) -> None:
+    """`check --html *.jpg` would otherwise write the report over the first picture."""
+    picture, report = album / "a_safe.png", album / "report.html"
+    before = picture.read_bytes()
+    result = runner.invoke(app, ["check", "--html", str(picture), str(album / "b_review.png")])
+    assert result.exit_code == 2
+    assert "it is there and is not a report of ours" in result.stderr
+    assert picture.read_bytes() == before
+    for _ in range(2):
+        assert runner.invoke(app, ["check", "--html", str(report), str(picture)]).exit_code == 0

@@ -169,3 +169,11 @@ def test_wrong_usage_is_exit_2_and_one_sentence(arguments: list[str], said: str)
     assert result.exit_code == 2
     assert said in result.stderr
     assert not result.stdout.strip("[\n]")
+
+
+def test_an_empty_run_is_no_run_in_which_nothing_was_flagged(tmp_path: Path) -> None:
+    """As `kidsnanny check --jsonl … > run.jsonl` leaves it when the check itself was refused."""
+    (tmp_path / "run.jsonl").touch()
+    result = run("decide", tmp_path / "run.jsonl")
+    assert result.exit_code == 2
+    assert "it is empty, so there is nothing to decide" in result.stderr

@@ -9,6 +9,7 @@ from conftest import gradient
 from nudenet import NudeDetector
 from PIL import Image
 
+from kidsnanny.errors import ComponentError
 from kidsnanny.models.cards import cards
 from kidsnanny.records import Box, Detection, VisualFindings
 from kidsnanny.stage1.detector import MAX_IOU, MIN_SCORE, Yolo, candidates, detections, letterbox
@@ -162,3 +163,8 @@ def test_faces_feet_and_armpits_are_no_reason(label: str) -> None:
         detections=(Detection(label=label, score=1, box=Box(0, 0, 9, 9), model="nudenet-320n"),),
     )
     assert Yolo("nudenet-320n").signals(seen) == []
+
+
+def test_a_network_that_runs_on_the_cpu_alone_is_not_quietly_moved_there() -> None:
+    with pytest.raises(ComponentError, match='its ONNX file runs on the CPU; give device="auto" or "cpu"'):
+        Yolo("nudenet-320n", device="cuda")
