@@ -6,14 +6,20 @@ from pathlib import Path
 
 import pytest
 from conftest import encoded, page
+from PIL import Image
 
 from kidsnanny import Pipeline
 from kidsnanny.errors import ComponentError
+from kidsnanny.evaluation.predictions import Example
+from kidsnanny.evaluation.systems.registry import build_system, system_names
+from kidsnanny.evaluation.systems.system import Options
 from kidsnanny.profiles.engine_registry import BUILT_IN, factory, names
 from kidsnanny.profiles.profile import Profile
 from kidsnanny.records import ModelId
 
 PACKAGE = """
+from kidsnanny.evaluation.predictions import SystemDescription
+from kidsnanny.evaluation.systems.system import Answer, Baseline
 from kidsnanny.records import Box, ModelId, TextLine
 from kidsnanny.stage2.judge.judge import Explanation, Opinion
 from kidsnanny.taxonomy import CATEGORIES
@@ -35,6 +41,13 @@ class MyJudge:
 
     def explain(self, question, flagged):
         return Explanation(categories=tuple(flagged), lines=(1,), sentence="It is too hot.")
+
+def my_baseline(options):
+    about = SystemDescription(
+        name="redness", regime="vision-only", categories=("nudity",), rule="the mean of red", licence="ours",
+        threshold=0.5, origin="ours", models={"rule": (ModelId(name="redness"),)},
+    )
+    return Baseline(about, lambda shown: [Answer(float(one.frame[..., 0].mean() / 255)) for one in shown])
 """
 ENTRY_POINTS = """
 [kidsnanny.ocr]
@@ -43,6 +56,9 @@ my-gone = my_package:Gone
 
 [kidsnanny.judge]
 my-judge = my_package:MyJudge
+
+[kidsnanny.baselines]
+redness = my_package:my_baseline
 """
 PROFILE = """
 name = "mine"
@@ -110,3 +126,10 @@ def test_arguments_that_another_packages_engine_does_not_take() -> None:
     profile = Profile(name="mine", stage1=({"model": "nudenet-320n"},), ocr={"engine": "my-ocr"})
     with pytest.raises(ComponentError, match=r"^mine: ocr: .*'says'; my-ocr takes says; correct the profile\.$"):
         profile.build_stage2()
+
+
+def test_an_evaluation_runs_the_baseline_of_another_package() -> None:
+    assert "redness" in system_names()
+    red = Example("a", encoded(Image.new("RGB", (8, 8), "red")), True, "Sexual", "", "")
+    ((found,),) = build_system("redness", Options()).predict([red])
+    assert (found.system, found.score) == ("redness", 1.0)
