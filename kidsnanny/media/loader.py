@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from kidsnanny.budget import out_of_time
 from kidsnanny.errors import (
     CorruptPictureError,
     InputError,
@@ -40,7 +41,7 @@ UNREAD_SUFFIXES = {".heic", ".heif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".e
 
 
 class Limits(NamedTuple):
-    """What the loader accepts. All of it is checked before pixels are decoded."""
+    """What one picture may cost. Bytes, pixels and sides are checked before pixels are decoded."""
 
     bytes: int = 64 * 2**20
     pixels: int = 89_478_485
@@ -49,6 +50,9 @@ class Limits(NamedTuple):
     frames: int = 300
     total_pixels: int = 200_000_000
     """Of all frames that are looked at."""
+    seconds: float | None = None
+    """How long one picture may be worked on; None for the profile's own, which is 10 by default. See
+    `kidsnanny.budget`."""
 
 
 DEFAULT_LIMITS = Limits()
@@ -105,6 +109,8 @@ class Picture:
                     return
                 if index == self.limits.frames:
                     raise PictureTooLargeError(f"past the cap of {self.limits.frames} frames")
+                if index and out_of_time():
+                    raise PictureTooLargeError(f"past its {self.limits.seconds:g} s")
                 self.image.seek(index)
                 _check_size(self.name, self.image.size, self.limits)
                 pixels += self.image.width * self.image.height

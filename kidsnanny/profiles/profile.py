@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from pydantic import Field, ValidationError
 
+from kidsnanny.budget import SECONDS
 from kidsnanny.errors import ComponentError
 from kidsnanny.models.cards import Card, cards, read_card
 from kidsnanny.profiles.engine_registry import Kind, factory
@@ -31,6 +32,8 @@ class Profile(Record):
     ocr: dict[str, Any] | None = None
     text_model: dict[str, Any] | None = None
     judge: dict[str, Any] | None = None
+    seconds: float = Field(default=SECONDS, gt=0)
+    """How long one picture may be worked on, the judge not counted; see `kidsnanny.budget`."""
 
     @classmethod
     def load(cls, name: str | Path) -> Self:
