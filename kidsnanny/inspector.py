@@ -218,9 +218,7 @@ class Inspector:
                 return
         job.leave("text", frame.index)
         job.read += 1
-        known = {(line.frame, line.text) for line in job.lines}  # the second view of a transparent frame repeats most
-        new = [line.model_copy(update={"frame": frame.index}) for line in lines]
-        job.lines += [line for line in new if (frame.index, line.text) not in known]
+        job.add([line.model_copy(update={"frame": frame.index}) for line in lines])
 
     def _finished(self, job: Job) -> Inspection:
         job.last_read.clear()
@@ -280,9 +278,11 @@ class Inspector:
         model = self.stage2.text_model
         with exclusive(model), timed([job], "text"):
             try:
-                return text_signals(model, lines)
+                signals = text_signals(model, lines)
             except Exception as error:
-                return ChannelSignals(looked_for={}, not_inspected=(failed("text", error, None),))
+                signals = ChannelSignals(looked_for={}, not_inspected=(failed("text", error, None),))
+        job.leave("text", None)
+        return signals
 
     def _key(self, picture: Picture) -> str:
         """See `Inspection.key`. The pixels of a PIL image do not say how it is turned and which colours they are."""
