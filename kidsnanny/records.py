@@ -146,6 +146,8 @@ class TextLine(Record):
     confidence: float = Field(ge=0, le=1)
     box: Box
     frame: int = Field(default=0, ge=0)
+    code: bool = False
+    """Whether it is what a QR code says."""
 
 
 class NotInspected(Record):

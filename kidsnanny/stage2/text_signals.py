@@ -17,6 +17,8 @@ RUN_WORDS = 12
 LINE_WEIGHT = 0.65
 """Of a line's own score, which may be that of half a sentence and lack what excuses it: enough for `review` if the
 model is sure, never for `block`."""
+_LEADS = re.compile(r"\b[a-z][a-z\d+.-]{1,30}:\S|\b[\w-]{1,63}\.[a-z][\w-]", re.IGNORECASE)
+"""An address, with or without its scheme, or an order to a phone such as `tel:` or `WIFI:`."""
 _STOPS = (".", "!", "?", "…")
 _END = re.compile(r"(?<=[.!?…])\s+")
 MAX_CHARACTERS = 5 * MAX_CHARS
@@ -33,22 +35,33 @@ def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals
     The language is identified passage by passage, so that a foreign one on an English page is not passed over. A frame
     with more than MAX_CHARS characters is scored in part, which is in `not_inspected`.
 
+    What a QR code says is scored by itself. If it makes a phone go somewhere or do something, that is in
+    `not_inspected`: nothing is fetched, and an address alone does not say what is behind it.
+
     Args:
         model: scores texts.
         lines: in reading order, frame after frame.
     """
     start = time.perf_counter()
-    frames = [list(group) for _, group in groupby(lines, key=lambda line: line.frame)]
-    passages = [*frames, *(_over_frames(frames) if len(frames) > 1 else ())]
+    written = (line for line in lines if not line.code)
+    frames = [list(group) for _, group in groupby(written, key=lambda line: line.frame)]
+    codes = [line for line in lines if line.code]
+    alone = [*frames, *([line] for line in codes if not (_LEADS.search(line.text) and " " not in line.text))]
+    passages = [*alone, *(_over_frames(frames) if len(frames) > 1 else ())]
     signals: list[Signal] = []
     unknown: dict[tuple[int, str], NotInspected] = {}
+    for line in codes:
+        if _LEADS.search(line.text):
+            shown = line.text if len(line.text) <= 80 else f"{line.text[:79]}…"
+            leads = f"where a QR code leads was not looked at: {shown}"
+            unknown[line.frame, leads] = NotInspected(part="text", reason=leads, frame=line.frame)
     for n, passage in enumerate(passages):
         if n and out_of_time() and time.perf_counter() - start > GRACE:
             leave_out(f"{len(passages) - n} of {len(passages)} passages of text were not scored")
             break
         scored, length = _bounded(passage)
         signals += _signals(model, scored)
-        if n >= len(frames):
+        if n >= len(alone):
             continue
         frame = passage[0].frame
         if length > MAX_CHARS:
@@ -109,7 +122,7 @@ def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
                 channel="text",
                 source="text",
                 score=float(whole[column]),
-                what=highest.text,
+                what=f"QR code: {highest.text}" if highest.code else highest.text,
                 frame=highest.frame,
                 box=highest.box,
             )
