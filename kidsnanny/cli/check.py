@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from kidsnanny.cli.console import Exit, exit_on_error, fail, printable, progress, stdout, warn
-from kidsnanny.media.loader import DEFAULT_LIMITS, Source, is_picture, walk
+from kidsnanny.media.loader import DEFAULT_LIMITS, Source
+from kidsnanny.media.walk import is_media, walk
 from kidsnanny.pipeline import Pipeline
 from kidsnanny.policy import BUILT_IN
 from kidsnanny.profiles.profile import DEFAULT, PROFILES, Profile
@@ -91,7 +92,7 @@ def _collect(paths: Sequence[str]) -> list[Source]:
             sources.append(sys.stdin.buffer.read(DEFAULT_LIMITS.bytes + 1))
         elif os.path.isdir(path):
             found, unwalked = walk(path)
-            pictures = [file for file in found if is_picture(file)]
+            pictures = [file for file in found if is_media(file)]
             if not pictures and not unwalked:
                 fail(Exit.USAGE, f"There are no pictures in {path}; name a picture or a folder with pictures.")
             skipped += [file.name for file in found if file not in pictures]

@@ -10,7 +10,7 @@ from typing import Any
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.example_fields import SPLIT_NAME, parse_label, text_of
 from kidsnanny.evaluation.predictions import Example
-from kidsnanny.media.loader import is_picture, walk
+from kidsnanny.media.walk import is_media, walk
 
 
 def read_folders(root: Path, default: str) -> Iterator[Example]:
@@ -25,7 +25,7 @@ def read_folders(root: Path, default: str) -> Iterator[Example]:
         if unwalked:
             why = "it is a link to a folder" if unwalked[0].is_symlink() else "it cannot be opened"
             raise DataError(f"{unwalked[0]}: {why}, so its pictures would be left out; put a folder there that can.")
-        for file in filter(is_picture, files):
+        for file in filter(is_media, files):
             name = text_of(file.relative_to(root).as_posix())
             yield Example(name, file, folder == "unsafe", default, "", named[1].lower() if named else "")
 
