@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from kidsnanny.errors import DataError
+from kidsnanny.records import encodable
 
 LABELS = {"unsafe": True, "1": True, "true": True, "safe": False, "0": False, "false": False}
 """Label, in lower case -> whether it means unsafe."""
@@ -19,7 +20,7 @@ def split_of(file: Path, root: Path) -> str:
 
 def text_of(value: object) -> str:
     """An id, a category or a path as text that encodes to UTF-8, whatever bytes a file's name holds; empty for None."""
-    return "" if value is None else str(value).encode("utf-8", "backslashreplace").decode()
+    return "" if value is None else encodable(str(value))
 
 
 def parse_label(file: Path, row: int, label: object) -> bool:
