@@ -228,5 +228,5 @@ class Reason(Signal):
 class Thresholds(Record):
     """From `review` on a person should look; from `block` on the picture is unsafe."""
 
-    review: float = Field(gt=0, le=1)
-    block: float = Field(gt=0, le=1)
+    review: float = Field(gt=0, le=1, strict=True)
+    block: float = Field(gt=0, le=1, strict=True)

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from kidsnanny.errors import DataError, KidsnannyError, PolicyError
+from kidsnanny.errors import DataError, KidsnannyError, PolicyError, ProfileError
 
 T = TypeVar("T")
 
@@ -128,13 +128,13 @@ def exit_on_error(code: Exit | None = None, *, interrupted: str = "Interrupted."
     """End the command with an error's sentence and an exit code when a KidsnannyError or Ctrl-C leaves the block.
 
     Args:
-        code: of every KidsnannyError; by default USAGE for data and policies, COMPONENT for everything else.
+        code: of every KidsnannyError; by default USAGE for data, policies and profiles, COMPONENT for everything else.
         interrupted: the sentence after Ctrl-C.
     """
     try:
         yield
     except KidsnannyError as error:
-        by_kind = Exit.USAGE if isinstance(error, DataError | PolicyError) else Exit.COMPONENT
+        by_kind = Exit.USAGE if isinstance(error, DataError | PolicyError | ProfileError) else Exit.COMPONENT
         fail(by_kind if code is None else code, str(error))
     except KeyboardInterrupt:
         fail(Exit.INTERRUPTED, interrupted)
