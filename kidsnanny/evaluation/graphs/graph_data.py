@@ -322,7 +322,7 @@ def _item(
     if wanted is not None and split != wanted:
         return None
     name = _text(row, columns.id, "id") if columns.id else f"{file.relative_to(root.parent).as_posix()}:{number}"
-    image = stored_image(_at(row, columns.image), file)
+    image = stored_image(_at(row, columns.image), file, root if root.is_dir() else file.parent)
     try:
         data = image if isinstance(image, bytes) else image.read_bytes()
     except OSError as error:
