@@ -20,8 +20,8 @@ def read_csv(file: Path) -> tuple[list[str], list[dict[str, Any]]]:
         DataError: it cannot be read.
     """
     try:
-        text = file.read_text("utf-8-sig")
-        head = text.partition("\n")[0]
+        text = file.read_bytes().decode("utf-8-sig")  # as it is: an id may hold a carriage return
+        head = re.split(r"[\r\n]", text, maxsplit=1)[0]
         found = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;", key=head.count), strict=True)
         return list(found.fieldnames or ()), list(found)
     except (OSError, ValueError, csv.Error) as error:

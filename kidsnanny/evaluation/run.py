@@ -290,9 +290,17 @@ def _keep_inspections(path: Path, done: set[str]) -> None:
         kept = [
             line
             for line in path.read_bytes().splitlines(keepends=True)
-            if line.endswith(b"\n") and json.loads(line)["id"] in done
+            if line.endswith(b"\n") and _id_of(line) in done
         ]
         write_atomically(path, b"".join(kept))
+
+
+def _id_of(line: bytes) -> str | None:
+    """None of a line that is damaged."""
+    try:
+        return str(json.loads(line)["id"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _parsed(line: bytes) -> Prediction | None:
