@@ -67,7 +67,7 @@ def check(
     sources = _collect(paths)
     with exit_on_error(interrupted="Interrupted; the verdicts printed so far stand."):
         pipeline = Pipeline(profile, policy=policy, stage2=None if vision_only else "profile")
-        verdicts = progress(pipeline.stream(sources), "Looking at pictures", len(sources))
+        verdicts = progress(_named(pipeline.stream(sources)), "Looking at pictures", len(sources))
         if html:
             verdicts = _add_to_report(html, html_originals, sources, verdicts)
         code = print_verdicts(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on)
@@ -104,6 +104,16 @@ def _collect(paths: Sequence[str]) -> list[Source]:
         names = ", ".join(skipped[:5]) + (", …" if len(skipped) > 5 else "")
         warn(f"Skipped {files}: {names}")
     return sources
+
+
+def _named(verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
+    """The same, with standard input called - where it could not be opened, and so has no checksum to go by."""
+    for verdict in verdicts:
+        if verdict.source == bytes.__name__ and verdict.inspection.media is None:
+            inspection = verdict.inspection.model_copy(update={"source": "-"})
+            yield verdict.model_copy(update={"source": "-", "inspection": inspection})
+        else:
+            yield verdict
 
 
 def _standard_input() -> bytes:

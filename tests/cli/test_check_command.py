@@ -122,6 +122,11 @@ def test_stdin(album: Path) -> None:
     assert (verdict["label"], result.exit_code) == ("review", 10)
 
 
+def test_stdin_that_is_no_picture_is_called_as_on_the_command_line() -> None:
+    verdict = json.loads(runner.invoke(app, ["check", "--jsonl", "-"], input=b"no picture").stdout)
+    assert verdict["source"] == "-"
+
+
 def test_text_from_a_picture_cannot_drive_the_terminal(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evil = "mean \x1b[31m[red]you\x1b[0m"
     use(monkeypatch, ScriptedStage1, lambda: Stage2(ScriptedOcr(evil), ScriptedTextModel()))
