@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from traceback import clear_frames
 from typing import Literal
 
 import numpy as np
@@ -23,7 +24,8 @@ class Job:
 
     name: str
     budget: Budget = field(default_factory=lambda: Budget(SECONDS))
-    picture: Picture | None = None
+    opened: Media | None = None
+    """What is known of the picture from opening it. The job outlives the picture's data: it holds none of them."""
     key: str | None = None
     """See `Inspection.key`."""
     known: Inspection | None = None
@@ -51,11 +53,9 @@ class Job:
 
     def media(self) -> Media | None:
         """Facts about the picture; None if it could not be opened."""
-        if not self.picture:
-            return None
         width, height = self.size
-        kind = self.picture.image.format if self.picture.data else None
-        return Media(sha256=self.picture.sha256, format=kind, width=width, height=height, frames=self.frames)
+        facts = {"width": width, "height": height, "frames": self.frames}
+        return self.opened and self.opened.model_copy(update=facts)
 
 
 @contextmanager
@@ -120,17 +120,20 @@ def graph_losses(graph: SceneGraph) -> NotInspected:
 
 
 def failed(part: Literal["image", "text"], error: Exception, frame: int | None) -> NotInspected:
+    clear_frames(error.__traceback__)
     return NotInspected(part=part, reason=f"the component failed ({type(error).__name__}: {error})", frame=frame)
 
 
-def batches(frames: Iterable[tuple[Job, Frame]]) -> Iterator[list[tuple[Job, Frame]]]:
-    """Consecutive frames, a few at a time, bounded in number and pixels."""
+def batches(frames: Iterable[tuple[Job, Frame | None]]) -> Iterator[list[tuple[Job, Frame]]]:
+    """Consecutive frames, a few at a time, bounded in number and pixels. A job without any frame ends a batch, which
+    may then be empty, so that many such jobs do not wait for a frame."""
     batch: list[tuple[Job, Frame]] = []
     pixels = 0
     for job, frame in frames:
-        batch.append((job, frame))
-        pixels += frame.rgb.shape[0] * frame.rgb.shape[1]
-        if len(batch) == BATCH_FRAMES or pixels >= BATCH_PIXELS:
+        if frame:
+            batch.append((job, frame))
+            pixels += frame.rgb.shape[0] * frame.rgb.shape[1]
+        if frame is None or len(batch) == BATCH_FRAMES or pixels >= BATCH_PIXELS:
             yield batch
             batch, pixels = [], 0
     if batch:

@@ -100,7 +100,7 @@ def check_server(
     with exit_on_error(Exit.USAGE):
         judge = OpenAIJudge(url, model, api_key=api_key, pause=0.0)
     findings = []
-    for finding in serving.check_server(judge, url, model, repeats):
+    for finding in serving.check_server(judge, model, repeats):
         findings.append(finding)
         if not as_json:
             say(f"{'ok  ' if finding.well else 'FAIL'} {finding.what}: {finding.detail}")
@@ -109,5 +109,5 @@ def check_server(
     if as_json:
         rows = [finding._asdict() for finding in findings]
         utf8_output()
-        print(json.dumps({"url": url, "well": well, "findings": rows}, indent=1, ensure_ascii=False))
+        print(json.dumps({"url": judge.url, "well": well, "findings": rows}, indent=1, ensure_ascii=False))
     raise typer.Exit(Exit.CLEAR if well else Exit.COMPONENT)

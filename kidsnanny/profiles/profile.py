@@ -31,7 +31,7 @@ class Profile(Record):
     several classifiers and detectors look side by side. A table `card` is the card itself, with `model` as its name."""
     ocr: dict[str, Any] | None = None
     text_model: dict[str, Any] | None = None
-    judge: dict[str, Any] | None = None
+    judge: dict[str, Any] | None = Field(default=None, repr=False)  # its URL and key may be secret
     seconds: float = Field(default=SECONDS, gt=0)
     """How long one picture may be worked on, the judge not counted; see `kidsnanny.budget`."""
 
