@@ -28,8 +28,7 @@ from kidsnanny.models.cards import cards
 from kidsnanny.models.onnx import onnx_session
 from kidsnanny.models.store import digest
 from kidsnanny.records import ModelId, Record, TextLine
-from kidsnanny.stage2.ocr.ocr import prove, reading_order
-from kidsnanny.stage2.ocr.ppocr import MAX_LINES, MIN_SIDE
+from kidsnanny.stage2.ocr.ocr import MIN_SIDE, prove, reading_order
 
 LANGS = frozenset(
     "ch chinese_cht en japan af az bs ca cs cy da de es et eu fi fr ga gl hr hu id is it ku la lb lt lv mi ms mt nl no "
@@ -113,8 +112,6 @@ class PaddleOcr:
             answer = self._ask(self._worker(), frame.shape[:2], np.ascontiguousarray(frame).data, self._timeout)
         if answer.error:
             raise ComponentError(f"{self.model_id}: it fails on this picture ({answer.error}); look at it yourself.")
-        if len(answer.lines) > MAX_LINES:
-            raise ComponentError(f"{self.model_id}: more than {MAX_LINES} lines of text; cut the picture into parts.")
         return reading_order(answer.lines)
 
     def close(self) -> None:
