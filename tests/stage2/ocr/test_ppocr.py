@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import ScriptedOcr, page
-from ocr_contract import OcrContract
+from ocr_contract import LONG, OcrContract
 from PIL import ImageOps
 
 from kidsnanny.errors import ComponentError
@@ -87,3 +87,8 @@ def test_no_place_with_text_is_dropped_however_many_there_are() -> None:
         for x in range(0, 800, 20):
             dots[y + 5 : y + 14, x + 5 : x + 14] = 1
     assert len(quads(dots, (800, 800))) == 1600
+
+
+def test_a_line_longer_than_the_network_looks_is_read_without_loss_or_repeat(ppocr: PpOcr) -> None:
+    read = ppocr.read(np.asarray(page(LONG, size=(14_000, 60), letters=24)))
+    assert "".join(line.text for line in read).replace(" ", "") == LONG.replace(" ", "")
