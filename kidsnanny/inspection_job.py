@@ -51,6 +51,16 @@ class Job:
         missed = (NotInspected(part=part, reason=reason, frame=frame) for reason in self.budget.left_out())
         self.not_inspected += missed
 
+    def add_lines(self, lines: Sequence[TextLine], frame: Frame) -> None:
+        """Note the lines of a frame, but not those that its other view had: a transparent frame's repeats most."""
+        height, width = frame.rgb.shape[:2]
+        before = [line for line in self.lines if line.frame == frame.index]
+        texts, blanks = {line.text for line in before}, [line.box for line in before if not line.text]
+        for line in lines:
+            if line.text not in texts if line.text else not any(blank.covers(line.box) for blank in blanks):
+                share = min(1.0, line.box.area / (height * width))
+                self.lines.append(line.model_copy(update={"frame": frame.index, "share": share}))
+
     def media(self) -> Media | None:
         """Facts about the picture; None if it could not be opened."""
         width, height = self.size

@@ -20,7 +20,15 @@ from kidsnanny.budget import Budget
 from kidsnanny.decision import decide, flagged, judge_wanted
 from kidsnanny.engines import exclusive, renew_after_fork
 from kidsnanny.errors import InputError, JudgeError
-from kidsnanny.inspection import MIN_CONFIDENCE, ChannelSignals, Inspection, JudgeOpinion, Media, TextForJudge
+from kidsnanny.inspection import (
+    MIN_CONFIDENCE,
+    ChannelSignals,
+    Inspection,
+    JudgeOpinion,
+    Media,
+    TextForJudge,
+    legible,
+)
 from kidsnanny.inspection_job import Job, batches, changed, failed, graph_losses, merged, timed, timed_frames
 from kidsnanny.media.loader import DEFAULT_LIMITS, Frame, Limits, Picture, Source, checked_source, open_picture
 from kidsnanny.policy import Policy
@@ -222,9 +230,7 @@ class Inspector:
                 return
         job.leave("text", frame.index)
         job.read += 1
-        known = {(line.frame, line.text) for line in job.lines}  # the second view of a transparent frame repeats most
-        new = [line.model_copy(update={"frame": frame.index}) for line in lines]
-        job.lines += [line for line in new if (frame.index, line.text) not in known]
+        job.add_lines(lines, frame)
 
     def _finished(self, job: Job) -> Inspection:
         job.last_read.clear()
@@ -233,7 +239,7 @@ class Inspector:
         findings = self._findings(job)
         image, written = self._image_signals(findings) if findings else (None, "")
         judge = self.stage2.judge if self.stage2 else None
-        lines = [line for line in job.lines if line.confidence >= self.min_confidence]
+        lines = legible(job.lines, self.min_confidence)
         text = self._text_signals(job, lines) if job.read else None
         inspection = Inspection(
             source=job.name,

@@ -31,6 +31,8 @@ class TextFloors(Record):
 
     read: float = Field(ge=0.5, le=1, strict=True)
     """A line with at least this confidence was read. One with less is scored as well, but counts as unread."""
+    aspect: float = Field(ge=1, le=10, strict=True)
+    """Only what is at least so many times longer than high is a line of text for sure."""
     area: float = Field(ge=0, le=0.1, strict=True)
     """Unread lines matter when together they cover at least this share of the frame: a blurred street sign does not."""
 

@@ -30,6 +30,15 @@ class Box(NamedTuple):
         """Square pixels."""
         return max(0, self.x1 - self.x0) * max(0, self.y1 - self.y0)
 
+    def common(self, other: "Box") -> int:
+        """Square pixels that lie in both."""
+        both = Box(*map(max, self[:2], other[:2]), *map(min, self[2:], other[2:]))
+        return both.area
+
+    def covers(self, other: "Box") -> bool:
+        """Whether most of the other box lies in this one."""
+        return 2 * self.common(other) > other.area
+
 
 class Record(BaseModel):
     """Immutable, strict about its keys, and always JSON in UTF-8: see `encodable`."""
@@ -173,9 +182,14 @@ class TextLine(Record):
     """One line of text in a picture, as the OCR read it: *untrusted* text, written by whoever made the picture."""
 
     text: str
+    """Empty if the line was found, and nothing in it could be read."""
     confidence: float = Field(ge=0, le=1)
     box: Box
     frame: int = Field(default=0, ge=0)
+    aspect: float | None = Field(default=None, gt=0)
+    """Length over height along the line, which may be slanted; None: that of the box."""
+    share: float | None = Field(default=None, ge=0, le=1)
+    """Of its frame's area that the box covers; the Inspector says it. None counts as all of it."""
 
 
 class NotInspected(Record):
