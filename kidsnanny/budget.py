@@ -6,6 +6,7 @@ what it leaves with `leave_out`, and returns what it has. What was left is in th
 the picture is never `safe`. The judge has a timeout of its own.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,6 +67,12 @@ def out_of_time() -> bool:
     """Whether the picture that is being worked on has used up its budget. False where there is no budget."""
     budget = _current.get()
     return budget is not None and budget.over
+
+
+def seconds_left() -> float:
+    """Of the budget of the picture that is being worked on, at least 0; infinite where there is none."""
+    budget = _current.get()
+    return max(0.0, budget.seconds - budget.spent) if budget else math.inf
 
 
 def leave_out(what: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean
 
 from kidsnanny.inspection import ChannelSignals, Inspection, JudgeOpinion
-from kidsnanny.policy import Band, JudgeRules, Policy
+from kidsnanny.policy import Band, JudgeRules, Policy, TextFloors
 from kidsnanny.records import (
     Action,
     Channel,
@@ -209,27 +209,49 @@ def fuse(policy: Policy, kinds: Collection[ModelKind], signals: Sequence[Signal]
             return fmean(highest)
 
 
-def unreadable_text(policy: Policy, lines: Sequence[TextLine], frame_area: int) -> list[NotInspected]:
+SHORT = 3, 1.4
+"""So many unread lines of at least this aspect are a text of short lines, though none alone is surely one."""
+
+
+def unreadable_text(policy: Policy, lines: Sequence[TextLine]) -> list[NotInspected]:
     """Frames in which text that was found but not read covers at least the area floor.
 
-    One or two characters are a button, a wheel or a pupil more often than they are a message: they do not count.
+    What is hardly longer than high is a button, a wheel or a pupil more often than a line of text: it counts only in
+    company.
+
+    Args:
+        policy: with the floors.
+        lines: everything that the OCR found, each with its `share`.
     """
-    area: dict[int, int] = {}
+    unread: dict[int, list[TextLine]] = {}
     for line in lines:
-        if line.confidence < policy.text.read and len(line.text) > 2:
-            area[line.frame] = area.get(line.frame, 0) + line.box.area
-    return [
-        NotInspected(part="text", reason=f"text on {share:.1%} of the picture could not be read", frame=frame)
-        for frame, covered in area.items()
-        if (share := covered / frame_area) >= policy.text.area
-    ]
+        if _unread(policy.text, line):
+            unread.setdefault(line.frame, []).append(line)
+    missed = []
+    for frame, of_frame in unread.items():
+        several = sum(_aspect(line) >= SHORT[1] for line in of_frame) >= SHORT[0]
+        least = SHORT[1] if several else policy.text.aspect
+        share = sum(1.0 if line.share is None else line.share for line in of_frame if _aspect(line) >= least)
+        if share and share >= policy.text.area:
+            reason = f"text on {min(1.0, share):.1%} of the frame could not be read"
+            missed.append(NotInspected(part="text", reason=reason, frame=frame))
+    return missed
+
+
+def _unread(floors: TextFloors, line: TextLine) -> bool:
+    """Whether less of a line was read than would fit in."""
+    letters = sum(not character.isspace() for character in line.text)
+    return line.confidence < floors.read or letters < _aspect(line) / 2
+
+
+def _aspect(line: TextLine) -> float:
+    sides = sorted((line.box.x1 - line.box.x0, line.box.y1 - line.box.y0))
+    return line.aspect or sides[1] / max(1, sides[0])
 
 
 def _not_inspected(inspection: Inspection, policy: Policy) -> list[NotInspected]:
     """What could not be looked at, before the judge."""
-    media = inspection.media
-    area = media.width * media.height if media and inspection.text_signals else 0
-    unread = unreadable_text(policy, inspection.lines, area) if area else []
+    unread = unreadable_text(policy, inspection.text) if inspection.text_signals else []
     image, text = inspection.image_signals, inspection.text_signals
     return [
         *inspection.not_inspected,

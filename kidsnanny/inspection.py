@@ -1,6 +1,7 @@
 """What was seen and read in one picture, whatever the policy; `kidsnanny.decision` says what it means for a child."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Self
 
 from pydantic import Field
@@ -105,8 +106,8 @@ class Inspection(Record):
 
     @property
     def lines(self) -> tuple[TextLine, ...]:
-        """The lines that are text and not noise."""
-        return tuple(line for line in self.text if line.confidence >= self.min_confidence)
+        """The lines that were read, and are not noise."""
+        return legible(self.text, self.min_confidence)
 
     def question(self, ages: str) -> str:
         """The identity of what a judge reads when it is asked about this picture and an age group."""
@@ -142,3 +143,8 @@ class Inspection(Record):
             "timings": {stage: ms for stage, ms in self.timings.items() if stage in ("decode", "stage1")},
         }
         return self.model_copy(update=update)
+
+
+def legible(lines: Iterable[TextLine], min_confidence: float) -> tuple[TextLine, ...]:
+    """The lines that have text, read with at least this confidence."""
+    return tuple(line for line in lines if line.text.strip() and line.confidence >= min_confidence)

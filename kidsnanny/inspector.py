@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
+from traceback import clear_frames
 from typing import Literal, Self
 
 from PIL import ExifTags
@@ -19,7 +20,15 @@ from kidsnanny.budget import Budget
 from kidsnanny.decision import decide, flagged, judge_wanted
 from kidsnanny.engines import exclusive, renew_after_fork
 from kidsnanny.errors import InputError, JudgeError
-from kidsnanny.inspection import MIN_CONFIDENCE, ChannelSignals, Inspection, JudgeOpinion, TextForJudge
+from kidsnanny.inspection import (
+    MIN_CONFIDENCE,
+    ChannelSignals,
+    Inspection,
+    JudgeOpinion,
+    Media,
+    TextForJudge,
+    legible,
+)
 from kidsnanny.inspection_job import Job, batches, changed, failed, graph_losses, merged, timed, timed_frames
 from kidsnanny.media.loader import DEFAULT_LIMITS, Frame, Limits, Picture, Source, checked_source, open_picture
 from kidsnanny.policy import Policy
@@ -112,10 +121,13 @@ class Inspector:
             raise TypeError(f"sources is a {type(sources).__name__}; expected several, such as a list of paths.")
         jobs: deque[Job] = deque()
         for batch in batches(self._decode(sources, jobs)):
-            self._screen(batch)
-            for job, frame in batch:
+            if batch:
+                self._screen(batch)
+            while batch:  # a frame that has been read need not wait with those who take the inspections
+                job, frame = batch.pop(0)
                 self._read(job, frame)
                 job.pending -= 1
+                del frame
             while jobs and jobs[0].decoded and not jobs[0].pending:
                 yield self._finished(jobs.popleft())
         while jobs:
@@ -159,31 +171,31 @@ class Inspector:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _decode(self, sources: Iterable[Source], jobs: deque[Job]) -> Iterator[tuple[Job, Frame]]:
+    def _decode(self, sources: Iterable[Source], jobs: deque[Job]) -> Iterator[tuple[Job, Frame | None]]:
         for source in sources:
             name = str(source) if isinstance(source, str | Path) else type(source).__name__
             job = Job(name=name, budget=Budget(self._seconds))
             jobs.append(job)
             try:
                 with timed([job], "decode"):
-                    job.picture = open_picture(source, self.limits)
-                    job.key = self._key(job.picture)
-                job.name = job.picture.name
-                if known := self._recall(job):
-                    job.known = known
-                    job.decoded = True
-                    continue
-                for frame in timed_frames(job, job.picture):
+                    picture = open_picture(source, self.limits)
+                    job.key = self._key(picture)
+                job.name, job.opened = picture.name, _opened(picture)
+                job.known = self._recall(job)
+                for frame in () if job.known else timed_frames(job, picture):
                     height, width = frame.rgb.shape[:2]
                     job.size = max(job.size, (width, height), key=lambda size: size[0] * size[1])
                     job.frames = frame.index + 1
                     job.pending += 1
                     yield job, frame
-                job.not_inspected += job.picture.skipped
+                job.not_inspected += picture.skipped
             except Exception as error:  # an InputError says all there is to say; anything else must not lose the batch
                 reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
                 job.not_inspected.append(NotInspected(part="picture", reason=reason))
+                clear_frames(error.__traceback__)  # one in a circle of references would keep the picture
             job.decoded = True
+            if not job.frames:
+                yield job, None
 
     def _screen(self, batch: Sequence[tuple[Job, Frame]]) -> None:
         try:
@@ -228,7 +240,7 @@ class Inspector:
                 job.not_inspected.append(failed("text", error, frame.index))
         job.leave("text", frame.index)
         job.read += read or bool(lines)
-        job.add([line.model_copy(update={"frame": frame.index}) for line in lines])
+        job.add_lines(lines, frame)
 
     def _finished(self, job: Job) -> Inspection:
         job.last_read.clear()
@@ -237,7 +249,7 @@ class Inspector:
         findings = self._findings(job)
         image, written = self._image_signals(findings) if findings else (None, "")
         judge = self.stage2.judge if self.stage2 else None
-        lines = [line for line in job.lines if line.confidence >= self.min_confidence]
+        lines = legible(job.lines, self.min_confidence)
         text = self._text_signals(job, lines) if job.read else None
         inspection = Inspection(
             source=job.name,
@@ -322,6 +334,11 @@ class Inspector:
                 self._cache[inspection.key] = inspection
                 if len(self._cache) > self._cache_size:
                     self._cache.popitem(last=False)
+
+
+def _opened(picture: Picture) -> Media:
+    kind = picture.image.format if picture.data else None
+    return Media(sha256=picture.sha256, format=kind, width=0, height=0, frames=0)
 
 
 def _ask(judge: Judge, question: Question, identity: str) -> tuple[JudgeOpinion, float]:

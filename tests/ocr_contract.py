@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from pathlib import Path
 from threading import Lock
 
 import numpy as np
@@ -9,8 +10,14 @@ import pytest
 from conftest import page
 from PIL import Image
 
+from kidsnanny.budget import Budget
+from kidsnanny.decision import unreadable_text
+from kidsnanny.policy import Policy
 from kidsnanny.records import ModelId
 from kidsnanny.stage2.ocr.ocr import Ocr, prove
+
+LONG = " ".join(f"{n} {word}" for n in range(25) for word in ("apple", "river", "stone", "cloud"))
+PICTURES = Path(__file__).with_name("pictures")
 
 
 class OcrContract:
@@ -63,6 +70,40 @@ class OcrContract:
     @pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (4000, 1), (3, 3), (7, 7), (8, 8), (8, 3000), (20, 30)])
     def test_odd_shapes_do_not_crash(self, engine: Ocr, shape: tuple[int, int]) -> None:
         assert engine.read(np.zeros((*shape, 3), np.uint8)) == []
+
+    @pytest.mark.parametrize("high", [7, 10, 16])
+    def test_letters_of_a_narrow_strip_are_found(self, engine: Ocr, high: int) -> None:
+        strip = page("I WILL FIND YOU", letters=40).crop((10, 22, 430, 68)).resize((9 * high, high))
+        assert engine.read(np.asarray(strip))
+
+    def test_text_that_cannot_be_read_is_a_line_without_text(self, engine: Ocr) -> None:
+        frame = np.asarray(Image.open(PICTURES / "korean.png").convert("RGB"))
+        lines = engine.read(frame)
+        assert lines
+        assert not any(line.text.strip() and line.confidence >= 0.8 for line in lines)
+        assert any(not line.text and line.aspect and line.aspect > 4 for line in lines)
+
+    def test_a_slanted_line_knows_its_own_length_and_height(self, engine: Ocr) -> None:
+        straight, slanted = (
+            max(engine.read(np.asarray(picture)), key=lambda line: line.aspect or 0)
+            for given in [page("a line that is tilted", size=(420, 300))]
+            for picture in (given, given.rotate(20, expand=True, fillcolor="white"))
+        )
+        assert straight.aspect == pytest.approx(slanted.aspect, rel=0.3)
+
+    def test_a_line_longer_than_the_network_looks_is_read_or_counts_as_unread(self, engine: Ocr) -> None:
+        frame = np.asarray(page(LONG, size=(14_000, 60), letters=24))
+        found = engine.read(frame)
+        read = "".join(line.text for line in found).replace(" ", "") == LONG.replace(" ", "")
+        shares = [line.model_copy(update={"share": min(1, line.box.area / frame[:, :, 0].size)}) for line in found]
+        assert read or unreadable_text(Policy.load("preteen"), shares)
+
+    def test_stops_when_the_time_is_up_and_names_what_it_leaves(self, engine: Ocr) -> None:
+        frame = np.asarray(page(*(f"line number {n} of the page" for n in range(12)), size=(400, 700)))
+        budget = Budget(0.0)
+        with budget.spending():
+            assert engine.read(frame) == []
+        assert budget.left_out()
 
     def test_threads_get_their_own_answers(self, engine: Ocr) -> None:
         lock = nullcontext() if engine.reentrant else Lock()  # as the pipeline does

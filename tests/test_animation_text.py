@@ -109,4 +109,5 @@ def test_what_either_view_of_a_transparent_frame_says_counts(on_white: list, on_
     pipeline = Pipeline(stage1=ScriptedStage1(), stage2=Stage2(TwoViews(on_white, on_black), ScriptedTextModel()))
     verdict = pipeline(Image.new("RGBA", (8, 8), (0, 0, 0, 0)))
     assert [(line.text, line.confidence) for line in verdict.text] == noted
+    assert len([line for line in verdict.text if line.share]) == len({text for text, _ in on_white + on_black})
     assert (verdict.scores["harassment"] > 0.5) == any(text == "mean" for text, _ in noted)

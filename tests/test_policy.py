@@ -90,18 +90,43 @@ def test_detail_says_who_decided() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "confidence", "share", "counts"),
+    ("text", "confidence", "aspect", "share", "counts"),
     [
-        ("vel oe tt o ve", 0.6, 0.5, True),
-        ("vel oe tt o ve", 0.6, 0.001, False),
-        ("vel oe tt o ve", 0.9, 0.5, False),
-        ("00", 0.6, 0.5, False),
+        ("vel oe tt o ve", 0.6, 7, 0.5, True),
+        ("vel oe tt o ve", 0.6, 7, 0.001, False),
+        ("vel oe tt o ve", 0.9, 7, 0.5, False),
+        ("", 0.0, 7, 0.5, True),
+        ("", 0.99, 7, 0.5, True),
+        ("3i", 0.6, 7, 0.5, True),
+        ("3i", 0.99, 7, 0.5, True),
+        ("a  b", 0.99, 7, 0.5, True),
+        ("no", 0.99, 2.6, 0.5, False),
+        ("00", 0.6, 1.1, 0.5, False),
+        ("", 0.0, 1.1, 0.5, False),
     ],
 )
-def test_unreadable_text_counts_above_the_floors(text: str, confidence: float, share: float, counts: bool) -> None:
-    line = TextLine(text=text, confidence=confidence, box=Box(0, 0, int(1000 * share), 1000), frame=3)
-    missed = unreadable_text(PRETEEN, [line], 1_000_000)
+def test_unreadable_text_counts_above_the_floors(
+    text: str, confidence: float, aspect: float, share: float, counts: bool
+) -> None:
+    line = TextLine(text=text, confidence=confidence, box=Box(0, 0, 9, 9), frame=3, aspect=aspect, share=share)
+    missed = unreadable_text(PRETEEN, [line])
     assert [(m.part, m.frame) for m in missed] == ([("text", 3)] if counts else [])
+
+
+@pytest.mark.parametrize(("count", "aspect", "counts"), [(2, 1.6, False), (3, 1.6, True), (9, 1.1, False)])
+def test_short_unread_lines_count_in_company(count: int, aspect: float, counts: bool) -> None:
+    line = TextLine(text="", confidence=0, box=Box(0, 0, 9, 9), aspect=aspect, share=0.05)
+    assert bool(unreadable_text(PRETEEN, [line] * count)) == counts
+
+
+def test_unread_lines_of_different_frames_are_not_added_up() -> None:
+    lines = [TextLine(text="", confidence=0, box=Box(0, 0, 90, 9), frame=frame, share=0.006) for frame in (0, 1)]
+    assert not unreadable_text(PRETEEN, lines)
+
+
+def test_without_an_aspect_the_box_says_it_and_without_a_share_all_of_the_frame_counts() -> None:
+    for box, counts in ((Box(0, 0, 60, 9), True), (Box(0, 0, 9, 60), True), (Box(0, 0, 20, 19), False)):
+        assert bool(unreadable_text(PRETEEN, [TextLine(text="", confidence=0, box=box)])) == counts
 
 
 def test_a_users_file_says_only_what_differs(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from kidsnanny.media.loader import RGB
 from kidsnanny.records import Box, ModelId, TextLine
 
 PROOF = "HELLO 123"
+MIN_SIDE = 4
+"""Pixels; a frame with a shorter side has no room for a letter."""
 
 
 class Ocr(Protocol):
@@ -21,7 +23,11 @@ class Ocr(Protocol):
     """Whether several threads may call it at once; if not, the pipeline holds a lock around it."""
 
     def read(self, frame: RGB) -> list[TextLine]:
-        """Every line found, in reading order, however uncertain; the `frame` of the lines is 0."""
+        """Every line found, in reading order, however uncertain; the `frame` of the lines is 0.
+
+        A line, or a stretch of one, that was found and of which nothing was read has the text "": a policy says what it
+        means. An engine stops when `kidsnanny.budget.out_of_time()`, and names with `leave_out` what it did not read.
+        """
         ...
 
 
@@ -53,6 +59,6 @@ def prove(ocr: Ocr) -> None:
 
     page = Image.new("RGB", (320, 128), "white")
     ImageDraw.Draw(page).text((40, 40), PROOF, fill="black", font=ImageFont.load_default(36))
-    read = " ".join(line.text for line in ocr.read(np.asarray(page)))
+    read = " ".join(line.text for line in ocr.read(np.asarray(page)) if line.text)
     if read.split() != PROOF.split():
         raise ComponentError(f"{ocr.model_id} reads {read!r} where {PROOF!r} is written; reinstall the OCR engine.")

@@ -21,21 +21,23 @@ from typing import NamedTuple, Self
 import numpy as np
 from pydantic import ValidationError
 
+from kidsnanny.budget import leave_out, out_of_time, seconds_left, waiting
 from kidsnanny.engines import renew_after_fork
 from kidsnanny.errors import ComponentError
 from kidsnanny.media.loader import RGB
 from kidsnanny.models.cards import cards
 from kidsnanny.models.onnx import onnx_session
 from kidsnanny.models.store import digest
-from kidsnanny.records import ModelId, Record, TextLine
-from kidsnanny.stage2.ocr.ocr import prove, reading_order
-from kidsnanny.stage2.ocr.ppocr import MAX_LINES, MIN_SIDE
+from kidsnanny.records import Box, ModelId, Record, TextLine
+from kidsnanny.stage2.ocr.ocr import MIN_SIDE, prove, reading_order
 
 LANGS = frozenset(
     "ch chinese_cht en japan af az bs ca cs cy da de es et eu fi fr ga gl hr hu id is it ku la lb lt lv mi ms mt nl no "
     "oc pl pt qu rm ro rs_latin sk sl sq sv sw tl tr uz vi".split()
 )
 """PaddleOCR's codes of the languages that PP-OCRv6 reads."""
+ROOM = 40
+"""Pixels that the shorter side of a frame is enlarged to, if it is less than half of them."""
 START = (120, 3_600)
 """Seconds it may take to start; with downloads."""
 
@@ -65,7 +67,8 @@ class PaddleOcr:
     Its detector is shown frames of up to 4 megapixels as they are, and larger ones shrunk to that: a page full of
     14-pixel letters in 4K is still read, and the process grows to 2.5 GB. PaddleOCR's own limit, 4,000 pixels a side,
     takes twice the time and 4 GB. There are no tiles, so a few small lines in a large picture are lost (`PpOcr`
-    finds them), and so is text upside down.
+    finds them), and so is text upside down. A line more than 66 times longer than high is squeezed to that, which
+    leaves it with too few letters for its length, or none: a policy counts it as unread.
 
     Args:
         lang: PaddleOCR's code of the language, like "fr" or "korean". What PP-OCRv6 reads needs no more than this.
@@ -102,20 +105,33 @@ class PaddleOcr:
             raise
 
     def read(self, frame: RGB) -> list[TextLine]:
-        """Every line found in an (H, W, 3) uint8 RGB frame, in reading order.
+        """Every line found in an (H, W, 3) uint8 RGB frame, in reading order; see `Ocr.read`.
+
+        PaddleOCR cannot stop half-way: when the picture's budget is used up, none of the frame's text was read.
 
         Raises:
-            ComponentError: PaddleOCR crashed, failed or took too long, or there are too many lines.
+            ComponentError: PaddleOCR crashed, failed or took too long.
         """
-        if min(frame.shape[:2]) < MIN_SIDE:
+        if (shorter := min(frame.shape[:2])) < MIN_SIDE:
             return []
+        factor = max(1, ROOM // shorter)
+        given = _enlarged(frame, factor)
         with self._lock:
-            answer = self._ask(self._worker(), frame.shape[:2], np.ascontiguousarray(frame).data, self._timeout)
+            with waiting():  # the picture is not to blame for the one that the last process ended with
+                worker = self._worker()
+            left = seconds_left()
+            try:
+                if not left:
+                    raise ComponentError(f"{self.model_id}: there is no time for this picture; look at it yourself.")
+                answer = self._ask(worker, given.shape[:2], given.data, min(self._timeout, left))
+            except ComponentError:
+                if not out_of_time():
+                    raise
+                leave_out("none of the frame's text was read")
+                return []
         if answer.error:
             raise ComponentError(f"{self.model_id}: it fails on this picture ({answer.error}); look at it yourself.")
-        if len(answer.lines) > MAX_LINES:
-            raise ComponentError(f"{self.model_id}: more than {MAX_LINES} lines of text; cut the picture into parts.")
-        return reading_order(answer.lines)
+        return reading_order([_shrunk(line, factor) for line in answer.lines])
 
     def close(self) -> None:
         """End the process and remove its folder; nothing can be read any more."""
@@ -211,6 +227,20 @@ class PaddleOcr:
             timer.cancel()
 
 
+def _enlarged(frame: RGB, factor: int) -> RGB:
+    """For letters too small to be found."""
+    import cv2
+
+    if factor > 1:
+        frame = cv2.resize(frame, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    return np.ascontiguousarray(frame)
+
+
+def _shrunk(line: TextLine, factor: int) -> TextLine:
+    x0, y0, x1, y1 = line.box
+    return line.model_copy(update={"box": Box(x0 // factor, y0 // factor, -(-x1 // factor), -(-y1 // factor))})
+
+
 def _end(workers: dict[int, _Worker]) -> None:
     if worker := workers.pop(os.getpid(), None):
         worker.end()
@@ -231,7 +261,7 @@ def _lay_out(folder: Path) -> Path:
         "rec": [see, {"RecResizeImg": {"image_shape": [3, 48, 320]}}],
     }
     after: dict[str, dict[str, object]] = {
-        # Candidates past a cap are dropped without a word, so there is none; `read` counts the lines.
+        # Candidates past a cap are dropped without a word, so there is none.
         "det": {"name": "DBPostProcess", "max_candidates": 1_000_000},
         "rec": {"name": "CTCLabelDecode", "character_dict": characters},
     }

@@ -97,11 +97,18 @@ def _read(engine: Any, frame: Any) -> list[dict[str, object]]:
     bgr = np.ascontiguousarray(frame[:, :, ::-1])
     (page,) = engine.predict(bgr, text_det_limit_side_len=longest, text_det_limit_type="max")
     found = zip(page["rec_texts"], page["rec_scores"], page["rec_polys"], strict=True)
-    return [
-        {"text": text, "confidence": min(1.0, float(sure)), "box": [*quad.min(0).tolist(), *quad.max(0).tolist()]}
-        for text, sure, quad in found
-        if text.strip()
-    ]
+    return [_line(text, sure, np.asarray(quad)) for text, sure, quad in found]
+
+
+def _line(text: str, sure: float, quad: Any) -> dict[str, object]:
+    """A `TextLine`; one that was found and read as nothing has no text."""
+    sides = np.linalg.norm(quad - np.roll(quad, 1, axis=0), axis=1)
+    return {
+        "text": text if text.strip() else "",
+        "confidence": min(1.0, float(sure)),
+        "box": [*quad.min(0).tolist(), *quad.max(0).tolist()],
+        "aspect": float(sides.max() / max(1.0, sides.min())),
+    }
 
 
 if __name__ == "__main__":

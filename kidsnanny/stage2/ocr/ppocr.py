@@ -9,20 +9,34 @@ too large for a tile. Tiles are looked at in gray: in colour the detector sees t
 Lines are then cut from the full-size frame and recognised.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from kidsnanny.budget import leave_out, out_of_time
 from kidsnanny.media.loader import RGB
 from kidsnanny.models.cards import cards
 from kidsnanny.models.onnx import onnx_session
-from kidsnanny.records import Box, ModelId, TextLine
-from kidsnanny.stage2.ocr.ocr import prove, reading_order
+from kidsnanny.records import ModelId, TextLine
+from kidsnanny.stage2.ocr.ocr import MIN_SIDE, prove, reading_order
+from kidsnanny.stage2.ocr.quads import (
+    BOTH,
+    LINE,
+    MIRRORED,
+    UPSIDE_DOWN,
+    Quad,
+    crop,
+    quads,
+    short_side,
+    size,
+    stretch,
+    upright,
+    without_repeats,
+)
 
-MIN_SIDE = 8
-"""Pixels; a frame with a shorter side has no room for a legible letter."""
 TILE = 416
 """Longest side of what the detector sees at once, in its own pixels."""
 OVERLAP = 32
@@ -40,23 +54,46 @@ BATCH = 4
 """Lines in one network call."""
 CALL_PIXELS = 250_000
 """Pixels of tiles in one network call: more leave the processor's cache, fewer are not worth the call."""
-LINE = 48
-"""Pixels the recogniser wants a line to be high."""
-MAX_LINES = 1_000
+AT_ONCE = 64
+"""Lines among which those of like length are put together."""
+PIECE = 1_600
+"""A longer line is cut, in pixels of the recogniser: its cost grows with the square of the length."""
+SHARED = 96
+"""Pixels that two pieces share: two to four letters."""
+STEP = 8
+"""Pixels of a line to each of the recogniser's answers."""
 RETRY = (0.4, 0.92)
 """A line recognised with a confidence between these is tried turned around and mirrored, too."""
-
-Quad = npt.NDArray[np.float32]
-"""(4, 2): x and y of the corners in frame pixels, clockwise from the top left."""
+GAP = 1.5
+"""Heights of a line: where the recogniser says nothing for so long and there is ink, something was passed over."""
 
 
 class _Read(NamedTuple):
     text: str
     confidence: float
+    gaps: tuple[Quad, ...] = ()
+    """Stretches with ink of which nothing was read."""
+
+
+class _Piece(NamedTuple):
+    line: int
+    quad: Quad
+    width: int
+    """Pixels of the recogniser."""
+
+
+class _Answer(NamedTuple):
+    """What the recogniser says of each step of a piece: which letter (0: none), and its probability."""
+
+    best: npt.NDArray[np.int64]
+    sure: npt.NDArray[np.float32]
 
 
 class PpOcr:
     """PP-OCRv6 small on ONNX Runtime, with the weights that RapidOCR's wheel carries.
+
+    When the picture's budget is used up (`kidsnanny.budget`), what is not looked at yet is left out by name. Large
+    letters come first, since they are what a child reads first.
 
     Raises:
         WeightsError: the rapidocr package is missing, or its weights are not those of the cards.
@@ -75,32 +112,36 @@ class PpOcr:
         prove(self)
 
     def read(self, frame: RGB) -> list[TextLine]:
-        """Every line found in an (H, W, 3) uint8 RGB frame, in reading order."""
-        if min(frame.shape[:2]) < MIN_SIDE:
+        """Every line found in an (H, W, 3) uint8 RGB frame, in reading order; see `Ocr.read`."""
+        high, wide = frame.shape[:2]
+        if min(high, wide) < MIN_SIDE:
             return []
-        height, width = frame.shape[:2]
-        scale = SCALE * min(1.0, FULL_HD / min(height, width)) ** 0.5
-        scale = min(1.0, max(scale, TILE / max(height, width)))
-        tiled = max(height, width) * scale > TILE
+        scale = SCALE * min(1.0, FULL_HD / min(high, wide)) ** 0.5
+        scale = max(min(1.0, max(scale, TILE / max(high, wide))), 32 / min(high, wide))
+        tiled = max(high, wide) * scale > TILE
         view = _scaled(frame, scale)
         lines = self._lines(frame, self._find(_grayed(view) if tiled else view, frame.shape))
         if tiled:
-            whole = WHOLE / max(height, width)
+            whole = WHOLE / max(high, wide)
+            read = [line.box for line in lines if line.text]
             # Of the small view: lines too large for a tile, which the tiles see in pieces, and what the tiles missed.
             again = [
                 quad
                 for quad in self._find(_scaled(view, WHOLE / max(view.shape)), frame.shape)
-                if _height(quad) >= LARGE / whole or not any(_covers(line.box, _upright(quad)) for line in lines)
+                if short_side(quad) >= LARGE / whole or not any(box.covers(upright(quad)) for box in read)
             ]
-            more = [line for line in self._lines(frame, again) if line.confidence >= SURE]
-            lines = [line for line in lines if not any(_covers(big.box, line.box) for big in more)] + more
-        return reading_order(lines)
+            more = [line for line in self._lines(frame, again) if not line.text or line.confidence >= SURE]
+            sure = [line.box for line in more if line.text]
+            lines = [line for line in lines if not any(box.covers(line.box) for box in sure)] + more
+        return reading_order(without_repeats(lines))
 
-    def _lines(self, frame: RGB, quads: Sequence[Quad]) -> list[TextLine]:
+    def _lines(self, frame: RGB, found: Sequence[Quad]) -> list[TextLine]:
+        """The lines at the quads, and the stretches of them of which nothing was read."""
         lines = []
-        for quad, (text, confidence) in zip(quads, self._recognise([_crop(frame, q) for q in quads]), strict=True):
-            if text.strip():
-                lines.append(TextLine(text=text, confidence=confidence, box=_upright(quad)))
+        for quad, read in zip(found, self._recognise(frame, found), strict=True):
+            if read:
+                lines.append(_line(quad, read.text if read.text.strip() else "", read.confidence))
+                lines += [_line(gap, "", 0.0) for gap in read.gaps]
         return lines
 
     def _find(self, view: RGB, shape: tuple[int, ...]) -> list[Quad]:
@@ -112,6 +153,9 @@ class PpOcr:
         tiles = [np.s_[top:bottom, left:right] for top, bottom in _tiles(height) for left, right in _tiles(width)]
         at_once = max(1, CALL_PIXELS // probabilities[tiles[0]].size)
         for start in range(0, len(tiles), at_once):
+            if out_of_time():
+                leave_out(f"{len(tiles) - start} of {len(tiles)} parts of the frame were not searched for text")
+                break
             batch = tiles[start : start + at_once]
             # The network wants BGR in -1..1.
             given = cv2.dnn.blobFromImages([view[t] for t in batch], 1 / 127.5, mean=(127.5,) * 3, swapRB=True)
@@ -119,35 +163,109 @@ class PpOcr:
                 np.maximum(probabilities[tile], seen[0], out=probabilities[tile])
         return quads(probabilities, shape)
 
-    def _recognise(self, crops: Sequence[RGB]) -> list[_Read]:
-        read = self._recognise_upright(crops)
-        doubtful = [i for i, (text, sure) in enumerate(read) if RETRY[0] <= sure < RETRY[1] and len(text) > 2]
-        back, same = slice(None, None, -1), slice(None)
-        for turn in ((back, back), (same, back), (back, same)):  # upside down, mirrored, mirrored upside down
-            again = self._recognise_upright([crops[index][turn] for index in doubtful])
-            for index, line in zip(doubtful, again, strict=True):
+    def _recognise(self, frame: RGB, found: Sequence[Quad]) -> list[_Read | None]:
+        """What is written in each line; None where the time was up. Large letters first, of like ones the topmost."""
+        order = sorted(range(len(found)), key=lambda index: (-short_side(found[index]) // 8, found[index][:, 1].min()))
+        read = dict(self._upright(frame, {index: found[index] for index in order}))
+        doubtful = [i for i, line in read.items() if RETRY[0] <= line.confidence < RETRY[1] and len(line.text) > 2]
+        unsettled = set(order) - set(read)
+        for turn in (UPSIDE_DOWN, MIRRORED, BOTH):
+            again = self._upright(frame, {index: found[index][turn] for index in doubtful})
+            unsettled |= set(doubtful) - set(again)
+            for index, line in again.items():
                 read[index] = max(read[index], line, key=lambda read: read.confidence)
+        if unsettled:
+            leave_out(f"{len(unsettled)} of {len(order)} lines were not read")
+        return [read.get(index) for index in range(len(found))]
+
+    def _upright(self, frame: RGB, found: Mapping[int, Quad]) -> dict[int, _Read]:
+        """The text of each line, with one network call for a few pieces of like length, until the time is up."""
+        read: dict[int, _Read] = {}
+        lines = list(found.items())
+        for start in range(0, len(lines), AT_ONCE):
+            some = lines[start : start + AT_ONCE]
+            pieces = [piece for index, quad in some for piece in _pieces(index, quad)]
+            answers: dict[int, _Answer] = {}
+            waiting = sorted(range(len(pieces)), key=lambda place: pieces[place].width)
+            while waiting and not out_of_time():
+                shortest = pieces[waiting[0]].width
+                longest = 1.25 * shortest + 32  # padding to the longest of a call is work for nothing
+                most = max(1, min(BATCH, 2 * PIECE // shortest))
+                batch = [place for place in waiting[:most] if pieces[place].width <= longest]
+                waiting = waiting[len(batch) :]
+                answers |= zip(batch, self._answers(frame, [pieces[place] for place in batch]), strict=True)
+            for index, quad in some:
+                of_line = [place for place, piece in enumerate(pieces) if piece.line == index]
+                if all(place in answers for place in of_line):
+                    read[index] = self._read(frame, quad, [answers[place] for place in of_line])
         return read
 
-    def _recognise_upright(self, crops: Sequence[RGB]) -> list[_Read]:
-        """The text of each line, with one network call for a few of like length."""
+    def _answers(self, frame: RGB, pieces: Sequence[_Piece]) -> list[_Answer]:
+        """One network call; the last piece is the longest."""
         import cv2
 
-        widths = [max(LINE, round(LINE * crop.shape[1] / crop.shape[0])) for crop in crops]
-        read: list[_Read] = [_Read("", 0.0)] * len(crops)
-        waiting = sorted(range(len(crops)), key=widths.__getitem__)
-        while waiting:
-            longest = 1.25 * widths[waiting[0]] + 32  # what is padded to the longest of a call is work for nothing
-            batch = [index for index in waiting[:BATCH] if widths[index] <= longest]
-            waiting = waiting[len(batch) :]
-            given = np.zeros((len(batch), 3, LINE, widths[batch[-1]]), np.float32)
-            for row, index in enumerate(batch):
-                line = cv2.resize(np.ascontiguousarray(crops[index]), (widths[index], LINE))
-                given[row, :, :, : widths[index]] = line[:, :, ::-1].transpose(2, 0, 1) / np.float32(127.5) - 1
-            (probabilities,) = self._recogniser.run(None, {"x": given})
-            for index, line in zip(batch, probabilities, strict=True):
-                read[index] = _greedy(line, self._alphabet)
-        return read
+        given = np.zeros((len(pieces), 3, LINE, pieces[-1].width), np.float32)
+        for row, piece in enumerate(pieces):
+            line = cv2.resize(crop(frame, piece.quad), (piece.width, LINE))
+            given[row, :, :, : piece.width] = line[:, :, ::-1].transpose(2, 0, 1) / np.float32(127.5) - 1
+        (probabilities,) = self._recogniser.run(None, {"x": given})
+        best, sure = probabilities.argmax(2), probabilities.max(2)
+        ends = [piece.width // STEP for piece in pieces]
+        return [_Answer(best[row, :end], sure[row, :end]) for row, end in enumerate(ends)]
+
+    def _read(self, frame: RGB, quad: Quad, answers: Sequence[_Answer]) -> _Read:
+        """CTC's best path: repeats merged, blanks dropped; confidence is the mean."""
+        best, sure = _joined(answers)
+        kept = (best != 0) & (best != np.roll(best, 1))
+        kept[0] = best[0] != 0
+        if not kept.any():
+            return _Read("", 0.0)
+        text = "".join(self._alphabet[index] for index in best[kept])
+        return _Read(text, min(1.0, float(sure[kept].mean())), tuple(_gaps(frame, quad, best)))
+
+
+def _pieces(line: int, quad: Quad) -> list[_Piece]:
+    length, high = size(quad)
+    width = max(LINE, round(LINE * length / high))
+    starts = range(0, max(1, width - SHARED), PIECE - SHARED)
+    ends = [min(width, start + PIECE) for start in starts]
+    return [_Piece(line, stretch(quad, a / width, b / width), b - a) for a, b in zip(starts, ends, strict=True)]
+
+
+def _joined(answers: Sequence[_Answer]) -> _Answer:
+    """The pieces of a line as one. Each ends and the next begins where both see no letter."""
+    best, sure = answers[0]
+    shared = SHARED // STEP
+    for more, more_sure in answers[1:]:
+        blank = np.flatnonzero((best[-shared:] == 0) & (more[:shared] == 0))
+        middle = shared // 2
+        cut = int(blank[np.abs(blank - middle).argmin()]) if blank.size else middle
+        end = len(best) - shared + cut
+        best, sure = np.concatenate((best[:end], more[cut:])), np.concatenate((sure[:end], more_sure[cut:]))
+    return _Answer(best, sure)
+
+
+def _gaps(frame: RGB, quad: Quad, best: npt.NDArray[np.int64]) -> Iterator[Quad]:
+    """Where nothing was read for GAP heights of the line and more, and ink as high as letters is there."""
+    import cv2
+
+    letters = [-2, *np.flatnonzero(best).tolist(), len(best) + 1]
+    for before, after in pairwise(letters):
+        start, end = before + 2, after - 1
+        if (end - start) * STEP < GAP * LINE:
+            continue
+        gap = stretch(quad, start / len(best), end / len(best))
+        gray = cv2.cvtColor(cv2.resize(crop(frame, gap), ((end - start) * STEP, LINE)), cv2.COLOR_RGB2GRAY)
+        contrast = np.abs(gray.astype(np.float32) - np.median(gray))
+        ink = contrast > max(24.0, 0.5 * float(np.percentile(contrast, 98)))
+        rows = np.flatnonzero(ink.any(1))
+        if rows.size and ink.any(0).mean() >= 0.4 and rows[-1] - rows[0] >= 0.3 * LINE:
+            yield stretch(gap, 0, 1, rows[0] / LINE, (rows[-1] + 1) / LINE)
+
+
+def _line(quad: Quad, text: str, confidence: float) -> TextLine:
+    length, high = size(quad)
+    return TextLine(text=text, confidence=confidence, box=upright(quad), aspect=length / high)
 
 
 def _scaled(frame: RGB, scale: float) -> RGB:
@@ -172,83 +290,3 @@ def _tiles(side: int) -> list[tuple[int, int]]:
     count = -(-(side - OVERLAP) // (TILE - OVERLAP))
     length = -(-(side + (count - 1) * OVERLAP) // (count * 32)) * 32
     return [(start, start + length) for start in np.linspace(0, (side - length) // 32, count).round().astype(int) * 32]
-
-
-def quads(probabilities: npt.NDArray[np.float32], shape: tuple[int, ...]) -> list[Quad]:
-    """Lines in a detector's map, (h, w) in 0..1, by differentiable binarization (arXiv 1911.08947, section 3.4).
-
-    Each blob over 0.3 whose rectangle averages 0.5 or more is a line. The network is taught shrunken lines, so the
-    rectangle grows by 1.6 x area / perimeter on every side. `shape` is that of the frame the quads are for.
-    """
-    import cv2
-
-    blobs = cv2.dilate((probabilities > 0.3).astype(np.uint8), np.ones((2, 2), np.uint8))
-    contours, _ = cv2.findContours(blobs, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-    scale = np.array([shape[1], shape[0]], np.float32) / (probabilities.shape[1], probabilities.shape[0])
-    found: list[Quad] = []
-    for contour in contours:
-        centre, (width, height), angle = cv2.minAreaRect(contour)
-        if min(width, height) < 3:
-            continue
-        if len(found) == MAX_LINES:  # the rest must not vanish: the frame is named as not inspected
-            raise RuntimeError(f"more than {MAX_LINES} lines of text; cut the picture into parts")
-        corners = cv2.boxPoints((centre, (width, height), angle))
-        x, y, w, h = cv2.boundingRect(corners)
-        x, y = max(x, 0), max(y, 0)
-        inside = np.zeros((h, w), np.uint8)
-        patch = probabilities[y : y + h, x : x + w]
-        cv2.fillConvexPoly(inside, (corners - (x, y)).astype(np.int32), 1)
-        if patch.size and cv2.mean(patch, inside[: patch.shape[0], : patch.shape[1]])[0] >= 0.5:
-            grow = 1.6 * width * height / (width + height)  # on both sides together
-            corners = cv2.boxPoints((centre, (width + grow, height + grow), angle)) * scale
-            found.append(_clockwise(np.clip(corners, 0, (shape[1] - 1, shape[0] - 1)).astype(np.float32)))
-    return [quad for quad in found if _height(quad) > 3]
-
-
-def _clockwise(corners: Quad) -> Quad:
-    """From the top left: the two leftmost corners are the left edge."""
-    left, right = np.split(corners[corners[:, 0].argsort(kind="stable")], 2)
-    (top_left, bottom_left), (top_right, bottom_right) = (side[side[:, 1].argsort()] for side in (left, right))
-    return np.stack([top_left, top_right, bottom_right, bottom_left])
-
-
-def _height(quad: Quad) -> float:
-    return float(min(np.linalg.norm(quad[0] - quad[3]), np.linalg.norm(quad[0] - quad[1])))
-
-
-def _crop(frame: RGB, quad: Quad) -> RGB:
-    """The line straightened; one that stands upright is laid down, and one far higher than the network looks shrunk."""
-    import cv2
-
-    if (shrink := _height(quad) // (4 * LINE)) > 1:
-        box = _upright(quad)
-        frame = frame[box.y0 : box.y1 + 1, box.x0 : box.x1 + 1]
-        frame = cv2.resize(frame, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA).astype(np.uint8)
-        quad = (quad - (box.x0, box.y0)).astype(np.float32) / np.float32(shrink)
-
-    width = max(1, int(max(np.linalg.norm(quad[0] - quad[1]), np.linalg.norm(quad[2] - quad[3]))))
-    height = max(1, int(max(np.linalg.norm(quad[0] - quad[3]), np.linalg.norm(quad[1] - quad[2]))))
-    flat = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
-    turn = cv2.getPerspectiveTransform(quad, flat)
-    line = cv2.warpPerspective(frame, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(np.rot90(line) if height >= 1.5 * width else line, np.uint8)
-
-
-def _greedy(probabilities: npt.NDArray[np.float32], alphabet: Sequence[str]) -> _Read:
-    """CTC's best path through (steps, characters): repeats merged, blanks dropped; confidence is the mean."""
-    best = probabilities.argmax(1)
-    kept = (best != 0) & (best != np.roll(best, 1))
-    kept[0] = best[0] != 0
-    confidence = float(probabilities.max(1)[kept].mean()) if kept.any() else 0.0
-    return _Read("".join(alphabet[index] for index in best[kept]), min(1.0, confidence))
-
-
-def _upright(quad: Quad) -> Box:
-    corners = np.rint(quad).astype(int)
-    return Box(*corners.min(0).tolist(), *corners.max(0).tolist())
-
-
-def _covers(big: Box, small: Box) -> bool:
-    """Whether most of the small box lies in the big one."""
-    common = Box(max(big.x0, small.x0), max(big.y0, small.y0), min(big.x1, small.x1), min(big.y1, small.y1))
-    return 2 * common.area > small.area

@@ -20,6 +20,7 @@ from conftest import ScriptedStage1, ScriptedTextModel, page
 from ocr_contract import OcrContract
 
 from kidsnanny import Pipeline, Stage2
+from kidsnanny.budget import Budget
 from kidsnanny.errors import ComponentError
 from kidsnanny.media.loader import RGB
 from kidsnanny.stage2.ocr import paddle
@@ -27,7 +28,7 @@ from kidsnanny.stage2.ocr.ocr import Ocr
 from kidsnanny.stage2.ocr.paddle import PaddleOcr
 from kidsnanny.stage2.ocr.ppocr import PpOcr
 
-READ, DIE, HANG, FAIL, CONNECT, SELF, HOME, OPTIONS, ENDLESS = (255, *range(1, 9))
+READ, DIE, HANG, FAIL, CONNECT, SELF, HOME, OPTIONS = (255, *range(1, 8))
 STAND_IN = """
 import os, signal, socket, sys, time
 import numpy as np
@@ -41,7 +42,7 @@ class PaddleOCR:
 
     def predict(self, bgr, **limits):
         blue, green, order = bgr[0, 0].tolist()
-        lines = [self.obey(order)] * (1_001 if order == 8 else 1)
+        lines = [self.obey(order)]
         quad = np.array([(1, 2), (30, 2), (30, 9), (1, 9)], np.int16)
         lines.append(" ")
         yield {"rec_texts": lines, "rec_scores": [0.875] * len(lines), "rec_polys": [quad] * len(lines)}
@@ -66,7 +67,7 @@ def says(order: int) -> RGB:
 
 def text(ocr: Ocr, order: int) -> str:
     """What the stand-in says to that."""
-    (line,) = ocr.read(says(order))
+    line, _ = ocr.read(says(order))
     return line.text
 
 
@@ -119,8 +120,10 @@ def ocr(packages: Path) -> Iterator[PaddleOcr]:  # noqa: ARG001
 
 def test_what_paddleocr_says_becomes_lines(ocr: PaddleOcr) -> None:
     assert str(ocr.model_id).startswith("paddleocr-3.9/ppocrv6-small-rec@")
-    (line,) = ocr.read(says(READ))
+    line, blank = ocr.read(says(READ))
     assert (line.text, line.confidence, line.box) == ("HELLO 123", 0.875, (1, 2, 30, 9))
+    assert blank == line.model_copy(update={"text": ""})
+    assert line.aspect == pytest.approx(29 / 7)
 
 
 @pytest.mark.usefixtures("packages")
@@ -174,9 +177,13 @@ def test_threads_take_turns(ocr: PaddleOcr) -> None:
     assert said == ["HELLO 123", text(ocr, SELF)] * 8
 
 
-def test_more_lines_than_can_be_told_are_an_error(ocr: PaddleOcr) -> None:
-    with pytest.raises(ComponentError, match="more than 1000 lines"):
-        ocr.read(says(ENDLESS))
+def test_a_frame_that_takes_longer_than_the_picture_may_is_named(ocr: PaddleOcr) -> None:
+    budget = Budget(2)
+    with budget.spending():
+        assert ocr.read(says(HANG)) == []
+    assert budget.left_out() == ["none of the frame's text was read: the picture's 2 s are used up"]
+    with Budget(2).spending():  # starting another process is not charged
+        assert text(ocr, READ) == "HELLO 123"
 
 
 def test_the_pipeline_names_what_was_not_read(ocr: PaddleOcr) -> None:
@@ -184,8 +191,8 @@ def test_the_pipeline_names_what_was_not_read(ocr: PaddleOcr) -> None:
     dead, alive = pipeline([says(DIE), says(READ)])
     assert dead.label == "review"
     assert "its process died" in dead.not_inspected[0].reason
-    assert [line.text for line in alive.text] == ["HELLO 123"]
-    assert alive.not_inspected == ()
+    assert [line.text for line in alive.text] == ["HELLO 123", ""]
+    assert [missed.reason for missed in alive.not_inspected] == ["text on 8.5% of the frame could not be read"]
 
 
 def test_it_has_no_network_and_another_home(ocr: PaddleOcr, tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 from conftest import ScriptedOcr, page
-from ocr_contract import OcrContract
+from ocr_contract import LONG, OcrContract
 from PIL import ImageOps
 
 from kidsnanny.errors import ComponentError
 from kidsnanny.records import Box, TextLine
 from kidsnanny.stage2.ocr.ocr import prove, reading_order
-from kidsnanny.stage2.ocr.ppocr import PpOcr, quads
+from kidsnanny.stage2.ocr.ppocr import PpOcr
+from kidsnanny.stage2.ocr.quads import quads
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +81,14 @@ def test_reading_order(boxes: list[tuple[int, ...]], order: list[int]) -> None:
     assert [int(line.text) for line in reading_order(lines)] == order
 
 
-def test_more_lines_than_can_be_read_are_an_error_not_a_loss() -> None:
+def test_no_place_with_text_is_dropped_however_many_there_are() -> None:
     dots = np.zeros((800, 800), np.float32)
     for y in range(0, 800, 20):
         for x in range(0, 800, 20):
             dots[y + 5 : y + 14, x + 5 : x + 14] = 1
-    with pytest.raises(RuntimeError, match="more than 1000 lines"):
-        quads(dots, (800, 800))
+    assert len(quads(dots, (800, 800))) == 1600
+
+
+def test_a_line_longer_than_the_network_looks_is_read_without_loss_or_repeat(ppocr: PpOcr) -> None:
+    read = ppocr.read(np.asarray(page(LONG, size=(14_000, 60), letters=24)))
+    assert "".join(line.text for line in read).replace(" ", "") == LONG.replace(" ", "")
