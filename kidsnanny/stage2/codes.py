@@ -77,11 +77,11 @@ def _shrunk(gray: _Gray, scale: float) -> _Gray:
 
 
 def _dark(gray: _Gray) -> _Gray:
-    """255 where the picture is darker than around, else 0."""
+    """255 where the picture is darker than around, else 0; specks left out, which have most of the outlines."""
     import cv2
 
     mean, inverse = cv2.ADAPTIVE_THRESH_MEAN_C, cv2.THRESH_BINARY_INV
-    return np.asarray(cv2.adaptiveThreshold(gray, 255, mean, inverse, WINDOW, DARKER), np.uint8)
+    return np.asarray(cv2.medianBlur(cv2.adaptiveThreshold(gray, 255, mean, inverse, WINDOW, DARKER), 3), np.uint8)
 
 
 def _finders(dark: _Gray) -> int:
