@@ -123,10 +123,9 @@ class Picture:
 
     def _decode(self, index: int) -> tuple[tuple[RGB, ...], str | None]:
         """The current frame's views, and what is wrong with it although it decodes."""
-        if not self.data:
-            return rendered(self.image), None
-        if self.image.format not in ("JPEG", "MPO"):
-            return rendered(self.image), None if index else damage(self.image, self.data)
+        if self.image.format not in ("JPEG", "MPO") or not self.data:
+            reason = damage(self.image, self.data) if self.data and not index else None
+            return rendered(self.image, self.data), reason
         try:
             pixels = decode_jpeg(self.image, self.data)
         except ValueError as error:
@@ -135,7 +134,7 @@ class Picture:
             return rendered(self.image), None
         if not self.image.info.get("icc_profile") and self.image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
             return (pixels,), None
-        whole = Image.fromarray(pixels)
+        whole = Image.fromarray(pixels[..., 0] if self.image.mode == "L" else pixels)
         whole.info = self.image.info
         return rendered(whole), None
 
