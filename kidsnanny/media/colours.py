@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms, ImageOps
 
-from kidsnanny.media.profiles import Profile, profiles
+from kidsnanny.media.colour_profiles import ColourProfile, colour_profiles
 
 RGB = npt.NDArray[np.uint8]
 """(height, width, 3) uint8, sRGB."""
@@ -28,7 +28,7 @@ def rendered(image: Image.Image, data: bytes = b"") -> tuple[RGB, ...]:
         image: the picture, at the frame.
         data: its file, if there is one: Pillow does not keep all that a PNG says about its colours.
     """
-    named = profiles(image, data)
+    named = colour_profiles(image, data)
     image = ImageOps.exif_transpose(image)
     alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
     if alpha and alpha.getextrema() == (255, 255):
@@ -46,7 +46,7 @@ def rendered(image: Image.Image, data: bytes = b"") -> tuple[RGB, ...]:
     return tuple(np.asarray(Image.composite(colour, ground, alpha)) for ground in grounds for colour in colours)
 
 
-def _readings(image: Image.Image, named: tuple[Profile, ...]) -> Iterator[Image.Image]:
+def _readings(image: Image.Image, named: tuple[ColourProfile, ...]) -> Iterator[Image.Image]:
     """The colours as sRGB, alpha dropped: through each profile that fits, then without."""
     image, *stretched = map(_opaque, _eight_bits(image))
     if image.mode == "LAB":
@@ -77,7 +77,7 @@ def _opaque(image: Image.Image) -> Image.Image:
     return image.convert("LA").convert("L") if image.mode in ("LA", "La") else image
 
 
-def _parsed(profile: Profile) -> ImageCms.ImageCmsProfile:
+def _parsed(profile: ColourProfile) -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(io.BytesIO(profile.data))
 
 
@@ -90,7 +90,7 @@ def _converted(image: Image.Image, origin: ImageCms.ImageCmsProfile, intent: int
 
 
 @lru_cache(maxsize=64)
-def _is_srgb(profile: Profile, mode: str) -> bool:
+def _is_srgb(profile: ColourProfile, mode: str) -> bool:
     """Whether a profile changes no colour, so that its conversion, which takes time, may be left out.
 
     Its name may lie. 256 levels are all there is to a gray profile, and 256 of each channel and of gray to one

@@ -27,7 +27,7 @@ from PIL import Image
 
 from kidsnanny.errors import CorruptPictureError
 from kidsnanny.media.colours import rendered
-from kidsnanny.media.profiles import profiles
+from kidsnanny.media.colour_profiles import colour_profiles
 
 SAVED = {
     "PNG": {},
@@ -126,7 +126,7 @@ def test_one_bright_pixel_hides_nothing_of_a_picture_of_numbers(kind: type) -> N
 def test_no_bytes_break_the_reading_of_profiles(data: bytes, head: bytes) -> None:
     image = Image.new("RGB", (2, 2), (9, 9, 9))
     image.info["icc_profile"] = head + data
-    assert profiles(image, data=head + data) is not None
+    assert colour_profiles(image, data=head + data) is not None
     assert rendered(image, with_chunks(encoded(image), (b"iCCP", data), (b"cICP", data[:4]), (b"gAMA", data[:4])))
 
 

@@ -35,7 +35,7 @@ MAX_PROFILE = 4 * 2**20
 LEVELS = np.linspace(0, 1, 1024)
 
 
-class Profile(NamedTuple):
+class ColourProfile(NamedTuple):
     """An ICC profile and the rendering intent to read it with."""
 
     data: bytes
@@ -51,7 +51,7 @@ class Profile(NamedTuple):
         return not any(tag[:3] in (b"A2B", b"D2B") for tag, _ in tags(self.data))
 
 
-def profiles(image: Image.Image, data: bytes) -> tuple[Profile, ...]:
+def colour_profiles(image: Image.Image, data: bytes) -> tuple[ColourProfile, ...]:
     """Every colour space that a picture names, each once.
 
     Args:
@@ -61,14 +61,14 @@ def profiles(image: Image.Image, data: bytes) -> tuple[Profile, ...]:
     return tuple(dict.fromkeys(_png(data) if data.startswith(b"\x89PNG") else _pillow(image.info)))
 
 
-def _pillow(info: dict[Any, Any]) -> Iterator[Profile]:
+def _pillow(info: dict[Any, Any]) -> Iterator[ColourProfile]:
     if icc := info.get("icc_profile"):
         yield from _icc(icc)
     if exponent := info.get("gamma"):
         yield from _gamma(exponent, info.get("chromaticity", SRGB_PRIMARIES))
 
 
-def _png(data: bytes) -> Iterator[Profile]:
+def _png(data: bytes) -> Iterator[ColourProfile]:
     """By precedence. Of chunks that come twice some readers take the first and some the last."""
     found: dict[bytes, list[bytes]] = {name: [] for name in (b"cICP", b"iCCP", b"gAMA", b"cHRM")}
     at = 8
@@ -97,7 +97,7 @@ def tags(profile: bytes) -> list[tuple[bytes, bytes]]:
     return [(name, profile[at : at + length]) for name, at, length in entries]
 
 
-def _icc(data: bytes) -> Iterator[Profile]:
+def _icc(data: bytes) -> Iterator[ColourProfile]:
     """The readings of an ICC profile: by its coded tag, perceptual, relative to white."""
     if not data[16:20].strip(b"\0"):
         return
@@ -109,19 +109,19 @@ def _icc(data: bytes) -> Iterator[Profile]:
     for number in range(4):
         usual = usual.replace(b"D2B%d" % number, b"skip", 1) if b"D2B%d" % number in named else usual
     if b"A2B0" in named or b"A2B1" not in named:
-        yield Profile(usual)
+        yield ColourProfile(usual)
     if b"A2B1" in named:
-        yield Profile(usual, 1)
+        yield ColourProfile(usual, 1)
 
 
-def _gamma(exponent: float, primaries: Sequence[float] | Floats) -> Iterator[Profile]:
+def _gamma(exponent: float, primaries: Sequence[float] | Floats) -> Iterator[ColourProfile]:
     """A PNG's gAMA and cHRM; nothing for those of sRGB, which most PNGs have that have any."""
     usual = np.allclose(primaries, SRGB_PRIMARIES, atol=0.005)
     if exponent > 0 and not (usual and abs(exponent - 1 / 2.2) < 0.01):
         yield from _matrix(primaries, LEVELS ** (1 / exponent)) or _matrix(SRGB_PRIMARIES, LEVELS ** (1 / exponent))
 
 
-def _coded(primaries: int, transfer: int) -> Iterator[Profile]:
+def _coded(primaries: int, transfer: int) -> Iterator[ColourProfile]:
     """A colour space by its numbers in ITU-T H.273; nothing if they are those of sRGB, or unknown."""
     curve = _curve(transfer)
     if curve is not None and primaries in PRIMARIES and (primaries, transfer) != (1, 13):
@@ -162,7 +162,7 @@ def _curve(transfer: int) -> Floats | None:
     return None
 
 
-def _matrix(primaries: Sequence[float] | Floats, curve: Floats) -> list[Profile]:
+def _matrix(primaries: Sequence[float] | Floats, curve: Floats) -> list[ColourProfile]:
     """A profile of one curve and three primaries; none if they span no space."""
     x, y = np.asarray(primaries, float).reshape(4, 2).T
     if (y <= 0).any():
@@ -179,7 +179,7 @@ def _matrix(primaries: Sequence[float] | Floats, curve: Floats) -> list[Profile]
     shape = b"curv\0\0\0\0" + struct.pack(">I", len(curve)) + points
     named = {b"wtpt": D50, **dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns.T, strict=True))}
     contents = {name: b"XYZ \0\0\0\0" + _fixed(*place) for name, place in named.items()}
-    return [Profile(_written({**contents, b"rTRC": shape, b"gTRC": shape, b"bTRC": shape}))]
+    return [ColourProfile(_written({**contents, b"rTRC": shape, b"gTRC": shape, b"bTRC": shape}))]
 
 
 def _fixed(*numbers: float) -> bytes:
