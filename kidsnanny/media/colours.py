@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from kidsnanny.media.colour_profiles import ColourProfile, colour_profiles
 
@@ -24,21 +24,32 @@ VISIBLE = 10
 def rendered(image: Image.Image, data: bytes = b"") -> tuple[RGB, ...]:
     """The current frame's readings; each twice, on white and on black, when anything shines through it.
 
+    Viewers differ on the orientation that a PNG or a WebP names: such a picture is there both ways.
+
     Args:
         image: the picture, at the frame.
         data: its file, if there is one: Pillow does not keep all that a PNG says about its colours.
     """
     named = colour_profiles(image, data)
-    image = ImageOps.exif_transpose(image)
+    turned = ImageOps.exif_transpose(image)
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    webp = data[8:12] == b"WEBP"
+    if orientation == 1 or not (webp or data.startswith(b"\x89PNG")):
+        return _views(turned, named)
+    # Chromium ignores that of a WebP, and other viewers that of a PNG; a JPEG's, an AVIF's or a TIFF's counts for all.
+    first, second = (image, turned) if webp else (turned, image)
+    return _views(first, named) + _views(second, named)
+
+
+def _views(image: Image.Image, named: tuple[ColourProfile, ...]) -> tuple[RGB, ...]:
     alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
     if alpha and alpha.getextrema() == (255, 255):
         alpha = None
     seen: list[RGB] = []
     for reading in _readings(image, named):
         pixels = np.asarray(reading)
-        if any(np.array_equal(pixels, known) for known in seen) or (seen and not _adds(pixels, seen)):
-            continue
-        seen.append(pixels)
+        if not seen or _adds(pixels, seen):
+            seen.append(pixels)
     if not alpha:
         return tuple(seen)
     grounds = (Image.new("RGB", image.size, ground) for ground in ("white", "black"))
@@ -48,7 +59,7 @@ def rendered(image: Image.Image, data: bytes = b"") -> tuple[RGB, ...]:
 
 def _readings(image: Image.Image, named: tuple[ColourProfile, ...]) -> Iterator[Image.Image]:
     """The colours as sRGB, alpha dropped: through each profile that fits, then without."""
-    image, *stretched = map(_opaque, _eight_bits(image))
+    image, *stretched = map(_opaque, eight_bits(image))
     if image.mode == "LAB":
         yield _converted(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
         return
@@ -149,7 +160,7 @@ def _steps(pixels: RGB, axis: int) -> Gray:
     return strongest
 
 
-def _eight_bits(image: Image.Image) -> Iterator[Image.Image]:
+def eight_bits(image: Image.Image) -> Iterator[Image.Image]:
     """The readings of 16- and 32-bit grayscale, which Pillow would clip to white; anything else as it is."""
     if not image.mode.startswith(("I", "F")):
         yield image

@@ -26,6 +26,7 @@ from kidsnanny.errors import (
     UnsupportedFormatError,
     UnsupportedSourceError,
 )
+from kidsnanny.media.animation import composed
 from kidsnanny.media.colours import RGB as RGB
 from kidsnanny.media.colours import rendered
 from kidsnanny.media.integrity import damage, decode_jpeg
@@ -75,6 +76,8 @@ class Picture:
     """Frames that were not looked at, and damage that decoders pass over; complete once `frames()` is exhausted."""
     data: bytes = field(default=b"", repr=False)
     """The file; empty for a PIL image or an array, whose pixels somebody else decoded."""
+    _canvases: Iterator[tuple[Image.Image, bool]] = field(default=iter(()), repr=False)
+    """The frames of an animation that are still to come."""
 
     def frames(self) -> Iterator[Frame]:
         """Decode frame after frame, up to the limits.
@@ -104,7 +107,8 @@ class Picture:
                     return
                 if index == self.limits.frames:
                     raise PictureTooLargeError(f"past the cap of {self.limits.frames} frames")
-                self.image.seek(index)
+                if not (index and self._is_composed()):
+                    self.image.seek(index)
                 _check_size(self.name, self.image.size, self.limits)
                 pixels += self.image.width * self.image.height
                 if index and pixels > self.limits.total_pixels:
@@ -125,6 +129,10 @@ class Picture:
         """The current frame's views, and what is wrong with it although it decodes."""
         if self.image.format not in ("JPEG", "MPO") or not self.data:
             reason = damage(self.image, self.data) if self.data and not index else None
+            if self._is_composed():
+                shown, clipped = self._composed(index)
+                reason = reason or ("a part of this frame lies outside the canvas" if clipped else None)
+                return rendered(shown, self.data), reason
             return rendered(self.image, self.data), reason
         try:
             pixels = decode_jpeg(self.image, self.data)
@@ -137,6 +145,21 @@ class Picture:
         whole = Image.fromarray(pixels[..., 0] if self.image.mode == "L" else pixels)
         whole.info = self.image.info
         return rendered(whole), None
+
+    def _is_composed(self) -> bool:
+        """Whether frames lie on one another. Those of TIFF are pages, and Pillow composes AVIF as browsers do."""
+        animated = getattr(self.image, "is_animated", False) and self.image.format in ("PNG", "WEBP")
+        return bool(self.data) and (animated or self.image.format == "GIF")
+
+    def _composed(self, index: int) -> tuple[Image.Image, bool]:
+        """The frame of an animation, and whether viewers differ on how much of it is shown."""
+        if index == 0:
+            self._canvases = composed(self.image, self.data)
+        shown, clipped = next(self._canvases, (None, False))
+        if shown is None:
+            raise CorruptPictureError(f"{self.name}: it has fewer frames than it says; get the original again.")
+        shown.info = {name: value for name, value in self.image.info.items() if name != "transparency"}
+        return shown, clipped
 
 
 def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:

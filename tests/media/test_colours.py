@@ -26,8 +26,8 @@ from picture_files import frames
 from PIL import Image
 
 from kidsnanny.errors import CorruptPictureError
-from kidsnanny.media.colours import rendered
 from kidsnanny.media.colour_profiles import colour_profiles
+from kidsnanny.media.colours import rendered
 
 SAVED = {
     "PNG": {},
@@ -133,3 +133,13 @@ def test_no_bytes_break_the_reading_of_profiles(data: bytes, head: bytes) -> Non
 def test_a_profile_that_decompresses_to_gigabytes_is_refused() -> None:
     with pytest.raises(CorruptPictureError, match="too large"):
         frames(with_chunks(PLAIN, embedded(bytes(50_000_000))))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "AVIF", "PNG", "WEBP", "TIFF"])
+def test_both_ways_up_are_seen_where_viewers_differ(kind: str) -> None:
+    upright = gradient(60, 40)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    seen = [view.shape[:2] for view in frames(encoded(upright, kind, exif=exif))]
+    both = {"PNG": [(60, 40), (40, 60)], "WEBP": [(40, 60), (60, 40)]}
+    assert seen == both.get(kind, [(60, 40)])
