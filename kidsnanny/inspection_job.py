@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
+from kidsnanny.budget import SECONDS, Budget
 from kidsnanny.inspection import Inspection, Media
 from kidsnanny.media.loader import RGB, Frame, Picture
 from kidsnanny.records import Detection, NotInspected, SceneGraph, TextLine
@@ -21,6 +22,7 @@ class Job:
     """What is known so far of one picture that is being inspected."""
 
     name: str
+    budget: Budget = field(default_factory=lambda: Budget(SECONDS))
     picture: Picture | None = None
     key: str | None = None
     """See `Inspection.key`."""
@@ -42,6 +44,11 @@ class Job:
     decoded: bool = False
     """Whether all of its frames have been decoded."""
 
+    def leave(self, part: Literal["image", "text"], frame: int) -> None:
+        """Note what an engine left of a frame because the budget was used up."""
+        missed = (NotInspected(part=part, reason=reason, frame=frame) for reason in self.budget.left_out())
+        self.not_inspected += missed
+
     def media(self) -> Media | None:
         """Facts about the picture; None if it could not be opened."""
         if not self.picture:
@@ -53,14 +60,19 @@ class Job:
 
 @contextmanager
 def timed(jobs: Sequence[Job], stage: str) -> Iterator[None]:
-    """Add the time of the block, in equal shares, to the jobs; one that is named several times gets as many shares."""
+    """Add the time of the block, in equal shares, to the jobs and their budgets; a job that is named several times gets
+    as many shares."""
     start = time.perf_counter()
+    alone = len(set(map(id, jobs))) == 1
     try:
-        yield
+        with jobs[0].budget.spending() if alone else nullcontext():
+            yield
     finally:
-        share = (time.perf_counter() - start) * 1e3 / len(jobs)
+        share = (time.perf_counter() - start) / len(jobs)
         for job in jobs:
-            job.timings[stage] = job.timings.get(stage, 0.0) + share
+            job.timings[stage] = job.timings.get(stage, 0.0) + share * 1e3
+            if not alone:
+                job.budget.charge(share)
 
 
 def timed_frames(job: Job, picture: Picture) -> Iterator[Frame]:

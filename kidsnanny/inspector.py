@@ -15,6 +15,7 @@ from typing import Literal, Self
 from PIL import ExifTags
 
 from kidsnanny import __version__
+from kidsnanny.budget import Budget
 from kidsnanny.decision import decide, flagged, judge_wanted
 from kidsnanny.engines import exclusive, renew_after_fork
 from kidsnanny.errors import InputError, JudgeError
@@ -70,7 +71,9 @@ class Inspector:
             raise TypeError(f"stage1 is a {type(stage1).__name__}; expected a Stage1, such as Yolo or Ensemble.")
         if not (self.stage2 is None or isinstance(self.stage2, Stage2)):
             raise TypeError(f"stage2 is a {type(stage2).__name__}; expected a Stage2 or None.")
-        self.limits = limits
+        seconds = composition.seconds if limits.seconds is None else limits.seconds
+        self.limits = limits._replace(seconds=seconds)
+        self._seconds = seconds
         self.min_confidence = min_confidence
         self._cache: OrderedDict[str, Inspection] = OrderedDict()
         self._cache_size = cache
@@ -157,7 +160,8 @@ class Inspector:
 
     def _decode(self, sources: Iterable[Source], jobs: deque[Job]) -> Iterator[tuple[Job, Frame]]:
         for source in sources:
-            job = Job(name=str(source) if isinstance(source, str | Path) else type(source).__name__)
+            name = str(source) if isinstance(source, str | Path) else type(source).__name__
+            job = Job(name=name, budget=Budget(self._seconds))
             jobs.append(job)
             try:
                 with timed([job], "decode"):
@@ -194,11 +198,16 @@ class Inspector:
             job.not_inspected.append(failed("image", error, frame.index))
             return
         for (job, frame), found in answered:
+            job.leave("image", frame.index)
             job.screened += 1
             job.seen += [one.model_copy(update={"frame": frame.index}) for one in found]
 
     def _read(self, job: Job, frame: Frame) -> None:
         if self.stage2 is None or not changed(job.last_read.get(frame.view), frame.rgb):
+            return
+        if job.read and job.budget.over:
+            late = f"not read: the picture's {job.budget.seconds:g} s are used up"
+            job.not_inspected.append(NotInspected(part="text", reason=late, frame=frame.index))
             return
         job.last_read[frame.view] = frame.rgb
         with exclusive(self.stage2.ocr), timed([job], "ocr"):
@@ -207,6 +216,7 @@ class Inspector:
             except Exception as error:
                 job.not_inspected.append(failed("text", error, frame.index))
                 return
+        job.leave("text", frame.index)
         job.read += 1
         known = {(line.frame, line.text) for line in job.lines}  # the second view of a transparent frame repeats most
         new = [line.model_copy(update={"frame": frame.index}) for line in lines]
@@ -279,7 +289,8 @@ class Inspector:
         pixels: tuple[object, ...] = (picture.sha256,)
         if not picture.data:
             orientation = picture.image.getexif().get(ExifTags.Base.Orientation)
-            pixels += (orientation, picture.image.info.get("icc_profile"))
+            told = ("icc_profile", "gamma", "chromaticity")  # what becomes of colours; alpha is among the pixels
+            pixels += (orientation, *map(picture.image.info.get, told))
         models = {part: list(map(str, models)) for part, models in self.models.items() if part != "judge"}
         everything = (pixels, models, self.limits, self.min_confidence, __version__)
         return hashlib.sha256(repr(everything).encode()).hexdigest()

@@ -80,6 +80,36 @@ def test_coverage_tells_what_was_looked_for_and_str_what_was_not() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("coverage", "says"),
+    [
+        ({}, "Looked for nothing, because no part of it could be looked at."),
+        ({"scam": ("text",)}, "Looked for scam in its text; not for sexual, "),
+        ({"self_harm": ("image",)}, "Looked for self harm in the picture; not for sexual, "),
+        (
+            {"gore": ("image", "judge"), "scam": ("judge",)},
+            "Looked for gore in the picture; for gore, scam in the picture, by the judge; not for sexual, ",
+        ),
+        (
+            {"gore": ("image", "judge"), "scam": ("text", "judge")},
+            "Looked for gore in the picture; for scam in its text; for gore, scam in the picture and its text, by the ",
+        ),
+        (dict.fromkeys(CATEGORIES, ("text",)), "weapons, illegal, scam in its text."),
+    ],
+)
+def test_str_says_what_was_looked_for_whoever_looked(coverage: dict[str, tuple[str, ...]], says: str) -> None:
+    said = str(scripted()(red(0)).model_copy(update={"coverage": coverage}))
+    assert says in said
+    assert "Looked not" not in said
+    assert said.endswith(".")
+
+
+def test_a_file_that_cannot_be_read_was_looked_at_for_nothing() -> None:
+    said = str(scripted()("missing.png"))
+    assert said.startswith("REVIEW: missing.png. Not inspected: picture: missing.png: it cannot be read (No such file")
+    assert said.endswith("Looked for nothing, because no part of it could be looked at.")
+
+
 def test_risk_is_the_largest_score_of_the_asked_categories() -> None:
     verdict = scripted("you are mean")(red(51))
     assert verdict.risk() == pytest.approx(0.9)

@@ -12,12 +12,12 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from kidsnanny.budget import out_of_time
 from kidsnanny.errors import (
     CorruptPictureError,
     InputError,
@@ -30,17 +30,16 @@ from kidsnanny.media.animation import composed
 from kidsnanny.media.colours import RGB as RGB
 from kidsnanny.media.colours import rendered
 from kidsnanny.media.integrity import damage, decode_jpeg
-from kidsnanny.records import NotInspected
+from kidsnanny.media.signatures import HEAD, Media, by_content, media_kind
+from kidsnanny.records import NotInspected, encodable
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | RGB
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-UNREAD_SUFFIXES = {".heic", ".heif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".eps", ".tga", ".ico", ".dng", ".raw"}
-"""Pictures we do not read. In a walk through a folder they get a verdict that says so, instead of being passed over."""
 
 
 class Limits(NamedTuple):
-    """What the loader accepts. All of it is checked before pixels are decoded."""
+    """What one picture may cost. Bytes, pixels and sides are checked before pixels are decoded."""
 
     bytes: int = 64 * 2**20
     pixels: int = 89_478_485
@@ -49,6 +48,9 @@ class Limits(NamedTuple):
     frames: int = 300
     total_pixels: int = 200_000_000
     """Of all frames that are looked at."""
+    seconds: float | None = None
+    """How long one picture may be worked on; None for the profile's own, which is 10 by default. See
+    `kidsnanny.budget`."""
 
 
 DEFAULT_LIMITS = Limits()
@@ -107,6 +109,8 @@ class Picture:
                     return
                 if index == self.limits.frames:
                     raise PictureTooLargeError(f"past the cap of {self.limits.frames} frames")
+                if index and out_of_time():
+                    raise PictureTooLargeError(f"past its {self.limits.seconds:g} s")
                 if not (index and self._is_composed()):
                     self.image.seek(index)
                 _check_size(self.name, self.image.size, self.limits)
@@ -212,33 +216,6 @@ def checked_source(source: Source) -> Source:
     )
 
 
-def walk(folder: str | os.PathLike[str]) -> tuple[list[Path], list[Path]]:
-    """All files below a folder in name order, and the folders that were not walked: closed ones, and links."""
-    closed: list[OSError] = []
-    files: list[Path] = []
-    links: list[Path] = []
-    for root, folders, names in os.walk(folder, onerror=closed.append):
-        files += [Path(root, name) for name in names]
-        links += [Path(root, name) for name in folders if os.path.islink(os.path.join(root, name))]
-    return sorted(files), [*links, *(Path(error.filename) for error in closed)]
-
-
-def is_picture(path: str | os.PathLike[str]) -> bool:
-    """Whether a walk through a folder should look at this file: for its content, or a name that promises a picture."""
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix in UNREAD_SUFFIXES or suffix in Image.registered_extensions():
-        return True
-    if os.path.exists(path) and not os.path.isfile(path):
-        return False  # a pipe would be waited for
-    try:
-        with Image.open(path, formats=FORMATS):
-            return True
-    except UnidentifiedImageError:
-        return False
-    except Exception:  # it cannot even be opened: let its verdict say why
-        return True
-
-
 def _from_pil(image: Image.Image, limits: Limits) -> Picture:
     name = f"The PIL image {image.mode} {image.width}x{image.height}"
     _check_size(name, image.size, limits)
@@ -290,20 +267,42 @@ def _read(source: object, limits: Limits) -> tuple[str | None, bytes]:
 
 
 def _read_file(source: str | os.PathLike[str], limits: Limits) -> tuple[str, bytes]:
-    # A name that is not valid UTF-8 must neither break the JSON of a verdict nor get lost.
-    name = os.fsdecode(source).encode("utf-8", "backslashreplace").decode()
+    name = encodable(os.fsdecode(source))
     try:
         status = os.stat(source)
         if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise UnreadableFileError(f"{name}: it is {kind}; give the path of a picture file.")
-        if status.st_size > limits.bytes:
-            raise _too_large(name, f"it has more than {limits.bytes:,} bytes")
+            raise UnreadableFileError(f"{name}: it is {_no_file(source, status.st_mode)}.")
         with open(source, "rb") as file:
-            return name, file.read(limits.bytes + 1)
+            head = file.read(HEAD)
+            if (kind := media_kind(source, head)) in _NOT_LOOKED_AT and by_content(head):
+                raise UnsupportedFormatError(f"{name}: it is {_NOT_LOOKED_AT[kind]}.")
+            if status.st_size > limits.bytes:
+                raise _too_large(name, f"it has more than {limits.bytes:,} bytes")
+            return name, head + file.read(limits.bytes + 1 - len(head))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UnreadableFileError(f"{name}: it cannot be read ({reason}); check the path and permissions.") from error
+
+
+_NOT_LOOKED_AT: dict[Media | None, str] = {
+    "film": "a film, and films are not looked at; watch it yourself",
+    "raw photo": "a raw photo, and these are not looked at; export it as JPEG",
+    "document": "a document, and the pictures in it are not looked at; export its pages as PNG",
+    "archive": "an archive, and the pictures in it are not looked at; unpack it and give the folder",
+}
+
+
+def _no_file(source: str | os.PathLike[str], mode: int) -> str:
+    """What there is instead of a regular file, and what to do."""
+    if not stat.S_ISDIR(mode):
+        return "not a regular file; give the path of a picture file"
+    try:
+        with os.scandir(source):
+            pass
+    except OSError as error:
+        return f"a folder that cannot be opened ({error.strerror}), so nothing in it was looked at; give permission"
+    link = "a link to a folder, which is not followed" if os.path.islink(source) else "a folder"
+    return f"{link}; give the path of {'the folder itself' if os.path.islink(source) else 'a picture file'}"
 
 
 def _check_size(name: str, size: tuple[int, int], limits: Limits) -> None:

@@ -7,7 +7,6 @@ A linear model of n-grams is a first signal: it knows wording, not meaning. The 
 
 import hashlib
 import re
-import tomllib
 import unicodedata
 import zipfile
 from collections import Counter
@@ -20,11 +19,12 @@ from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from kidsnanny.errors import WeightsError
 from kidsnanny.records import ModelId
 from kidsnanny.taxonomy import Category
+from kidsnanny.toml_files import read_toml
 
 BITS = 19
 """The features are hashed into 2**BITS buckets."""
@@ -254,8 +254,8 @@ class TextModel:
             if not path.is_file():
                 raise WeightsError(f"{path}: the text model's file is missing; {fix}.")
         try:
-            card = TextModelCard.model_validate(tomllib.loads(card_path.read_text("utf-8")))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+            card = TextModelCard.model_validate(read_toml(card_path))
+        except (OSError, ValueError) as error:
             why = " ".join(str(error).split())
             raise WeightsError(f"{card_path}: not a text model card ({why}); {fix}.") from error
         if hashlib.sha256(model_path.read_bytes()).hexdigest() != card.sha256:
