@@ -299,7 +299,8 @@ class Inspector:
         pixels: tuple[object, ...] = (picture.sha256,)
         if not picture.data:
             orientation = picture.image.getexif().get(ExifTags.Base.Orientation)
-            pixels += (orientation, picture.image.info.get("icc_profile"))
+            told = ("icc_profile", "gamma", "chromaticity")  # what becomes of colours; alpha is among the pixels
+            pixels += (orientation, *map(picture.image.info.get, told))
         models = {part: list(map(str, models)) for part, models in self.models.items() if part != "judge"}
         everything = (pixels, models, self.limits, self.min_confidence, __version__)
         return hashlib.sha256(repr(everything).encode()).hexdigest()
