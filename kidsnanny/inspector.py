@@ -36,6 +36,7 @@ from kidsnanny.profiles.profile import DEFAULT, Profile
 from kidsnanny.records import CAVEATS, Detection, ModelId, NotInspected, SceneGraph, TextLine, VisualFindings
 from kidsnanny.stage1 import findings_text
 from kidsnanny.stage1.stage1 import Stage1
+from kidsnanny.stage2.codes import read_codes
 from kidsnanny.stage2.judge.judge import Judge
 from kidsnanny.stage2.judge.prompt import Question
 from kidsnanny.stage2.stage2 import Stage2
@@ -222,14 +223,23 @@ class Inspector:
             job.not_inspected.append(NotInspected(part="text", reason=late, frame=frame.index))
             return
         job.last_read[frame.view] = frame.rgb
+        lines: list[TextLine] = []
         with exclusive(self.stage2.ocr), timed([job], "ocr"):
             try:
                 lines = self.stage2.ocr.read(frame.rgb)
+                read = True
             except Exception as error:
                 job.not_inspected.append(failed("text", error, frame.index))
-                return
+                read = False
+        with timed([job], "ocr"):
+            try:
+                codes, missed = read_codes(frame.rgb)
+                job.not_inspected += [NotInspected(part="text", reason=why, frame=frame.index) for why in missed]
+                lines = [*lines, *codes]
+            except Exception as error:
+                job.not_inspected.append(failed("text", error, frame.index))
         job.leave("text", frame.index)
-        job.read += 1
+        job.read += read or bool(lines)
         job.add_lines(lines, frame)
 
     def _finished(self, job: Job) -> Inspection:
@@ -290,9 +300,11 @@ class Inspector:
         model = self.stage2.text_model
         with exclusive(model), timed([job], "text"):
             try:
-                return text_signals(model, lines)
+                signals = text_signals(model, lines)
             except Exception as error:
-                return ChannelSignals(looked_for={}, not_inspected=(failed("text", error, None),))
+                signals = ChannelSignals(looked_for={}, not_inspected=(failed("text", error, None),))
+        job.leave("text", None)
+        return signals
 
     def _key(self, picture: Picture) -> str:
         """See `Inspection.key`. The pixels of a PIL image do not say how it is turned and which colours they are."""

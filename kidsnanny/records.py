@@ -186,10 +186,13 @@ class TextLine(Record):
     confidence: float = Field(ge=0, le=1)
     box: Box
     frame: int = Field(default=0, ge=0)
+    code: bool = False
+    """Whether it is what a QR code says."""
     aspect: float | None = Field(default=None, gt=0)
     """Length over height along the line, which may be slanted; None: that of the box."""
     share: float | None = Field(default=None, ge=0, le=1)
-    """Of its frame's area that the box covers; the Inspector says it. None counts as all of it."""
+    """Of its frame's area that the box covers; the Inspector says it. None counts as all of it, and 0 is a
+    line that the frame's other view has too."""
 
 
 class NotInspected(Record):

@@ -170,13 +170,6 @@ def test_the_one_bad_frame_is_found_and_named() -> None:
     assert verdict.findings.frames == 5
 
 
-def test_ocr_runs_on_frames_that_changed() -> None:
-    ocr = ScriptedOcr()
-    pipeline = Pipeline(stage1=ScriptedStage1(), stage2=Stage2(ocr, ScriptedTextModel()))
-    pipeline(animation(0, 5, 8, 100, 101, 103, 5))
-    assert ocr.calls == 3
-
-
 def test_long_animations_go_through_in_batches_and_frames_past_the_cap_are_never_safe() -> None:
     levels = [n % 7 for n in range(40)]
     whole = scripted()(animation(*levels))

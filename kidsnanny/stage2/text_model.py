@@ -85,14 +85,22 @@ def _normalise_once(text: str) -> str:
     return " ".join(text.split())
 
 
+def spelt_out(text: str) -> str:
+    """NFKC of the text, up to MAX_CHARS + 1 characters: one character may stand for eighteen. A result of more than
+    MAX_CHARS is of a text that is not scored to its end."""
+    limit = MAX_CHARS + 1
+    return unicodedata.normalize("NFKC", text[:limit].translate(_STRAIGHT))[:limit]
+
+
 def normalise(text: str) -> str:
     """One spelling for many: NFKC, casefold, no invisible characters, single spaces, masks as in the training data.
 
     URLs become `xxurl`, e-mail addresses `xxmail`, handles vanish, digit runs of five and more become `00000`, runs of
     three and more equal letters become two, Cyrillic and Greek look-alikes inside a Latin word become Latin.
-    `normalise(normalise(t)) == normalise(t)`; an empty text stays empty.
+    `normalise(normalise(t)) == normalise(t)`; an empty text stays empty. What is past MAX_CHARS characters of
+    `spelt_out` is cut off.
     """
-    text = text[:MAX_CHARS]
+    text = spelt_out(text)[:MAX_CHARS]
     for _ in range(8):  # the steps can feed each other on odd input; two rounds are the rule
         once = _normalise_once(text)
         if once == text:
@@ -221,11 +229,11 @@ class Weights:
 def _scripts(text: str) -> Counter[str]:
     """How many letters of each script, by the first word of the character's Unicode name; modifiers count for none."""
     found: Counter[str] = Counter()
-    for letter in _fold_look_alikes(unicodedata.normalize("NFKC", text[:MAX_CHARS])):
+    for letter, count in Counter(_fold_look_alikes(spelt_out(text)[:MAX_CHARS])).items():
         if letter.isalpha():
             script = unicodedata.name(letter, "UNKNOWN").split(" ")[0].split("-")[0]
             if script not in ("MODIFIER", "FEMININE", "MASCULINE"):
-                found[script] += 1
+                found[script] += count
     return found
 
 
