@@ -183,10 +183,10 @@ def jpeg_beginnings_behind(rng: np.random.Generator, magnitude: float) -> bytes:
 def jpeg_bomb_as_thumbnail(_: np.random.Generator, magnitude: float) -> bytes:
     """A thumbnail of many megapixels and many scans."""
     bomb = progressive(max(2, int(200 * magnitude)), *sides(1))[:60_000]
-    exif = struct.pack(
-        "<4sIHIHHIIHHIIHHIII", b"II*\0", 8, 0, 14, 2, 0x0201, 4, 1, 44, 0x0202, 4, 1, len(bomb), 0, 0, 0, 0
-    )
-    return behind_start(save(Image.new("RGB", (64, 48)), "JPEG"), segment(0xE1, b"Exif\0\0" + exif[:44] + bomb))
+    head = b"II*\0" + struct.pack("<IHIH", 8, 0, 14, 2)
+    places = struct.pack("<HHIIHHIII", 0x0201, 4, 1, 44, 0x0202, 4, 1, len(bomb), 0)
+    exif = segment(0xE1, b"Exif\0\0" + head + places + bomb)
+    return behind_start(save(Image.new("RGB", (64, 48)), "JPEG"), exif)
 
 
 def jpeg_bomb_behind(_: np.random.Generator, magnitude: float) -> bytes:
@@ -380,7 +380,7 @@ def tiff_floats(rng: np.random.Generator, magnitude: float) -> bytes:
     return save(Image.new(mode, sides(magnitude)), "TIFF", compression="tiff_adobe_deflate")
 
 
-def tiff_jpeg(rng: np.random.Generator, magnitude: float) -> bytes:
+def tiff_jpeg(_: np.random.Generator, magnitude: float) -> bytes:
     """A strip that is a JPEG of many scans."""
     strip = progressive(max(2, int(2_000 * magnitude)), 4_000, 4_000)
     tags = page(4_000, 4_000, 0, len(strip), 7)
