@@ -244,6 +244,7 @@ class Inspector:
             judge=judge.model_id if judge else None,
             text_for_judge=_for_judge([line.text for line in lines]) if judge else TextForJudge(),
             not_inspected=tuple(job.not_inspected),
+            remarks=tuple(job.picture.remarks) if job.picture else (),
             models=self.models,
             timings={stage: round(ms, 3) for stage, ms in job.timings.items()},
             kidsnanny=__version__,

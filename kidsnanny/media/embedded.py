@@ -3,14 +3,14 @@
 import io
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
-from kidsnanny.media.work import tiff_pages, walk_jpeg
+from kidsnanny.media.work import excess, tiff_pages, walk_jpeg
 
 RGB = npt.NDArray[np.uint8]
 FOUND = 16
@@ -19,7 +19,14 @@ TRIED = 64
 """Places that look like the beginning of one."""
 THUMBNAIL = 500_000
 """Pixels of a further picture that may be the same as the main one, and is compared instead of looked at."""
-BEGINNINGS = ((b"\xff\xd8\xff", 0), (b"\x89PNG\r\n\x1a\n", 0), (b"GIF8", 0), (b"WEBP", 8), (b"ftypavi", 4))
+BEGINNINGS = (
+    (b"\xff\xd8\xff", 0),
+    (b"\x89PNG\r\n\x1a\n", 0),
+    (b"GIF87a", 0),
+    (b"GIF89a", 0),
+    (b"WEBP", 8),
+    (b"ftypavi", 4),
+)
 """Bytes, and how far behind the beginning of a picture they stand."""
 BLOBS = (
     (b"ftyphei", 4, "a HEIC picture"),
@@ -87,6 +94,7 @@ def contents(image: Image.Image, data: bytes) -> Contents:
             taken.append((start, after))
             at = after
     pictures += _directories(image, data)
+    pictures = list({picture.data: picture for picture in reversed(pictures)}.values())[::-1]  # each once
     return Contents(tuple(pictures[:FOUND]), tuple(_remarks(data, end, taken)), more or len(pictures) > FOUND)
 
 
@@ -101,22 +109,23 @@ def same(main: RGB, thumbnail: RGB) -> bool:
         thumbnail: (height, width, 3) uint8, no larger.
     """
     height, width = thumbnail.shape[:2]
-    scale = min(width / main.shape[1], height / main.shape[0])
-    if scale > 1:
+    if width > main.shape[1] or height > main.shape[0]:
         return False
+    if _close(cv2.resize(main, (width, height), interpolation=cv2.INTER_AREA), thumbnail):
+        return True
+    scale = min(width / main.shape[1], height / main.shape[0])
     across, down = max(1, round(main.shape[1] * scale)), max(1, round(main.shape[0] * scale))
-    if (width - across) > 2 or (height - down) > 2:
-        left, top = (width - across) // 2, (height - down) // 2
-        bars = thumbnail.copy()
-        bars[max(0, top - 1) : top + down + 1, max(0, left - 1) : left + across + 1] = 0
-        if bars.max() > 24:
-            return False
-        edge = 1 if min(across, down) > 8 else 0  # bars are not always where they should be
-        thumbnail = thumbnail[top + edge : top + down - edge, left + edge : left + across - edge]
-        small = cv2.resize(main, (across, down), interpolation=cv2.INTER_AREA)
-        small = small[edge : down - edge, edge : across - edge]
-    else:
-        small = cv2.resize(main, (width, height), interpolation=cv2.INTER_AREA)
+    if max(width - across, height - down) <= 2 or min(across, down) <= 8:
+        return False
+    left, top = (width - across) // 2, (height - down) // 2
+    bars = thumbnail.copy()
+    bars[max(0, top - 1) : top + down + 1, max(0, left - 1) : left + across + 1] = 0
+    small = cv2.resize(main, (across, down), interpolation=cv2.INTER_AREA)
+    inside = thumbnail[top : top + down, left : left + across]  # bars are not always where they should be: less an edge
+    return bool(bars.max() <= 24) and _close(small[1:-1, 1:-1], inside[1:-1, 1:-1])
+
+
+def _close(small: npt.NDArray[Any], thumbnail: RGB) -> bool:
     kernel = np.ones((5, 5), np.uint8)
     contrast = cv2.subtract(cv2.dilate(small, kernel), cv2.erode(small, kernel))
     off = cv2.absdiff(cv2.blur(small, (2, 2)), cv2.blur(thumbnail, (2, 2)))
@@ -146,11 +155,14 @@ def _picture(data: bytes, start: int, limit: int) -> int | None:
         end = at + 8
     else:
         end = limit
+    part = data[start:end]
+    if excess(part):
+        return end  # whoever looks at it will say so
     try:
-        with Image.open(io.BytesIO(data[start:end]), formats=("JPEG", "PNG", "GIF", "WEBP", "AVIF")) as image:
+        with Image.open(io.BytesIO(part), formats=("JPEG", "PNG", "GIF", "WEBP", "AVIF")) as image:
             return end if image.width and image.height else None
     except Image.DecompressionBombError:
-        return end  # whoever looks at it will say so
+        return end
     except Exception:  # these bytes are something else
         return None
 

@@ -96,7 +96,11 @@ def walk_jpeg(data: bytes, start: int = 0) -> JpegLayout:
             layout.scans += 1
             layout.scanned += pixels * data[at + 4] if at + 4 < len(data) else 0
         at += 2 + max(length, 2)
-        if len(layout.segments) > SEGMENTS + SCANS or layout.scans > SCANS or (layout.scans > 1 and layout.scanned > SCANNED):
+        if (
+            len(layout.segments) > SEGMENTS + SCANS
+            or layout.scans > SCANS
+            or (layout.scans > 1 and layout.scanned > SCANNED)
+        ):
             break
     return layout
 
