@@ -5,7 +5,6 @@ import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
@@ -19,6 +18,8 @@ TRIED = 64
 """Places that look like the beginning of one."""
 THUMBNAIL = 500_000
 """Pixels of a further picture that may be the same as the main one, and is compared instead of looked at."""
+BUSY = 64
+"""Levels of local contrast from which on more of it excuses no larger difference."""
 BEGINNINGS = (
     (b"\xff\xd8\xff", 0),
     (b"\x89PNG\r\n\x1a\n", 0),
@@ -101,13 +102,15 @@ def contents(image: Image.Image, data: bytes) -> Contents:
 def same(main: RGB, thumbnail: RGB) -> bool:
     """Whether a thumbnail shows what the picture shows, at its own size and perhaps between black bars.
 
-    Where the picture is smooth, a difference of 12 levels counts, as faint text has; where it is busy, one of half the
+    Where the picture is smooth, a difference of 8 levels counts, as faint text has; where it is busy, more than the
     local contrast. Eight such pixels make another picture.
 
     Args:
         main: (height, width, 3) uint8, the picture.
         thumbnail: (height, width, 3) uint8, no larger.
     """
+    import cv2
+
     height, width = thumbnail.shape[:2]
     if width > main.shape[1] or height > main.shape[0]:
         return False
@@ -126,10 +129,13 @@ def same(main: RGB, thumbnail: RGB) -> bool:
 
 
 def _close(small: npt.NDArray[Any], thumbnail: RGB) -> bool:
+    import cv2
+
+    blurred, other = cv2.blur(small, (2, 2)), cv2.blur(thumbnail, (2, 2))
     kernel = np.ones((5, 5), np.uint8)
-    contrast = cv2.subtract(cv2.dilate(small, kernel), cv2.erode(small, kernel))
-    off = cv2.absdiff(cv2.blur(small, (2, 2)), cv2.blur(thumbnail, (2, 2)))
-    return int(np.count_nonzero((off > 12 + np.asarray(contrast) // 2).any(axis=2))) < 8
+    contrast = np.minimum(cv2.subtract(cv2.dilate(blurred, kernel), cv2.erode(blurred, kernel)), BUSY)
+    off = cv2.absdiff(blurred, other)
+    return int(np.count_nonzero((off > 8 + contrast).any(axis=2))) < 8
 
 
 def _beginnings(data: bytes, start: int, end: int) -> Iterator[int]:
@@ -258,7 +264,6 @@ def _remarks(data: bytes, end: int, taken: list[tuple[int, int]]) -> Iterator[st
         if start >= end and not data[end:start].strip(b"\0\r\n "):
             end = after
     tail = data[end:]
-    tail = tail if any(start >= end for start, _ in taken) else tail.strip(b"\0\r\n ")
     if not tail.strip(b"\0\r\n "):
         return
     for magic, behind, what in BLOBS:

@@ -189,7 +189,8 @@ class Picture:
         """Whether a further picture is a thumbnail that shows what the first frame shows."""
         try:
             picture = open_picture(one.data, self.limits)
-            if picture.image.width * picture.image.height > THUMBNAIL:
+            still = not getattr(picture.image, "is_animated", False)
+            if not still or picture.image.width * picture.image.height > THUMBNAIL:
                 return False
             for key in ("icc_profile", "exif", "xmp"):  # a thumbnail is turned and coloured as its picture
                 if key in self.image.info:

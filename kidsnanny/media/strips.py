@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 
-import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
@@ -62,6 +61,8 @@ def _fill(canvas: RGB, view: int, strip: Callable[[int, int], Image.Image]) -> i
     Returns:
         The largest number of views that a strip has.
     """
+    import cv2
+
     count, height = 1, canvas.shape[0]
     turned = abs(canvas.strides[0]) < abs(canvas.strides[1])
     rows = max(1, STRIP // canvas.shape[1])
