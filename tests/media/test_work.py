@@ -34,7 +34,7 @@ REFUSED = {
     "jpeg_hierarchical": (1, "more than 4,096 segments"),
     "png_chunks": (0.03, "more than 100,000 chunks"),
     "png_chunks_behind_the_data": (0.03, "more than 100,000 chunks"),
-    "apng": (0.2, "more than 100,000 chunks"),
+    "apng": (0.3, "more than 100,000 chunks"),
     "tiff_pages": (0.3, "more than 100,000 pages"),
     "tiff_tags": (0.1, "tags, more than 4,096"),
     "tiff_strips": (0.05, "values, more than 200,000"),
@@ -54,7 +54,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("kind", "magnitude", "says"), [(kind, *case) for kind, case in REFUSED.items()], ids=REFUSED)
 def test_too_much_work_is_refused_at_once_with_its_number(kind: str, magnitude: float, says: str) -> None:
-    data = KINDS[kind](np.random.default_rng(0), magnitude)
+    data = KINDS[kind](np.random.default_rng(1), magnitude)
     start = time.process_time()
     with pytest.raises(PictureTooLargeError) as caught:
         list(open_picture(data).frames())
