@@ -189,6 +189,7 @@ class Inspector:
                     job.pending += 1
                     yield job, frame
                 job.not_inspected += picture.skipped
+                job.remarks += picture.remarks
             except Exception as error:  # an InputError says all there is to say; anything else must not lose the batch
                 reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
                 job.not_inspected.append(NotInspected(part="picture", reason=reason))
@@ -264,6 +265,7 @@ class Inspector:
             judge=judge.model_id if judge else None,
             text_for_judge=_for_judge([line.text for line in lines]) if judge else TextForJudge(),
             not_inspected=tuple(job.not_inspected),
+            remarks=tuple(job.remarks),
             models=self.models,
             timings={stage: round(ms, 3) for stage, ms in job.timings.items()},
             kidsnanny=__version__,
@@ -311,7 +313,8 @@ class Inspector:
         pixels: tuple[object, ...] = (picture.sha256,)
         if not picture.data:
             orientation = picture.image.getexif().get(ExifTags.Base.Orientation)
-            pixels += (orientation, picture.image.info.get("icc_profile"))
+            told = ("icc_profile", "gamma", "chromaticity")  # what becomes of colours; alpha is among the pixels
+            pixels += (orientation, *map(picture.image.info.get, told))
         models = {part: list(map(str, models)) for part, models in self.models.items() if part != "judge"}
         everything = (pixels, models, self.limits, self.min_confidence, __version__)
         return hashlib.sha256(repr(everything).encode()).hexdigest()

@@ -109,7 +109,7 @@ def _over_frames(frames: Sequence[Sequence[TextLine]]) -> Iterator[list[TextLine
 
 
 def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
-    texts = [_join(lines), *_sentences(lines)]
+    texts = [_join(lines), *dict.fromkeys(_sentences(lines))]
     scores = model.score([*texts, *(line.text for line in lines)])
     alone = scores[len(texts) :]
     whole = np.maximum(scores[: len(texts)].max(axis=0), LINE_WEIGHT * alone.max(axis=0))

@@ -60,10 +60,6 @@ def with_fewer_frames_told(data: bytes) -> bytes:
 SILENT = {
     "GIF cut between frames": (cut_between_gif_frames(FILES["GIF moving"]), "ends before"),
     "GIF without a trailer": (FILES["GIF moving"][:-1], "ends before"),
-    "GIF closed between frames": (
-        cut_between_gif_frames(FILES["GIF moving"]) + b";" + FILES["GIF moving"][400:],
-        "something follows",
-    ),
     "JPEG with half its data": (without_the_last_scan_lines(FILES["JPEG"]), "premature end of data"),
     "JPEG with stray bytes": (FILES["JPEG"][:20] + b"stray" + FILES["JPEG"][20:], "5 extraneous bytes"),
     "PNG with a wrong checksum": (with_flipped(FILES["PNG"], len(FILES["PNG"]) - 13), "checksum of its IDAT"),
@@ -194,7 +190,7 @@ PROFILES = {
 @pytest.mark.parametrize(("profile", "seen"), PROFILES.values(), ids=PROFILES)
 def test_colours_go_through_the_profile(profile: bytes | None, seen: tuple[int, int, int]) -> None:
     options = {"icc_profile": profile} if profile else {}
-    (rgb,) = frames(encoded(Image.new("RGB", (8, 8), (250, 10, 10)), **options))
+    rgb, *_ = frames(encoded(Image.new("RGB", (8, 8), (250, 10, 10)), **options))
     assert np.abs(rgb.astype(int) - seen).max() <= 3
 
 
