@@ -34,6 +34,8 @@ def bytes_per_pixel(image: Image.Image) -> int:
     """
     if image.mode.startswith(("I", "F")):
         return 34  # it is scaled in floating point
+    if image.format == "GIF" or (image.format in ("PNG", "WEBP") and getattr(image, "is_animated", False)):
+        return 26  # frames are composed: a canvas with alpha, a copy of it, and the frame's own pixels
     stored = 1 if image.mode in ("1", "L", "P") else 4
     views = 6 if image.has_transparency_data else 3
     return stored + views + {"WEBP": 8, "AVIF": 10}.get(image.format or "", 0)
