@@ -35,7 +35,8 @@ from kidsnanny.models.runtime import Device
 from kidsnanny.profiles.profile import Profile
 from kidsnanny.stage1.stage1 import Stage1
 from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
-from kidsnanny.stage2.judge.serving import HARMLESS, percentiles
+from kidsnanny.stage2.judge.prompt import HARMLESS
+from kidsnanny.stage2.judge.serving import percentiles
 
 SIZE = (1280, 720)
 WARM_UP, STREAM = 10, 64

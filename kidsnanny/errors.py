@@ -11,6 +11,7 @@
     ├── PolicyError                 a policy file is missing, malformed or has unknown keys
     ├── DataError                   a data set, or a run that is to go on, is not what it should be
     └── ComponentError              a component could not be built
+        ├── ProfileError            a profile's table has keys or values that its engine does not take
         └── WeightsError            weights are missing, or are not the file their card describes
             └── NotHereError        they are not on this machine
 
@@ -60,6 +61,10 @@ class DataError(KidsnannyError):
 
 class ComponentError(KidsnannyError):
     """A component could not be built."""
+
+
+class ProfileError(ComponentError):
+    """A profile's table has keys or values that its engine does not take."""
 
 
 class WeightsError(ComponentError):

@@ -4,9 +4,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from traceback import clear_frames
 from typing import Literal
-
-import numpy as np
 
 from kidsnanny.budget import SECONDS, Budget
 from kidsnanny.inspection import Inspection, Media
@@ -15,6 +14,11 @@ from kidsnanny.records import Detection, NotInspected, SceneGraph, TextLine
 
 BATCH_FRAMES = 8
 BATCH_PIXELS = 16_000_000
+LETTER = 5
+"""Pixels: no legible letter is smaller."""
+LETTER_CHANGE = 4
+"""Levels, as a mean over such a square. The OCR reads large letters from a contrast of 10 on and small ones from 24 on,
+which is a mean of 8 or more; noise of 2 levels between two frames stays below 4."""
 
 
 @dataclass(slots=True, eq=False)
@@ -23,7 +27,8 @@ class Job:
 
     name: str
     budget: Budget = field(default_factory=lambda: Budget(SECONDS))
-    picture: Picture | None = None
+    opened: Media | None = None
+    """What is known of the picture from opening it. The job outlives the picture's data: it holds none of them."""
     key: str | None = None
     """See `Inspection.key`."""
     known: Inspection | None = None
@@ -44,28 +49,34 @@ class Job:
     decoded: bool = False
     """Whether all of its frames have been decoded."""
 
-    def leave(self, part: Literal["image", "text"], frame: int) -> None:
+    def leave(self, part: Literal["image", "text"], frame: int | None) -> None:
         """Note what an engine left of a frame because the budget was used up."""
         missed = (NotInspected(part=part, reason=reason, frame=frame) for reason in self.budget.left_out())
         self.not_inspected += missed
 
     def add_lines(self, lines: Sequence[TextLine], frame: Frame) -> None:
-        """Note the lines of a frame, but not those that its other view had: a transparent frame's repeats most."""
+        """Note the lines of a frame. The second view of a transparent frame repeats most of the first. If it says
+        nothing else, each line stays once, as confident as it was read in either view; else all that the view says is
+        noted, so that a sentence in it stays in one piece, but repeated lines cover no area again."""
         height, width = frame.rgb.shape[:2]
-        before = [line for line in self.lines if line.frame == frame.index]
-        texts, blanks = {line.text for line in before}, [line.box for line in before if not line.text]
+        before = {line.text: n for n, line in enumerate(self.lines) if line.frame == frame.index and line.text}
+        blanks = [line.box for line in self.lines if line.frame == frame.index and not line.text]
+        repeats = bool(before) and all(line.text in before for line in lines if line.text)
         for line in lines:
-            if line.text not in texts if line.text else not any(blank.covers(line.box) for blank in blanks):
-                share = min(1.0, line.box.area / (height * width))
-                self.lines.append(line.model_copy(update={"frame": frame.index, "share": share}))
+            known = before.get(line.text)
+            share = 0.0 if known is not None else min(1.0, line.box.area / (height * width))
+            noted = line.model_copy(update={"frame": frame.index, "share": share})
+            if known is not None and repeats:
+                surest = max(line.confidence, self.lines[known].confidence)
+                self.lines[known] = self.lines[known].model_copy(update={"confidence": surest})
+            elif line.text or not any(blank.covers(line.box) for blank in blanks):
+                self.lines.append(noted)
 
     def media(self) -> Media | None:
         """Facts about the picture; None if it could not be opened."""
-        if not self.picture:
-            return None
         width, height = self.size
-        kind = self.picture.image.format if self.picture.data else None
-        return Media(sha256=self.picture.sha256, format=kind, width=width, height=height, frames=self.frames)
+        facts = {"width": width, "height": height, "frames": self.frames}
+        return self.opened and self.opened.model_copy(update=facts)
 
 
 @contextmanager
@@ -130,17 +141,20 @@ def graph_losses(graph: SceneGraph) -> NotInspected:
 
 
 def failed(part: Literal["image", "text"], error: Exception, frame: int | None) -> NotInspected:
+    clear_frames(error.__traceback__)
     return NotInspected(part=part, reason=f"the component failed ({type(error).__name__}: {error})", frame=frame)
 
 
-def batches(frames: Iterable[tuple[Job, Frame]]) -> Iterator[list[tuple[Job, Frame]]]:
-    """Consecutive frames, a few at a time, bounded in number and pixels."""
+def batches(frames: Iterable[tuple[Job, Frame | None]]) -> Iterator[list[tuple[Job, Frame]]]:
+    """Consecutive frames, a few at a time, bounded in number and pixels. A job without any frame ends a batch, which
+    may then be empty, so that many such jobs do not wait for a frame."""
     batch: list[tuple[Job, Frame]] = []
     pixels = 0
     for job, frame in frames:
-        batch.append((job, frame))
-        pixels += frame.rgb.shape[0] * frame.rgb.shape[1]
-        if len(batch) == BATCH_FRAMES or pixels >= BATCH_PIXELS:
+        if frame:
+            batch.append((job, frame))
+            pixels += frame.rgb.shape[0] * frame.rgb.shape[1]
+        if frame is None or len(batch) == BATCH_FRAMES or pixels >= BATCH_PIXELS:
             yield batch
             batch, pixels = [], 0
     if batch:
@@ -148,8 +162,11 @@ def batches(frames: Iterable[tuple[Job, Frame]]) -> Iterator[list[tuple[Job, Fra
 
 
 def changed(before: RGB | None, now: RGB) -> bool:
-    """Whether anything that could be a letter changed: eight pixels or more, by an eighth of the range or more."""
+    """Whether anything changed that the OCR might read: somewhere the mean change over LETTER x LETTER pixels reaches
+    LETTER_CHANGE levels in one colour. Faint, small, thin and coloured letters all do; fine noise does not."""
+    import cv2
+
     if before is None or before.shape != now.shape:
         return True
-    difference = np.maximum(before, now) - np.minimum(before, now)
-    return int(np.count_nonzero(difference.max(axis=2) >= 32)) >= 8
+    sums = cv2.boxFilter(cv2.absdiff(before, now), cv2.CV_16U, (LETTER, LETTER), normalize=False)
+    return int(sums.max()) >= LETTER_CHANGE * LETTER**2

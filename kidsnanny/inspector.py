@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
+from traceback import clear_frames
 from typing import Literal, Self
 
 from PIL import ExifTags
@@ -19,7 +20,15 @@ from kidsnanny.budget import Budget
 from kidsnanny.decision import decide, flagged, judge_wanted
 from kidsnanny.engines import exclusive, renew_after_fork
 from kidsnanny.errors import InputError, JudgeError
-from kidsnanny.inspection import MIN_CONFIDENCE, ChannelSignals, Inspection, JudgeOpinion, TextForJudge, legible
+from kidsnanny.inspection import (
+    MIN_CONFIDENCE,
+    ChannelSignals,
+    Inspection,
+    JudgeOpinion,
+    Media,
+    TextForJudge,
+    legible,
+)
 from kidsnanny.inspection_job import Job, batches, changed, failed, graph_losses, merged, timed, timed_frames
 from kidsnanny.media.loader import DEFAULT_LIMITS, Frame, Limits, Picture, Source, checked_source, open_picture
 from kidsnanny.policy import Policy
@@ -27,6 +36,7 @@ from kidsnanny.profiles.profile import DEFAULT, Profile
 from kidsnanny.records import CAVEATS, Detection, ModelId, NotInspected, SceneGraph, TextLine, VisualFindings
 from kidsnanny.stage1 import findings_text
 from kidsnanny.stage1.stage1 import Stage1
+from kidsnanny.stage2.codes import read_codes
 from kidsnanny.stage2.judge.judge import Judge
 from kidsnanny.stage2.judge.prompt import Question
 from kidsnanny.stage2.stage2 import Stage2
@@ -111,10 +121,13 @@ class Inspector:
             raise TypeError(f"sources is a {type(sources).__name__}; expected several, such as a list of paths.")
         jobs: deque[Job] = deque()
         for batch in batches(self._decode(sources, jobs)):
-            self._screen(batch)
-            for job, frame in batch:
+            if batch:
+                self._screen(batch)
+            while batch:  # a frame that has been read need not wait with those who take the inspections
+                job, frame = batch.pop(0)
                 self._read(job, frame)
                 job.pending -= 1
+                del frame
             while jobs and jobs[0].decoded and not jobs[0].pending:
                 yield self._finished(jobs.popleft())
         while jobs:
@@ -158,31 +171,31 @@ class Inspector:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _decode(self, sources: Iterable[Source], jobs: deque[Job]) -> Iterator[tuple[Job, Frame]]:
+    def _decode(self, sources: Iterable[Source], jobs: deque[Job]) -> Iterator[tuple[Job, Frame | None]]:
         for source in sources:
             name = str(source) if isinstance(source, str | Path) else type(source).__name__
             job = Job(name=name, budget=Budget(self._seconds))
             jobs.append(job)
             try:
                 with timed([job], "decode"):
-                    job.picture = open_picture(source, self.limits)
-                    job.key = self._key(job.picture)
-                job.name = job.picture.name
-                if known := self._recall(job):
-                    job.known = known
-                    job.decoded = True
-                    continue
-                for frame in timed_frames(job, job.picture):
+                    picture = open_picture(source, self.limits)
+                    job.key = self._key(picture)
+                job.name, job.opened = picture.name, _opened(picture)
+                job.known = self._recall(job)
+                for frame in () if job.known else timed_frames(job, picture):
                     height, width = frame.rgb.shape[:2]
                     job.size = max(job.size, (width, height), key=lambda size: size[0] * size[1])
                     job.frames = frame.index + 1
                     job.pending += 1
                     yield job, frame
-                job.not_inspected += job.picture.skipped
+                job.not_inspected += picture.skipped
             except Exception as error:  # an InputError says all there is to say; anything else must not lose the batch
                 reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
                 job.not_inspected.append(NotInspected(part="picture", reason=reason))
+                clear_frames(error.__traceback__)  # one in a circle of references would keep the picture
             job.decoded = True
+            if not job.frames:
+                yield job, None
 
     def _screen(self, batch: Sequence[tuple[Job, Frame]]) -> None:
         try:
@@ -210,14 +223,23 @@ class Inspector:
             job.not_inspected.append(NotInspected(part="text", reason=late, frame=frame.index))
             return
         job.last_read[frame.view] = frame.rgb
+        lines: list[TextLine] = []
         with exclusive(self.stage2.ocr), timed([job], "ocr"):
             try:
                 lines = self.stage2.ocr.read(frame.rgb)
+                read = True
             except Exception as error:
                 job.not_inspected.append(failed("text", error, frame.index))
-                return
+                read = False
+        with timed([job], "ocr"):
+            try:
+                codes, missed = read_codes(frame.rgb)
+                job.not_inspected += [NotInspected(part="text", reason=why, frame=frame.index) for why in missed]
+                lines = [*lines, *codes]
+            except Exception as error:
+                job.not_inspected.append(failed("text", error, frame.index))
         job.leave("text", frame.index)
-        job.read += 1
+        job.read += read or bool(lines)
         job.add_lines(lines, frame)
 
     def _finished(self, job: Job) -> Inspection:
@@ -278,16 +300,19 @@ class Inspector:
         model = self.stage2.text_model
         with exclusive(model), timed([job], "text"):
             try:
-                return text_signals(model, lines)
+                signals = text_signals(model, lines)
             except Exception as error:
-                return ChannelSignals(looked_for={}, not_inspected=(failed("text", error, None),))
+                signals = ChannelSignals(looked_for={}, not_inspected=(failed("text", error, None),))
+        job.leave("text", None)
+        return signals
 
     def _key(self, picture: Picture) -> str:
         """See `Inspection.key`. The pixels of a PIL image do not say how it is turned and which colours they are."""
         pixels: tuple[object, ...] = (picture.sha256,)
         if not picture.data:
             orientation = picture.image.getexif().get(ExifTags.Base.Orientation)
-            pixels += (orientation, picture.image.info.get("icc_profile"))
+            told = ("icc_profile", "gamma", "chromaticity")  # what becomes of colours; alpha is among the pixels
+            pixels += (orientation, *map(picture.image.info.get, told))
         models = {part: list(map(str, models)) for part, models in self.models.items() if part != "judge"}
         everything = (pixels, models, self.limits, self.min_confidence, __version__)
         return hashlib.sha256(repr(everything).encode()).hexdigest()
@@ -310,6 +335,11 @@ class Inspector:
                 self._cache[inspection.key] = inspection
                 if len(self._cache) > self._cache_size:
                     self._cache.popitem(last=False)
+
+
+def _opened(picture: Picture) -> Media:
+    kind = picture.image.format if picture.data else None
+    return Media(sha256=picture.sha256, format=kind, width=0, height=0, frames=0)
 
 
 def _ask(judge: Judge, question: Question, identity: str) -> tuple[JudgeOpinion, float]:

@@ -8,9 +8,11 @@ verdict is never `safe`.
 """
 
 import logging
+import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, overload
 
@@ -119,14 +121,22 @@ class Pipeline:
 
     def stream(self, sources: Iterable[Source]) -> Iterator[Verdict]:
         """Verdicts one after the other, in the order of `sources`, holding only a batch of frames in memory. While the
-        judge answers about some pictures, the next ones are looked at."""
-        waiting: deque[Future[Verdict]] = deque()
-        for inspection in self.inspector.stream(sources):
-            waiting.append(self._decided(inspection))
-            while waiting and (waiting[0].done() or len(waiting) > WAITING):
+        judge answers about some pictures, the next ones are looked at; what waits for it holds no picture.
+
+        A process that was forked between two verdicts goes on by itself, and asks the judge again about those that
+        waited for it.
+        """
+        waiting: deque[_Pending] = deque()
+        try:
+            for inspection in self.inspector.stream(sources):
+                waiting.append(self._decided(inspection))
+                while waiting and (waiting[0].done() or len(waiting) > WAITING):
+                    yield _logged(waiting.popleft().result())
+            while waiting:
                 yield _logged(waiting.popleft().result())
-        while waiting:
-            yield _logged(waiting.popleft().result())
+        finally:
+            for pending in waiting:  # nobody takes these verdicts any more
+                pending.cancel()
 
     def close(self) -> None:
         """Close connections, worker processes and threads, those of the inspector's engines included."""
@@ -140,16 +150,40 @@ class Pipeline:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _decided(self, inspection: Inspection) -> Future[Verdict]:
+    def _decided(self, inspection: Inspection) -> "_Pending":
         """The verdict, now or when the judge has answered."""
         if self._judging and judge_wanted(inspection, self.policy):
-            return self._judging.submit(self._consulted, inspection)
+            return _Pending(partial(self._judging.submit, self._consulted, inspection))
         known: Future[Verdict] = Future()
         known.set_result(decide(inspection, self.policy))
-        return known
+        return _Pending(lambda: known)
 
     def _consulted(self, inspection: Inspection) -> Verdict:
         return decide(self.inspector.consult(inspection, self.policy), self.policy)
+
+
+class _Pending:
+    """A verdict that is there or comes. In a forked child, where nobody works on what its parent began, it is asked for
+    again."""
+
+    def __init__(self, begin: Callable[[], Future[Verdict]]) -> None:
+        self._begin = begin
+        self._future, self._process = begin(), os.getpid()
+
+    def done(self) -> bool:
+        return self._here().done()
+
+    def result(self) -> Verdict:
+        return self._here().result()
+
+    def cancel(self) -> None:
+        if self._process == os.getpid():
+            self._future.cancel()
+
+    def _here(self) -> Future[Verdict]:
+        if self._process != os.getpid():
+            self._future, self._process = self._begin(), os.getpid()
+        return self._future
 
 
 def _logged(verdict: Verdict) -> Verdict:

@@ -1,15 +1,15 @@
 """Age profiles: thresholds, actions, and what the judge may do. `kidsnanny.decision` applies them."""
 
 import hashlib
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from kidsnanny.errors import PolicyError
-from kidsnanny.records import Record, Thresholds
+from kidsnanny.records import Record, Thresholds, encodable
 from kidsnanny.taxonomy import CATEGORIES, Category
+from kidsnanny.toml_files import MISSING, UNKNOWN, first_fault, read_toml, why_unread
 
 BUILT_IN = ("child", "preteen", "teen")
 
@@ -29,11 +29,11 @@ class Rule(Thresholds):
 class TextFloors(Record):
     """What counts as text that was found but not read."""
 
-    read: float = Field(ge=0.5, le=1)
+    read: float = Field(ge=0.5, le=1, strict=True)
     """A line with at least this confidence was read. One with less is scored as well, but counts as unread."""
-    aspect: float = Field(ge=1, le=10)
+    aspect: float = Field(ge=1, le=10, strict=True)
     """Only what is at least so many times longer than high is a line of text for sure."""
-    area: float = Field(ge=0, le=0.1)
+    area: float = Field(ge=0, le=0.1, strict=True)
     """Unread lines matter when together they cover at least this share of the frame: a blurred street sign does not."""
 
 
@@ -43,7 +43,7 @@ def _rising(band: tuple[float, float]) -> tuple[float, float]:
     return band
 
 
-Score = Annotated[float, Field(ge=0, le=1)]
+Score = Annotated[float, Field(ge=0, le=1, strict=True)]
 Band = Annotated[tuple[Score, Score], AfterValidator(_rising)]
 
 
@@ -108,16 +108,14 @@ class Policy(Record):
         if str(name) not in BUILT_IN:
             if base not in BUILT_IN:
                 found = "missing" if base is None else repr(base)
-                raise PolicyError(f"{name}: `base` is {found}; set it to one of {', '.join(BUILT_IN)}.")
+                raise PolicyError(f"{encodable(str(name))}: `base` is {found}; set it to one of {', '.join(BUILT_IN)}.")
             table = _merge(_table(base), table)
         try:
             return cls.model_validate(table)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(step) for step in first["loc"] if step != "[key]") or "the file"
-            unknown = first["type"] == "extra_forbidden" or "[key]" in first["loc"]
-            why = "there is no such key" if unknown else first["msg"]
-            raise PolicyError(f"{name}: {where}: {why}; {_built_in('preteen')} has all of them.") from error
+            where, why = first_fault(error)
+            fix = f"{_built_in('preteen')} has all of them" if why in (UNKNOWN, MISSING) else "correct it"
+            raise PolicyError(f"{encodable(str(name))}: {where}: {why}; {fix}.") from error
 
 
 def _built_in(name: str) -> Path:
@@ -125,14 +123,15 @@ def _built_in(name: str) -> Path:
 
 
 def _table(name: str | Path) -> dict[str, object]:
-    built_in = str(name) in BUILT_IN
+    built_in, named = str(name) in BUILT_IN, encodable(str(name))
     path = _built_in(str(name)) if built_in else Path(name)
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return read_toml(path)
     except FileNotFoundError as error:
-        raise PolicyError(f"{name}: there is no such policy; name {', '.join(BUILT_IN)} or a TOML file.") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise PolicyError(f"{name}: the policy cannot be read ({error}); correct the file.") from error
+        known = ", ".join(BUILT_IN)
+        raise PolicyError(f"{named}: there is no such policy; name {known} or a TOML file.") from error
+    except (OSError, ValueError) as error:
+        raise PolicyError(f"{named}: the policy cannot be read ({why_unread(error)}); correct the file.") from error
 
 
 def _merge(base: dict[str, object], over: dict[str, object]) -> dict[str, object]:

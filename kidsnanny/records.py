@@ -4,7 +4,8 @@ Boxes are pixel `(x0, y0, x1, y1)` in the decoded, EXIF-applied frame; frames ar
 times are milliseconds.
 """
 
-from typing import Literal, NamedTuple, Self
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -40,9 +41,38 @@ class Box(NamedTuple):
 
 
 class Record(BaseModel):
-    """Immutable, and strict about its keys."""
+    """Immutable, strict about its keys, and always JSON in UTF-8: see `encodable`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _texts_encode(cls, fields: Any) -> Any:
+        return _encodable_in(fields)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, which checks nothing, with texts that encode."""
+        return super().model_copy(update={k: _encodable_in(v) for k, v in (update or {}).items()}, deep=deep)
+
+
+def encodable(text: str) -> str:
+    """The text with each lone surrogate spelled out: a file's name may hold bytes that are no UTF-8, a server's answer
+    half a character, and neither may break the JSON of a record or get lost."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def _encodable_in(value: Any) -> Any:
+    """The same of a text, and of all texts in lists, tuples and dictionaries; records have seen to theirs."""
+    match value:
+        case str():
+            return encodable(value)
+        case dict():
+            return {_encodable_in(key): _encodable_in(one) for key, one in value.items()}
+        case list():
+            return [_encodable_in(one) for one in value]
+        case tuple() if type(value) is tuple:
+            return tuple(_encodable_in(one) for one in value)
+    return value
 
 
 Caveat = Literal["random", "demo"]
@@ -156,10 +186,13 @@ class TextLine(Record):
     confidence: float = Field(ge=0, le=1)
     box: Box
     frame: int = Field(default=0, ge=0)
+    code: bool = False
+    """Whether it is what a QR code says."""
     aspect: float | None = Field(default=None, gt=0)
     """Length over height along the line, which may be slanted; None: that of the box."""
     share: float | None = Field(default=None, ge=0, le=1)
-    """Of its frame's area that the box covers; the Inspector says it. None counts as all of it."""
+    """Of its frame's area that the box covers; the Inspector says it. None counts as all of it, and 0 is a
+    line that the frame's other view has too."""
 
 
 class NotInspected(Record):
@@ -212,5 +245,5 @@ class Reason(Signal):
 class Thresholds(Record):
     """From `review` on a person should look; from `block` on the picture is unsafe."""
 
-    review: float = Field(gt=0, le=1)
-    block: float = Field(gt=0, le=1)
+    review: float = Field(gt=0, le=1, strict=True)
+    block: float = Field(gt=0, le=1, strict=True)

@@ -122,11 +122,19 @@ class Verdict(Record):
             parts.append("Somebody may need help: talk with the child.")
         if self.not_inspected:
             parts.append(f"Not inspected: {'; '.join(str(missed).rstrip('.') for missed in self.not_inspected)}.")
-        looked = (
-            f"for {', '.join(found)} in {where}"
-            for channel, where in (("image", "the picture"), ("text", "its text"), ("judge", "both by the judge"))
-            if (found := [category for category, by in self.coverage.items() if channel in by])
-        )
-        missed = f"not for {', '.join(self.not_looked_for)}" if self.not_looked_for else ""
-        parts.append(f"Looked {'; '.join(filter(None, (*looked, missed)))}.".replace("_", " "))
+        parts.append(f"Looked {self._looked_for()}.".replace("_", " "))
         return " ".join(parts)
+
+    def _looked_for(self) -> str:
+        """What was looked for and where, and what was not."""
+        channels = {channel for by in self.coverage.values() for channel in by}
+        where = {"image": "the picture", "text": "its text"}
+        everything = " and ".join(place for channel, place in where.items() if channel in channels) or "the picture"
+        looked = [
+            f"for {', '.join(found)} in {place}"
+            for channel, place in (*where.items(), ("judge", f"{everything}, by the judge"))
+            if (found := [category for category, by in self.coverage.items() if channel in by])
+        ]
+        if not looked:
+            return "for nothing, because no part of it could be looked at"
+        return "; ".join([*looked, *([f"not for {', '.join(self.not_looked_for)}"] if self.not_looked_for else [])])

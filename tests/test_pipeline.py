@@ -1,8 +1,12 @@
 """One picture in, one verdict out; nothing lost, nothing broken that reads as safe."""
 
 import asyncio
+import gc
 import io
 import json
+import os
+import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -10,11 +14,14 @@ from threading import Lock
 import numpy as np
 import pytest
 from conftest import ROOT, ScriptedOcr, ScriptedStage1, ScriptedTextModel, encoded, gradient, page, scripted
+from forked import in_child
 from PIL import Image, ImageDraw
 
 from kidsnanny import ComponentError, Pipeline, Policy, PolicyError, Stage2, Verdict
 from kidsnanny.media.loader import Limits
 from kidsnanny.records import ModelId
+from kidsnanny.stage2.judge.judge import Opinion
+from kidsnanny.stage2.judge.prompt import Question
 from kidsnanny.taxonomy import CATEGORIES
 
 
@@ -80,6 +87,36 @@ def test_coverage_tells_what_was_looked_for_and_str_what_was_not() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("coverage", "says"),
+    [
+        ({}, "Looked for nothing, because no part of it could be looked at."),
+        ({"scam": ("text",)}, "Looked for scam in its text; not for sexual, "),
+        ({"self_harm": ("image",)}, "Looked for self harm in the picture; not for sexual, "),
+        (
+            {"gore": ("image", "judge"), "scam": ("judge",)},
+            "Looked for gore in the picture; for gore, scam in the picture, by the judge; not for sexual, ",
+        ),
+        (
+            {"gore": ("image", "judge"), "scam": ("text", "judge")},
+            "Looked for gore in the picture; for scam in its text; for gore, scam in the picture and its text, by the ",
+        ),
+        (dict.fromkeys(CATEGORIES, ("text",)), "weapons, illegal, scam in its text."),
+    ],
+)
+def test_str_says_what_was_looked_for_whoever_looked(coverage: dict[str, tuple[str, ...]], says: str) -> None:
+    said = str(scripted()(red(0)).model_copy(update={"coverage": coverage}))
+    assert says in said
+    assert "Looked not" not in said
+    assert said.endswith(".")
+
+
+def test_a_file_that_cannot_be_read_was_looked_at_for_nothing() -> None:
+    said = str(scripted()("missing.png"))
+    assert said.startswith("REVIEW: missing.png. Not inspected: picture: missing.png: it cannot be read (No such file")
+    assert said.endswith("Looked for nothing, because no part of it could be looked at.")
+
+
 def test_risk_is_the_largest_score_of_the_asked_categories() -> None:
     verdict = scripted("you are mean")(red(51))
     assert verdict.risk() == pytest.approx(0.9)
@@ -131,13 +168,6 @@ def test_the_one_bad_frame_is_found_and_named() -> None:
     assert verdict.label == "unsafe"
     assert [reason.frame for reason in verdict.reasons] == [3]
     assert verdict.findings.frames == 5
-
-
-def test_ocr_runs_on_frames_that_changed() -> None:
-    ocr = ScriptedOcr()
-    pipeline = Pipeline(stage1=ScriptedStage1(), stage2=Stage2(ocr, ScriptedTextModel()))
-    pipeline(animation(0, 5, 8, 100, 101, 103, 5))
-    assert ocr.calls == 3
 
 
 def test_long_animations_go_through_in_batches_and_frames_past_the_cap_are_never_safe() -> None:
@@ -256,6 +286,83 @@ def test_stream_holds_a_batch_not_the_album() -> None:
     stream = scripted().stream(album())
     next(stream)
     assert asked <= 20
+
+
+PICTURE = encoded(gradient(1000, 1000, 0), "BMP")
+"""Of 3 MB."""
+
+
+def sources_held(pipeline: Pipeline, data: bytes) -> int:
+    """How many bytes a stream holds, at most, while it goes through 40 pictures of that content."""
+
+    tracemalloc.start()
+    try:
+        assert len(list(pipeline.stream(bytearray(data) for _ in range(40)))) == 40
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+class SlowJudge:
+    """Answers long after the pictures have been looked at."""
+
+    model_id = ModelId(name="slow-judge", revision="1")
+    categories = CATEGORIES
+    in_flight = 2
+    explains = False
+
+    def ask(self, _: Question) -> Opinion:
+        time.sleep(0.1)
+        return Opinion(scores=dict.fromkeys(CATEGORIES, 0.0))
+
+
+def with_judge(cache: int = 0) -> Pipeline:
+    stage2 = Stage2(ScriptedOcr("hello"), ScriptedTextModel(), SlowJudge())
+    return Pipeline(stage1=ScriptedStage1(), stage2=stage2, cache=cache)
+
+
+@pytest.mark.parametrize("kind", ["new", "from the cache", "cut", "of another format"])
+def test_a_stream_holds_no_picture_that_was_looked_at(kind: str) -> None:
+    """While the judge is slow, and also where no frame makes up a batch."""
+    pipeline = with_judge(cache=2 if kind == "from the cache" else 0)
+    data = {"cut": PICTURE[:-100_000], "of another format": b"x" * len(PICTURE)}.get(kind, PICTURE)
+    pipeline(data)
+    gc.collect()
+    gc.disable()
+    try:
+        assert sources_held(pipeline, data) < 30 * len(PICTURE)
+    finally:
+        gc.enable()
+
+
+def test_cached_pictures_do_not_wait_for_a_batch_of_frames() -> None:
+    pipeline = Pipeline(stage1=ScriptedStage1(), stage2=None, cache=2)
+    data = encoded(red(0))
+    pipeline(data)
+    asked = iter(range(1000))
+    next(pipeline.stream(data for _ in asked))
+    assert next(asked) < 20
+
+
+def test_what_nobody_takes_is_not_asked() -> None:
+    pipeline = with_judge()
+    stream = pipeline.stream(red(n) for n in range(100))
+    next(stream)
+    start = time.monotonic()
+    stream.close()
+    pipeline.close()
+    assert time.monotonic() - start < 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this platform")
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_a_child_goes_on_with_a_stream_that_waits_for_the_judge() -> None:
+    with with_judge() as pipeline:
+        stream = pipeline.stream([red(n) for n in range(12)])
+        next(stream)
+        assert in_child(lambda: len(list(stream)) == 11, seconds=20) == "yes"
+        assert in_child(lambda: pipeline(red(0)).label == "safe", seconds=20) == "yes"
+        assert len(list(stream)) == 11
 
 
 # ------------------------------------------------------------------ threads

@@ -1,6 +1,7 @@
 """The command line: `kidsnanny check`, `decide`, `eval`, `subset`, `doctor`, `export`, `weights`, `llm`, `train`."""
 
-import signal
+import logging
+import sys
 import warnings
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 from kidsnanny import __version__
 from kidsnanny.cli.check import check
+from kidsnanny.cli.console import Output
 from kidsnanny.cli.decide import decide_again
 from kidsnanny.cli.doctor import doctor
 from kidsnanny.cli.eval import evaluate
@@ -20,7 +22,7 @@ from kidsnanny.cli.weights import weights_app
 
 EXITS = (
     "Exit codes: 0 nothing flagged; 10 something flagged (this beats 11); 11 something could not be inspected; "
-    "2 wrong usage; 3 a component could not be built; 130 interrupted."
+    "2 wrong usage; 3 a component could not be built; 4 the output could not be written; 130 interrupted."
 )
 
 app = typer.Typer(
@@ -49,8 +51,24 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 def main() -> None:
-    """Run the command line; a closed pipe ends it quietly."""
+    """Run the command line. What libraries have to say of a picture is in its verdict, not on the terminal; a closed
+    pipe ends the command quietly, and output that cannot be written with one sentence."""
+    warnings.simplefilter("ignore")
     warnings.simplefilter("error", Image.DecompressionBombWarning)  # the verdict reports such a picture as refused
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    app()
+    logging.getLogger().addHandler(logging.NullHandler())  # or the libraries' warnings go to stderr
+    if sys.stderr:
+        sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if sys.stdout:
+        sys.stdout = output = Output.over(sys.stdout)
+    else:  # closed; nothing that is printed goes anywhere
+        output = None
+    code: object = 0
+    try:
+        app()
+    except SystemExit as ended:
+        code = ended.code
+    except OSError:
+        if output is None or output.failure is None:
+            raise
+    lost = output.exit_code() if output else None
+    sys.exit(code if lost is None else lost)  # type: ignore[arg-type]

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from kidsnanny.cli.console import Exit, exit_on_error, fail, printable, progress, stdout, warn
-from kidsnanny.media.loader import DEFAULT_LIMITS, Source, is_picture, walk
+from kidsnanny.cli.console import Exit, exit_on_error, fail, printable, progress, stdout, utf8_output, warn
+from kidsnanny.media.loader import DEFAULT_LIMITS, Source
+from kidsnanny.media.walk import is_media, walk
 from kidsnanny.pipeline import Pipeline
 from kidsnanny.policy import BUILT_IN
 from kidsnanny.profiles.profile import DEFAULT, PROFILES, Profile
@@ -66,7 +67,7 @@ def check(
     sources = _collect(paths)
     with exit_on_error(interrupted="Interrupted; the verdicts printed so far stand."):
         pipeline = Pipeline(profile, policy=policy, stage2=None if vision_only else "profile")
-        verdicts = progress(pipeline.stream(sources), "Looking at pictures", len(sources))
+        verdicts = progress(_named(pipeline.stream(sources)), "Looking at pictures", len(sources))
         if html:
             verdicts = _add_to_report(html, html_originals, sources, verdicts)
         code = print_verdicts(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on)
@@ -88,14 +89,14 @@ def _collect(paths: Sequence[str]) -> list[Source]:
     skipped: list[str] = []
     for path in paths:
         if path == "-":
-            sources.append(sys.stdin.buffer.read(DEFAULT_LIMITS.bytes + 1))
+            sources.append(_standard_input())
         elif os.path.isdir(path):
             found, unwalked = walk(path)
-            pictures = [file for file in found if is_picture(file)]
-            if not pictures and not unwalked:
+            media = {file: is_media(file) for file in found}
+            sources += [*(file for file in found if media[file]), *unwalked]
+            skipped += [file.name for file in found if not media[file]]
+            if not any(media.values()) and not unwalked:
                 fail(Exit.USAGE, f"There are no pictures in {path}; name a picture or a folder with pictures.")
-            skipped += [file.name for file in found if file not in pictures]
-            sources += [*pictures, *unwalked]
         else:
             sources.append(path)
     if skipped:
@@ -103,6 +104,25 @@ def _collect(paths: Sequence[str]) -> list[Source]:
         names = ", ".join(skipped[:5]) + (", …" if len(skipped) > 5 else "")
         warn(f"Skipped {files}: {names}")
     return sources
+
+
+def _named(verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
+    """The same, with standard input called - where it could not be opened, and so has no checksum to go by."""
+    for verdict in verdicts:
+        if verdict.source == bytes.__name__ and verdict.inspection.media is None:
+            inspection = verdict.inspection.model_copy(update={"source": "-"})
+            yield verdict.model_copy(update={"source": "-", "inspection": inspection})
+        else:
+            yield verdict
+
+
+def _standard_input() -> bytes:
+    try:
+        if not sys.stdin:
+            fail(Exit.USAGE, "-: standard input is closed; send a picture to it, or name a file.")
+        return sys.stdin.buffer.read(DEFAULT_LIMITS.bytes + 1)
+    except OSError as error:
+        fail(Exit.USAGE, f"-: standard input cannot be read ({error.strerror}); send a picture to it, or name a file.")
 
 
 def _add_to_report(
@@ -123,12 +143,14 @@ def _add_to_report(
 def print_verdicts(verdicts: Iterable[Verdict], *, as_json: bool, as_jsonl: bool, fail_on: FailOn) -> Exit:
     """Print the verdicts on stdout; the exit code that they amount to."""
     flagged = missed = False
+    if as_json or as_jsonl:
+        utf8_output()
     if as_json:
         print("[", end="")
     for count, verdict in enumerate(verdicts):
         found = any(reason.lowered is None for reason in verdict.reasons)
         flagged |= verdict.label == "unsafe" or (found and fail_on == "review")
-        missed |= bool(verdict.not_inspected)
+        missed |= bool(verdict.not_inspected) or not verdict.coverage
         if as_json:
             print("," * bool(count), verdict.model_dump_json(), sep="\n", end="")
         elif as_jsonl:

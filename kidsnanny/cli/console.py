@@ -1,20 +1,34 @@
 """What the commands share: exit codes, the two consoles, and errors as one sentence and an exit code."""
 
+import errno
+import io
+import os
+import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
-from typing import NoReturn, TypeVar
+from typing import NoReturn, Self, TextIO, TypeVar
 
 import typer
 from rich.console import Console
 from rich.progress import track
 
-from kidsnanny.errors import DataError, KidsnannyError, PolicyError
+from kidsnanny.errors import DataError, KidsnannyError, PolicyError, ProfileError
 
 T = TypeVar("T")
 
-stderr = Console(stderr=True, highlight=False)
-stdout = Console(highlight=False, soft_wrap=True)
+CLOSED_PIPE = 141
+"""Exit code of a command that SIGPIPE ends, as a shell counts: 128 and the signal's number."""
+
+
+class _PlainConsole(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `Output`; rich's own ends the command with exit code 1."""
+        raise
+
+
+stderr = _PlainConsole(stderr=True, highlight=False)
+stdout = _PlainConsole(highlight=False, soft_wrap=True)
 
 
 class Exit(IntEnum):
@@ -23,6 +37,7 @@ class Exit(IntEnum):
     CLEAR = 0
     USAGE = 2
     COMPONENT = 3
+    OUTPUT = 4
     FLAGGED = 10
     NOT_INSPECTED = 11
     INTERRUPTED = 130
@@ -40,8 +55,61 @@ def say(text: str, style: str | None = None) -> None:
 
 
 def warn(text: str) -> None:
-    """Print a line on stderr, as it is: no markup, no control characters."""
-    stderr.print(printable(text), markup=False, soft_wrap=True)
+    """Print a line on stderr, as it is: no markup, no control characters. A stderr that is full costs the line only."""
+    with suppress(OSError):
+        stderr.print(printable(text), markup=False, soft_wrap=True)
+
+
+def utf8_output() -> None:
+    """Have stdout take UTF-8, which JSON is whatever the console's encoding."""
+    if sys.stdout:
+        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+
+
+class Output(io.TextIOWrapper):
+    """stdout, which keeps in mind whether it could take all that was printed; what an encoding lacks is spelled out."""
+
+    failure: OSError | None = None
+
+    @classmethod
+    def over(cls, stream: TextIO) -> Self:
+        """A console's or a file's stream, which cannot be used any more."""
+        encoding, lines = stream.encoding, bool(stream.line_buffering)
+        through = bool(getattr(stream, "write_through", False))
+        binary = stream.detach()  # type: ignore[attr-defined]
+        return cls(binary, encoding, "backslashreplace", line_buffering=lines, write_through=through)
+
+    def write(self, text: str) -> int:
+        with self._failing():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with self._failing():
+            super().flush()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.failure = error
+            raise
+
+    def exit_code(self) -> int | None:
+        """The exit code if it took not all, which is said on stderr; None if it did.
+
+        What it did not take is thrown away, so that the interpreter does not try again when it ends.
+        """
+        with suppress(OSError):
+            self.flush()
+        if self.failure is None:
+            return None
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+        if self.failure.errno == errno.EPIPE:
+            return CLOSED_PIPE
+        why = self.failure.strerror
+        warn(f"kidsnanny: the output cannot be written ({why}); make room, or send it to another place.")
+        return Exit.OUTPUT
 
 
 def printable(text: str) -> str:
@@ -60,13 +128,13 @@ def exit_on_error(code: Exit | None = None, *, interrupted: str = "Interrupted."
     """End the command with an error's sentence and an exit code when a KidsnannyError or Ctrl-C leaves the block.
 
     Args:
-        code: of every KidsnannyError; by default USAGE for data and policies, COMPONENT for everything else.
+        code: of every KidsnannyError; by default USAGE for data, policies and profiles, COMPONENT for everything else.
         interrupted: the sentence after Ctrl-C.
     """
     try:
         yield
     except KidsnannyError as error:
-        by_kind = Exit.USAGE if isinstance(error, DataError | PolicyError) else Exit.COMPONENT
+        by_kind = Exit.USAGE if isinstance(error, DataError | PolicyError | ProfileError) else Exit.COMPONENT
         fail(by_kind if code is None else code, str(error))
     except KeyboardInterrupt:
         fail(Exit.INTERRUPTED, interrupted)

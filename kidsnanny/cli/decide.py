@@ -19,7 +19,7 @@ from kidsnanny.verdict import Verdict
 
 FILE = typer.Argument(
     metavar="FILE",
-    help="What `kidsnanny check --jsonl` printed, or inspections/NAME.jsonl of an evaluation; - for stdin.",
+    help="What `kidsnanny check --jsonl` or `--json` printed, or inspections/NAME.jsonl of an evaluation; - for stdin.",
 )
 
 
@@ -48,10 +48,14 @@ def decide_again(
 def _inspections(file: str) -> Iterator[Inspection]:
     try:
         with nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb") as lines:
-            number = 0
+            found, array = 0, False
             for number, line in enumerate(lines, 1):
-                yield _inspection(file, number, line)
-            if not number:
+                if number == 1 and line.strip() == b"[":  # of `--json`, which has a verdict a line as well
+                    array = True
+                elif not (array and line.strip() == b"]"):
+                    found += 1
+                    yield _inspection(file, number, line.strip().removesuffix(b",") if array else line)
+            if not found:
                 fail(Exit.USAGE, f"{file}: it is empty, so there is nothing to decide; name a run with pictures in it.")
     except OSError as error:
         fail(Exit.USAGE, f"{file}: it cannot be read ({error.strerror}); name a file of JSON lines.")

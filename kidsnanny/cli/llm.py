@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kidsnanny.cli.console import Exit, exit_on_error, fail, say, stderr
+from kidsnanny.cli.console import Exit, exit_on_error, fail, say, stderr, utf8_output
 from kidsnanny.stage2.judge import serving
 from kidsnanny.stage2.judge.openai_judge import URL
 from kidsnanny.stage2.judge.serving import CONTEXT, ENVIRONMENT, MODEL, command, is_loopback
@@ -100,7 +100,7 @@ def check_server(
     with exit_on_error(Exit.USAGE):
         judge = OpenAIJudge(url, model, api_key=api_key, pause=0.0)
     findings = []
-    for finding in serving.check_server(judge, url, model, repeats):
+    for finding in serving.check_server(judge, model, repeats):
         findings.append(finding)
         if not as_json:
             say(f"{'ok  ' if finding.well else 'FAIL'} {finding.what}: {finding.detail}")
@@ -108,5 +108,6 @@ def check_server(
     well = all(finding.well for finding in findings)
     if as_json:
         rows = [finding._asdict() for finding in findings]
-        print(json.dumps({"url": url, "well": well, "findings": rows}, indent=1, ensure_ascii=False))
+        utf8_output()
+        print(json.dumps({"url": judge.url, "well": well, "findings": rows}, indent=1, ensure_ascii=False))
     raise typer.Exit(Exit.CLEAR if well else Exit.COMPONENT)

@@ -1,9 +1,11 @@
 """The values of an example as data sets write them: splits, labels, and text that can be written down."""
 
+import os
 import re
 from pathlib import Path
 
 from kidsnanny.errors import DataError
+from kidsnanny.records import encodable
 
 LABELS = {"unsafe": True, "1": True, "true": True, "safe": False, "0": False, "false": False}
 """Label, in lower case -> whether it means unsafe."""
@@ -19,7 +21,31 @@ def split_of(file: Path, root: Path) -> str:
 
 def text_of(value: object) -> str:
     """An id, a category or a path as text that encodes to UTF-8, whatever bytes a file's name holds; empty for None."""
-    return "" if value is None else str(value).encode("utf-8", "backslashreplace").decode()
+    return "" if value is None else encodable(str(value))
+
+
+def inside(root: Path, path: str | Path, who: str) -> Path:
+    """The path of a picture that a data set names, counted from its folder. Whoever made the data set must not have
+    other files of this machine read: after all links it is in that folder, absolute or not.
+
+    Args:
+        root: the data set's folder.
+        path: as it is named.
+        who: what names it, for the message.
+
+    Raises:
+        DataError: it leads out of the folder.
+    """
+    try:
+        real, folder = os.path.realpath(root / path), os.path.realpath(root)
+    except ValueError as error:  # a NUL
+        raise DataError(f"{text_of(who)}: its path {str(path)!r:.80} is none ({error}); correct it.") from error
+    if not Path(real).is_relative_to(folder):
+        raise DataError(
+            f"{text_of(who)}: its path {str(path)!r:.80} leads out of the data set's folder {text_of(root)}; put the "
+            "picture there."
+        )
+    return root / path
 
 
 def parse_label(file: Path, row: int, label: object) -> bool:

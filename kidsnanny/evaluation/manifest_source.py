@@ -1,23 +1,22 @@
 """Examples from a folder with `safe` and `unsafe`, and from JSONL or CSV manifests."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.example_fields import SPLIT_NAME, parse_label, text_of
+from kidsnanny.evaluation.csv_files import read_csv
+from kidsnanny.evaluation.example_fields import SPLIT_NAME, inside, parse_label, text_of
 from kidsnanny.evaluation.predictions import Example
-from kidsnanny.media.loader import is_picture, walk
+from kidsnanny.media.walk import is_media, walk
 
 
 def read_folders(root: Path, default: str) -> Iterator[Example]:
     """Every picture in `safe` and `unsafe`, in name order. What is no picture by content or name is passed over.
 
     Raises:
-        DataError: a folder cannot be walked.
+        DataError: a folder cannot be walked, or a picture is a link that leads out of the data set.
     """
     named = SPLIT_NAME.fullmatch(root.name)
     for folder in ("safe", "unsafe"):
@@ -25,14 +24,19 @@ def read_folders(root: Path, default: str) -> Iterator[Example]:
         if unwalked:
             why = "it is a link to a folder" if unwalked[0].is_symlink() else "it cannot be opened"
             raise DataError(f"{unwalked[0]}: {why}, so its pictures would be left out; put a folder there that can.")
-        for file in filter(is_picture, files):
+        for file in filter(is_media, files):
             name = text_of(file.relative_to(root).as_posix())
+            inside(root, file, str(root))
             yield Example(name, file, folder == "unsafe", default, "", named[1].lower() if named else "")
 
 
 def read_manifest(file: Path, default: str) -> Iterator[Example]:
     """Rows with `path` (counted from the manifest's folder) and `unsafe` or `label`; `category`, `source`, `split`
-    and `id` if there are. A CSV file's rows are counted as a spreadsheet counts them, blank ones aside."""
+    and `id` if there are. A CSV file's rows are counted as a spreadsheet counts them, blank ones aside.
+
+    Raises:
+        DataError: it cannot be read, a row lacks something, or its path leads out of the manifest's folder.
+    """
     categorised = None
     for number, row in enumerate(*((_jsonl(file), 1) if file.suffix == ".jsonl" else (read_csv(file)[1], 2))):
         label = row.get("unsafe", row.get("label", row.get("safety_label")))
@@ -48,7 +52,7 @@ def read_manifest(file: Path, default: str) -> Iterator[Example]:
         categorised = bool(category)
         yield Example(
             id=text_of(row.get("id") or path),
-            image=file.parent / path,
+            image=inside(file.parent, path, f"{file}: row {number}"),
             unsafe=parse_label(file, number, label),
             category=text_of(category or default),
             source=text_of(row.get("source")),
@@ -71,19 +75,3 @@ def _jsonl(file: Path) -> Iterator[dict[str, Any]]:
                 yield row
     except (OSError, ValueError) as error:
         raise DataError(f"{file}: it is no manifest ({error}); write a row with path and label a picture.") from error
-
-
-def read_csv(file: Path) -> tuple[list[str], list[dict[str, Any]]]:
-    """The columns and rows of a CSV file, with commas or, as some spreadsheets write it, semicolons.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        text = file.read_text("utf-8-sig")
-        head = text.partition("\n")[0]
-        found = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;", key=head.count), strict=True)
-        return list(found.fieldnames or ()), list(found)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise DataError(f"{file}: it cannot be read as a CSV file in UTF-8 ({why}); save it as one.") from error

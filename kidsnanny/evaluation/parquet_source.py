@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.example_fields import parse_label, split_of, text_of
+from kidsnanny.evaluation.example_fields import inside, parse_label, split_of, text_of
 from kidsnanny.evaluation.predictions import Example
 
 GENERATED = {b"kidsnanny": b"generated"}
@@ -25,7 +25,7 @@ def saved_files(folder: Path) -> list[Path]:
     states = sorted(folder.rglob("state.json"))
     try:
         return [
-            state.parent / file["filename"]
+            inside(folder, state.parent / file["filename"], str(state))
             for state in states
             for file in json.loads(state.read_text("utf-8"))["_data_files"]
         ]
@@ -72,7 +72,7 @@ def read_tables(root: Path, files: list[Path], default: str) -> Iterator[Example
             own = row.get("id")
             yield Example(
                 id=text_of(f"{split or 'all'}/{number if own is None else own}"),
-                image=stored_image(row["image"], file),
+                image=stored_image(row["image"], file, root),
                 unsafe=parse_label(file, number, row["safety_label"]),
                 category=text_of(row.get("category", default)),
                 source=text_of(row.get("source")),
@@ -106,10 +106,14 @@ def table_rows(file: Path, batches: Iterator[Any]) -> Iterator[dict[str, Any]]:
         yield from rows
 
 
-def stored_image(value: Any, file: Path) -> bytes | Path:
-    """The bytes, or the path beside the file. A picture that is neither is a broken one, not a lost one."""
+def stored_image(value: Any, file: Path, root: Path) -> bytes | Path:
+    """The bytes, or the path beside the file. A picture that is neither is a broken one, not a lost one.
+
+    Raises:
+        DataError: the path leads out of the data set's folder, `root`.
+    """
     if isinstance(value, Mapping):
         value = value.get("path") if value.get("bytes") is None else value["bytes"]
     if isinstance(value, str) and value:
-        return file.parent / value
+        return inside(root, file.parent / value, str(file))
     return value if isinstance(value, bytes) else b""

@@ -42,7 +42,14 @@ from kidsnanny.evaluation.predictions import (
     RunMetadata,
     SystemDescription,
 )
-from kidsnanny.evaluation.run_folder import LATENCIES, inspections_path, predictions_path, read_metadata
+from kidsnanny.evaluation.run_folder import (
+    LATENCIES,
+    inspections,
+    inspections_path,
+    latency_path,
+    predictions_path,
+    read_metadata,
+)
 from kidsnanny.evaluation.systems.registry import build_system
 from kidsnanny.evaluation.systems.system import Options, System
 from kidsnanny.files import alone_in, write_atomically
@@ -99,6 +106,8 @@ def evaluate(
         DataError: `out` holds a run on other data or with other settings, cannot be written, or another command writes
             there.
     """
+    for name in names:
+        predictions_path(out, name)  # refuses a name that cannot be a file's
     meta = RunMetadata(
         data=dataset.name,
         contents=contents,
@@ -233,7 +242,8 @@ def _look(
     hidden = console is None or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
         for what, path, seen in runs:
-            done = _resume(path, [row.name for row in system.rows])
+            unanswered = _unanswered(out, name) if seen else frozenset()
+            done = _resume(path, [row.name for row in system.rows], unanswered)
             if seen:
                 _keep_inspections(seen, done)
             task = progress.add_task(what, total=total, completed=len(done))
@@ -241,12 +251,21 @@ def _look(
             _predict(system, missing, path, seen, partial(progress.advance, task))
     if extras.latency:
         times = _timed(system, dataset, extras.latency)
-        write_atomically(out / "latency" / f"{name}.json", LATENCIES.dump_json(times, indent=1))
+        write_atomically(latency_path(out, name), LATENCIES.dump_json(times, indent=1))
 
 
-def _resume(path: Path, rows: Sequence[str]) -> set[str]:
-    """The pictures that have a line for every row; whatever else is in the file is taken out: torn lines, and pictures
-    that the system failed on, as while a judge's server was down. They are asked again.
+def _unanswered(out: Path, name: str) -> frozenset[str]:
+    """The pictures about which a judge was asked and gave no answer, whatever else is wrong with them."""
+    try:
+        known = inspections(out, name)
+    except DataError:  # `_keep_inspections` will say what is wrong
+        return frozenset()
+    return frozenset(one for one, seen in known.items() if any(opinion.error for opinion in seen.opinions))
+
+
+def _resume(path: Path, rows: Sequence[str], again: frozenset[str] = frozenset()) -> set[str]:
+    """The pictures that have a line for every row; whatever else is in the file is taken out: torn lines, pictures that
+    the system failed on, as while a judge's server was down, and those to do `again`. They are asked again, once.
     """
     done: set[str] = set()
     if path.exists():
@@ -256,7 +275,7 @@ def _resume(path: Path, rows: Sequence[str]) -> set[str]:
                 found = [one for line in lines if (one := _parsed(line))]
                 if [one.system for one in found] != list(rows):
                     break
-                if not any(map(_failed, found)):
+                if found[0].id not in again and not any(map(_failed, found)):
                     done.add(found[0].id)
                     copy.writelines(lines)
             copy.flush()
@@ -271,9 +290,17 @@ def _keep_inspections(path: Path, done: set[str]) -> None:
         kept = [
             line
             for line in path.read_bytes().splitlines(keepends=True)
-            if line.endswith(b"\n") and json.loads(line)["id"] in done
+            if line.endswith(b"\n") and _id_of(line) in done
         ]
         write_atomically(path, b"".join(kept))
+
+
+def _id_of(line: bytes) -> str | None:
+    """None of a line that is damaged."""
+    try:
+        return str(json.loads(line)["id"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _parsed(line: bytes) -> Prediction | None:
@@ -285,9 +312,14 @@ def _parsed(line: bytes) -> Prediction | None:
 
 
 def _failed(found: Prediction) -> bool:
-    """Whether it has no score because of the system, and not of the picture."""
-    silent = found.score is None and found.answer is None and bool(found.mapped)
-    return silent and all(missed.part != "picture" for missed in found.not_inspected)
+    """Whether it has no score because of the system, or of a file that could not be read, and not of the picture."""
+    if found.sha256 is None:  # there is nothing to lose: it is asked about only if it can be opened now
+        return True
+    if found.score is not None or found.answer is not None or not found.mapped:
+        return False
+    ours = found.policy is not None
+    damaged = [missed.part in ("picture", "frames") for missed in found.not_inspected]
+    return not ours or not (any(damaged) and all(damaged))
 
 
 def _predict(

@@ -99,11 +99,24 @@ def read_metadata(out: Path) -> RunMetadata | None:
 
 
 def predictions_path(out: Path, name: str, *, again: bool = False) -> Path:
-    return out / "predictions" / f"{name}{'.again' if again else ''}.jsonl"
+    """Raises a DataError if the name, which a meta.json or a profile may give, is not that of a file in the folder."""
+    return out / "predictions" / f"{_file_name(out, name)}{'.again' if again else ''}.jsonl"
 
 
 def inspections_path(out: Path, name: str) -> Path:
-    return out / "inspections" / f"{name}.jsonl"
+    """Likewise."""
+    return out / "inspections" / f"{_file_name(out, name)}.jsonl"
+
+
+def latency_path(out: Path, name: str) -> Path:
+    """Likewise."""
+    return out / "latency" / f"{_file_name(out, name)}.json"
+
+
+def _file_name(out: Path, name: str) -> str:
+    if not name or name.startswith(".") or not name.isprintable() or {"/", "\\"} & set(name):
+        raise DataError(f"{text_of(out)}: {name!r:.80} cannot be a file's name there; give the system another name.")
+    return name
 
 
 def _predictions(path: Path, rows: Sequence[SystemDescription]) -> dict[str, tuple[Prediction, ...]]:

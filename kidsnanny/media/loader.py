@@ -12,12 +12,10 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from PIL import ExifTags, Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from kidsnanny.budget import out_of_time
 from kidsnanny.errors import (
@@ -28,16 +26,16 @@ from kidsnanny.errors import (
     UnsupportedFormatError,
     UnsupportedSourceError,
 )
+from kidsnanny.media.animation import composed
+from kidsnanny.media.colours import RGB as RGB
+from kidsnanny.media.colours import rendered
 from kidsnanny.media.integrity import damage, decode_jpeg
-from kidsnanny.records import NotInspected
+from kidsnanny.media.signatures import HEAD, Media, by_content, media_kind
+from kidsnanny.records import NotInspected, encodable
 
-RGB = npt.NDArray[np.uint8]
-"""(height, width, 3) uint8, sRGB."""
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | RGB
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-UNREAD_SUFFIXES = {".heic", ".heif", ".jxl", ".jp2", ".j2k", ".psd", ".svg", ".eps", ".tga", ".ico", ".dng", ".raw"}
-"""Pictures we do not read. In a walk through a folder they get a verdict that says so, instead of being passed over."""
 
 
 class Limits(NamedTuple):
@@ -80,6 +78,8 @@ class Picture:
     """Frames that were not looked at, and damage that decoders pass over; complete once `frames()` is exhausted."""
     data: bytes = field(default=b"", repr=False)
     """The file; empty for a PIL image or an array, whose pixels somebody else decoded."""
+    _canvases: Iterator[tuple[Image.Image, bool]] = field(default=iter(()), repr=False)
+    """The frames of an animation that are still to come."""
 
     def frames(self) -> Iterator[Frame]:
         """Decode frame after frame, up to the limits.
@@ -111,7 +111,8 @@ class Picture:
                     raise PictureTooLargeError(f"past the cap of {self.limits.frames} frames")
                 if index and out_of_time():
                     raise PictureTooLargeError(f"past its {self.limits.seconds:g} s")
-                self.image.seek(index)
+                if not (index and self._is_composed()):
+                    self.image.seek(index)
                 _check_size(self.name, self.image.size, self.limits)
                 pixels += self.image.width * self.image.height
                 if index and pixels > self.limits.total_pixels:
@@ -130,21 +131,39 @@ class Picture:
 
     def _decode(self, index: int) -> tuple[tuple[RGB, ...], str | None]:
         """The current frame's views, and what is wrong with it although it decodes."""
-        if not self.data:
-            return _views(self.image), None
-        if self.image.format not in ("JPEG", "MPO"):
-            return _views(self.image), None if index else damage(self.image, self.data)
+        if self.image.format not in ("JPEG", "MPO") or not self.data:
+            reason = damage(self.image, self.data) if self.data and not index else None
+            if self._is_composed():
+                shown, clipped = self._composed(index)
+                reason = reason or ("a part of this frame lies outside the canvas" if clipped else None)
+                return rendered(shown, self.data), reason
+            return rendered(self.image, self.data), reason
         try:
             pixels = decode_jpeg(self.image, self.data)
         except ValueError as error:
-            return _views(self.image), f"its data are damaged ({error})"
+            return rendered(self.image), f"its data are damaged ({error})"
         if self.image.mode == "CMYK":
-            return _views(self.image), None
+            return rendered(self.image), None
         if not self.image.info.get("icc_profile") and self.image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
             return (pixels,), None
-        whole = Image.fromarray(pixels)
+        whole = Image.fromarray(pixels[..., 0] if self.image.mode == "L" else pixels)
         whole.info = self.image.info
-        return _views(whole), None
+        return rendered(whole), None
+
+    def _is_composed(self) -> bool:
+        """Whether frames lie on one another. Those of TIFF are pages, and Pillow composes AVIF as browsers do."""
+        animated = getattr(self.image, "is_animated", False) and self.image.format in ("PNG", "WEBP")
+        return bool(self.data) and (animated or self.image.format == "GIF")
+
+    def _composed(self, index: int) -> tuple[Image.Image, bool]:
+        """The frame of an animation, and whether viewers differ on how much of it is shown."""
+        if index == 0:
+            self._canvases = composed(self.image, self.data)
+        shown, clipped = next(self._canvases, (None, False))
+        if shown is None:
+            raise CorruptPictureError(f"{self.name}: it has fewer frames than it says; get the original again.")
+        shown.info = {name: value for name, value in self.image.info.items() if name != "transparency"}
+        return shown, clipped
 
 
 def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:
@@ -195,33 +214,6 @@ def checked_source(source: Source) -> Source:
     raise TypeError(
         f"source is a {type(source).__name__}; expected a path, bytes, a binary file, a PIL image or a uint8 array."
     )
-
-
-def walk(folder: str | os.PathLike[str]) -> tuple[list[Path], list[Path]]:
-    """All files below a folder in name order, and the folders that were not walked: closed ones, and links."""
-    closed: list[OSError] = []
-    files: list[Path] = []
-    links: list[Path] = []
-    for root, folders, names in os.walk(folder, onerror=closed.append):
-        files += [Path(root, name) for name in names]
-        links += [Path(root, name) for name in folders if os.path.islink(os.path.join(root, name))]
-    return sorted(files), [*links, *(Path(error.filename) for error in closed)]
-
-
-def is_picture(path: str | os.PathLike[str]) -> bool:
-    """Whether a walk through a folder should look at this file: for its content, or a name that promises a picture."""
-    suffix = os.path.splitext(path)[1].lower()
-    if suffix in UNREAD_SUFFIXES or suffix in Image.registered_extensions():
-        return True
-    if os.path.exists(path) and not os.path.isfile(path):
-        return False  # a pipe would be waited for
-    try:
-        with Image.open(path, formats=FORMATS):
-            return True
-    except UnidentifiedImageError:
-        return False
-    except Exception:  # it cannot even be opened: let its verdict say why
-        return True
 
 
 def _from_pil(image: Image.Image, limits: Limits) -> Picture:
@@ -275,20 +267,42 @@ def _read(source: object, limits: Limits) -> tuple[str | None, bytes]:
 
 
 def _read_file(source: str | os.PathLike[str], limits: Limits) -> tuple[str, bytes]:
-    # A name that is not valid UTF-8 must neither break the JSON of a verdict nor get lost.
-    name = os.fsdecode(source).encode("utf-8", "backslashreplace").decode()
+    name = encodable(os.fsdecode(source))
     try:
         status = os.stat(source)
         if not stat.S_ISREG(status.st_mode):
-            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise UnreadableFileError(f"{name}: it is {kind}; give the path of a picture file.")
-        if status.st_size > limits.bytes:
-            raise _too_large(name, f"it has more than {limits.bytes:,} bytes")
+            raise UnreadableFileError(f"{name}: it is {_no_file(source, status.st_mode)}.")
         with open(source, "rb") as file:
-            return name, file.read(limits.bytes + 1)
+            head = file.read(HEAD)
+            if (kind := media_kind(source, head)) in _NOT_LOOKED_AT and by_content(head):
+                raise UnsupportedFormatError(f"{name}: it is {_NOT_LOOKED_AT[kind]}.")
+            if status.st_size > limits.bytes:
+                raise _too_large(name, f"it has more than {limits.bytes:,} bytes")
+            return name, head + file.read(limits.bytes + 1 - len(head))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UnreadableFileError(f"{name}: it cannot be read ({reason}); check the path and permissions.") from error
+
+
+_NOT_LOOKED_AT: dict[Media | None, str] = {
+    "film": "a film, and films are not looked at; watch it yourself",
+    "raw photo": "a raw photo, and these are not looked at; export it as JPEG",
+    "document": "a document, and the pictures in it are not looked at; export its pages as PNG",
+    "archive": "an archive, and the pictures in it are not looked at; unpack it and give the folder",
+}
+
+
+def _no_file(source: str | os.PathLike[str], mode: int) -> str:
+    """What there is instead of a regular file, and what to do."""
+    if not stat.S_ISDIR(mode):
+        return "not a regular file; give the path of a picture file"
+    try:
+        with os.scandir(source):
+            pass
+    except OSError as error:
+        return f"a folder that cannot be opened ({error.strerror}), so nothing in it was looked at; give permission"
+    link = "a link to a folder, which is not followed" if os.path.islink(source) else "a folder"
+    return f"{link}; give the path of {'the folder itself' if os.path.islink(source) else 'a picture file'}"
 
 
 def _check_size(name: str, size: tuple[int, int], limits: Limits) -> None:
@@ -307,57 +321,3 @@ def _too_large(name: str, reason: str) -> PictureTooLargeError:
 def _corrupt(name: str, error: Exception) -> CorruptPictureError:
     brief = re.sub(r"\s+", " ", str(error))[:100] or type(error).__name__
     return CorruptPictureError(f"{name}: it does not decode ({brief}); get the original again.")
-
-
-def _views(image: Image.Image) -> tuple[RGB, ...]:
-    """The current frame as RGB arrays: one, or on white and on black when anything shines through it."""
-    image = _to_8bit(ImageOps.exif_transpose(image))
-    colour = _to_rgb(image)
-    if image.has_transparency_data:
-        alpha = image.convert("RGBA").getchannel("A")
-        if alpha.getextrema() != (255, 255):
-            grounds = (Image.new("RGB", image.size, ground) for ground in ("white", "black"))
-            return tuple(np.asarray(Image.composite(colour, ground, alpha)) for ground in grounds)
-    return (np.asarray(colour),)
-
-
-def _to_8bit(image: Image.Image) -> Image.Image:
-    """Scale 16- and 32-bit grayscale, which Pillow would clip to white, to 8 bits; leave the rest alone."""
-    if not image.mode.startswith(("I", "F")):
-        return image
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
-    low, high = float(values.min()), float(values.max())
-    if low >= 0:  # the smallest usual range that holds them; min to max is for what has none
-        usual = {"I": (255.0, 65535.0), "F": (1.0, 255.0)}.get(image.mode, (65535.0,))
-        low, high = 0.0, next((full for full in usual if high <= full), high)
-    return Image.fromarray(((values - low) * (255 / max(high - low, 1e-9))).round().astype(np.uint8))
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Colours as sRGB, alpha dropped. A profile that does not fit is ignored, as every viewer does."""
-    if image.mode in ("P", "PA", "RGBA", "RGBa"):
-        colour = image.convert("RGBA").convert("RGB")
-    elif image.mode in ("LA", "La"):
-        colour = image.convert("LA").convert("L")
-    else:
-        colour = image
-    lab = colour.mode == "LAB"
-    profile: bytes = image.info.get("icc_profile") or b""
-    if profile or lab:
-        try:
-            origin = ImageCms.createProfile("LAB") if lab else ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            transform = ImageCms.buildTransform(origin, ImageCms.createProfile("sRGB"), colour.mode, "RGB")
-            if colour.mode != "RGB" or _shifts_colours(transform):
-                colour = ImageCms.applyTransform(colour, transform) or colour
-        except (ImageCms.PyCMSError, OSError):
-            if lab:
-                raise
-    return colour.convert("RGB")
-
-
-def _shifts_colours(transform: ImageCms.ImageCmsTransform) -> bool:
-    """Whether a profile is worth the time it takes. Its name ("sRGB") may lie; a few colours sent through it cannot."""
-    levels = np.arange(0, 256, 51, dtype=np.uint8)
-    colours = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(6, 36, 3)
-    seen = np.asarray(ImageCms.applyTransform(Image.fromarray(colours), transform))
-    return int(np.abs(seen.astype(int) - colours).max()) > 2

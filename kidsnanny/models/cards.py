@@ -4,7 +4,6 @@ kidsnanny's cards are in `weights/cards.toml`, the user's in `home()/cards/*.tom
 per role. To add a classifier or detector of a known architecture is to write such a table.
 """
 
-import tomllib
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
@@ -15,11 +14,12 @@ from kidsnanny.errors import NotHereError, WeightsError
 from kidsnanny.models import store
 from kidsnanny.records import Record
 from kidsnanny.taxonomy import Category
+from kidsnanny.toml_files import first_fault, read_toml, why_unread
 
 FORMATS = (".safetensors", ".onnx", ".npz")
 """The formats of weights that are only data. A .pt, .pth, .bin or .pkl is a pickle: a program that runs when loaded."""
 SOURCES = ("hub", "package", "shipped", "path")
-Score = Annotated[float, Field(ge=0, le=1)]
+Score = Annotated[float, Field(ge=0, le=1, strict=True)]
 Three = tuple[float, float, float]
 """One value per colour channel: red, green, blue."""
 
@@ -257,9 +257,11 @@ def read_cards(path: Path) -> dict[str, Card]:
         WeightsError: it is missing or malformed.
     """
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = read_toml(path)
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path}: the weight cards cannot be read ({error}); correct the file.") from error
+        raise WeightsError(
+            f"{path}: the weight cards cannot be read ({why_unread(error)}); correct the file."
+        ) from error
     return {name: read_card(path, name, fields) for name, fields in table.items()}
 
 
@@ -274,9 +276,8 @@ def read_card(file: Path, name: str, fields: object) -> Card:
     try:
         card: Card = CARD.validate_python({**fields, "name": name})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, (name, *first["loc"][1:])))  # the first is the role
-        why = first["msg"].removeprefix("Value error, ")
+        where, why = first_fault(error)
+        where = ".".join((name, *where.split(".")[1:]))  # the first is the role
         raise WeightsError(f"{file}: {where}: {why}; correct the file.") from error
     return card.model_copy(update={"path": file.parent.absolute() / card.path}) if card.path else card
 

@@ -1,6 +1,5 @@
 """Compositions of Stage 1 and Stage 2 as data. A part that cannot be built is an error, never a weaker profile."""
 
-import tomllib
 from inspect import signature
 from pathlib import Path
 from typing import Any, Self
@@ -8,12 +7,13 @@ from typing import Any, Self
 from pydantic import Field, ValidationError
 
 from kidsnanny.budget import SECONDS
-from kidsnanny.errors import ComponentError
+from kidsnanny.errors import ComponentError, ProfileError
 from kidsnanny.models.cards import Card, cards, read_card
 from kidsnanny.profiles.engine_registry import Kind, factory
-from kidsnanny.records import Record
+from kidsnanny.records import Record, encodable
 from kidsnanny.stage1.stage1 import Stage1
 from kidsnanny.stage2.stage2 import Stage2
+from kidsnanny.toml_files import MISSING, UNKNOWN, first_fault, read_toml, why_unread
 
 FOLDER = Path(__file__).parent
 PROFILES = ("embedded", "standard", "senben")
@@ -31,7 +31,7 @@ class Profile(Record):
     several classifiers and detectors look side by side. A table `card` is the card itself, with `model` as its name."""
     ocr: dict[str, Any] | None = None
     text_model: dict[str, Any] | None = None
-    judge: dict[str, Any] | None = None
+    judge: dict[str, Any] | None = Field(default=None, repr=False)  # its URL and key may be secret
     seconds: float = Field(default=SECONDS, gt=0)
     """How long one picture may be worked on, the judge not counted; see `kidsnanny.budget`."""
 
@@ -45,19 +45,21 @@ class Profile(Record):
         """
         if not isinstance(name, str | Path):
             raise TypeError(f"A profile is a name or a path, not a {type(name).__name__}.")
-        path = FOLDER / f"{name}.toml" if name in PROFILES else Path(name)
+        path, named = FOLDER / f"{name}.toml" if name in PROFILES else Path(name), encodable(str(name))
         try:
-            profile = cls.model_validate(tomllib.loads(path.read_text("utf-8")))
+            profile = cls.model_validate(read_toml(path))
         except FileNotFoundError as error:
             known = ", ".join(PROFILES)
-            raise ComponentError(f"{name}: there is no such profile; choose one of {known}, or a TOML file.") from error
+            raise ComponentError(
+                f"{named}: there is no such profile; choose one of {known}, or a TOML file."
+            ) from error
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the file"
-            why = "there is no such key" if first["type"] == "extra_forbidden" else first["msg"]
-            raise ComponentError(f"{name}: {where}: {why}; {FOLDER / 'standard.toml'} is an example.") from error
+            where, why = first_fault(error)
+            fix = f"{FOLDER / 'standard.toml'} is an example" if why in (UNKNOWN, MISSING) else "correct it"
+            raise ComponentError(f"{named}: {where}: {why}; {fix}.") from error
         except (OSError, ValueError) as error:
-            raise ComponentError(f"{name}: the profile cannot be read ({error}); correct the file.") from error
+            why = why_unread(error)
+            raise ComponentError(f"{named}: the profile cannot be read ({why}); correct the file.") from error
         return profile.model_copy(update={"stage1": tuple(_with_card(path, table) for table in profile.stage1)})
 
     def build_stage1(self) -> Stage1:
@@ -104,13 +106,12 @@ class Profile(Record):
         try:
             signature(build).bind(**arguments)
         except TypeError as error:
-            raise ComponentError(f"{self.name}: {kind}: {error}; {fix}") from error
+            raise ProfileError(f"{self.name}: {kind}: {error}; {fix}") from error
         try:
             return build(**arguments)
         except ValidationError as error:  # the built-in factories check the values too
-            first = error.errors()[0]
-            where, why = ".".join(map(str, first["loc"])), first["msg"]
-            raise ComponentError(f"{self.name}: {kind}: {where}: {why}; {fix}") from error
+            where, why = first_fault(error)
+            raise ProfileError(f"{self.name}: {kind}: {where}: {why}; {fix}") from error
 
 
 def _with_card(file: Path, table: dict[str, Any]) -> dict[str, Any]:

@@ -30,8 +30,9 @@ BATCH = 8
 MIN_SCORE = 0.25
 """Detections below this score are dropped."""
 MAX_IOU = 0.45
-"""Of two boxes that overlap more than this, the one with the lower score is dropped."""
+"""Of two boxes of a label that overlap more than this, the one with the lower score is dropped."""
 Resize = Literal["area", "nudenet"]
+"""How a frame is scaled; see `Yolo`."""
 
 
 class Yolo:
@@ -40,8 +41,8 @@ class Yolo:
     Args:
         card: a card or its name.
         resize: `area` averages every pixel into the smaller picture (no aliasing, so nothing can be hidden between
-            samples); `nudenet` repeats the nudenet package's bilinear sampling and its square, for parity tests and
-            baselines.
+            samples), and keeps boxes of different labels side by side; `nudenet` repeats the nudenet package for parity
+            tests and baselines: its bilinear sampling, its square, and one label where boxes overlap.
         device: "auto" (CUDA where torch finds it), "cpu" or "cuda". On CUDA every frame is padded to the whole square,
             so that one graph serves all.
         runs: another network than the card's own.
@@ -101,12 +102,13 @@ class Yolo:
         for (n, left, top, pixels), output in zip(views, outputs, strict=True):
             if not np.isfinite(output).all():  # no comparison with NaN holds, so it would read as "nothing found"
                 raise ComponentError(f"{self.card.name}: its network returned NaN or infinity; use float32.")
-            boxes, scores, labels = candidates(output, max(pixels.shape[:2]) / self._side)
+            boxes, scores, labels = candidates(output, max(pixels.shape[:2]) / self._side, self._resize == "nudenet")
             by_frame[n].append((boxes + np.array([left, top, 0, 0], np.float32), scores, labels))
         found = []
         for parts, frame in zip(by_frame, frames, strict=True):
             boxes, scores, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-            kept = detections(boxes, scores, [self._labels.names[index] for index in labels], frame.shape)
+            names = [self._labels.names[index] for index in labels]
+            kept = detections(boxes, scores, names, frame.shape, across=self._resize == "nudenet")
             found.append(tuple(one.model_copy(update={"model": self.card.name}) for one in kept))
         return found
 
@@ -161,28 +163,42 @@ def _letterbox_tensor(frame: Any, side: int, _: Resize) -> Any:
 
 
 def candidates(
-    output: npt.NDArray[np.float32], scale: float
+    output: npt.NDArray[np.float32], scale: float, one_label: bool = False
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.intp]]:
     """One view's network output, (4 + labels, anchors), as boxes (N, 4) of x, y, width, height in the view's pixels,
-    unclipped, scores (N,) and label indices (N,). `scale` is view pixels per network pixel."""
-    labels = output[4:].argmax(0)
-    scores = output[4:].max(0)
-    keep = scores >= MIN_SCORE
-    centre_x, centre_y, width, height = output[:4, keep] * scale
+    unclipped, scores (N,) and label indices (N,). `scale` is view pixels per network pixel.
+
+    An anchor gives a box for each label that reaches MIN_SCORE, or for its likeliest one if `one_label`."""
+    found = output[4:] >= MIN_SCORE
+    if one_label:
+        found &= np.arange(len(found))[:, None] == output[4:].argmax(0)
+    anchors, labels = np.nonzero(found.T)
+    centre_x, centre_y, width, height = output[:4, anchors] * scale
     boxes = np.stack([centre_x - width / 2, centre_y - height / 2, width, height], axis=1)
-    return boxes, scores[keep], labels[keep]
+    return boxes, output[4 + labels, anchors], labels
 
 
 def detections(
-    boxes: npt.NDArray[np.float32], scores: npt.NDArray[np.float32], labels: Sequence[str], shape: tuple[int, ...]
+    boxes: npt.NDArray[np.float32],
+    scores: npt.NDArray[np.float32],
+    labels: Sequence[str],
+    shape: tuple[int, ...],
+    *,
+    across: bool = False,
 ) -> tuple[Detection, ...]:
-    """Candidates in frame pixels as detections: overlaps removed across labels, clipped to the frame."""
+    """Candidates in frame pixels as detections, strongest first, clipped to the frame. Overlaps are removed label by
+    label, so that a harmless one hides no harmful one, or `across` them."""
     import cv2
 
     height, width = shape[:2]
-    kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), MIN_SCORE, MAX_IOU)
+    groups = [range(len(labels))] if across else [[n for n, one in enumerate(labels) if one == x] for x in {*labels}]
+    kept: list[int] = []
+    for group in groups:
+        own = np.array(group, np.intp)
+        best = cv2.dnn.NMSBoxes(boxes[own].tolist(), scores[own].tolist(), MIN_SCORE, MAX_IOU)
+        kept += own[np.asarray(best, np.intp).ravel()].tolist()
     found = []
-    for index in np.asarray(kept, dtype=int).ravel():
+    for index in sorted(kept, key=lambda index: (-scores[index], index)):
         x, y, w, h = boxes[index]
         x0, x1 = np.clip([x, x + w], 0, width).round().astype(int).tolist()
         y0, y1 = np.clip([y, y + h], 0, height).round().astype(int).tolist()

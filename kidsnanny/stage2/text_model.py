@@ -7,7 +7,6 @@ A linear model of n-grams is a first signal: it knows wording, not meaning. The 
 
 import hashlib
 import re
-import tomllib
 import unicodedata
 import zipfile
 from collections import Counter
@@ -20,11 +19,12 @@ from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from kidsnanny.errors import WeightsError
 from kidsnanny.records import ModelId
 from kidsnanny.taxonomy import Category
+from kidsnanny.toml_files import read_toml
 
 BITS = 19
 """The features are hashed into 2**BITS buckets."""
@@ -85,14 +85,22 @@ def _normalise_once(text: str) -> str:
     return " ".join(text.split())
 
 
+def spelt_out(text: str) -> str:
+    """NFKC of the text, up to MAX_CHARS + 1 characters: one character may stand for eighteen. A result of more than
+    MAX_CHARS is of a text that is not scored to its end."""
+    limit = MAX_CHARS + 1
+    return unicodedata.normalize("NFKC", text[:limit].translate(_STRAIGHT))[:limit]
+
+
 def normalise(text: str) -> str:
     """One spelling for many: NFKC, casefold, no invisible characters, single spaces, masks as in the training data.
 
     URLs become `xxurl`, e-mail addresses `xxmail`, handles vanish, digit runs of five and more become `00000`, runs of
     three and more equal letters become two, Cyrillic and Greek look-alikes inside a Latin word become Latin.
-    `normalise(normalise(t)) == normalise(t)`; an empty text stays empty.
+    `normalise(normalise(t)) == normalise(t)`; an empty text stays empty. What is past MAX_CHARS characters of
+    `spelt_out` is cut off.
     """
-    text = text[:MAX_CHARS]
+    text = spelt_out(text)[:MAX_CHARS]
     for _ in range(8):  # the steps can feed each other on odd input; two rounds are the rule
         once = _normalise_once(text)
         if once == text:
@@ -221,11 +229,11 @@ class Weights:
 def _scripts(text: str) -> Counter[str]:
     """How many letters of each script, by the first word of the character's Unicode name; modifiers count for none."""
     found: Counter[str] = Counter()
-    for letter in _fold_look_alikes(unicodedata.normalize("NFKC", text[:MAX_CHARS])):
+    for letter, count in Counter(_fold_look_alikes(spelt_out(text)[:MAX_CHARS])).items():
         if letter.isalpha():
             script = unicodedata.name(letter, "UNKNOWN").split(" ")[0].split("-")[0]
             if script not in ("MODIFIER", "FEMININE", "MASCULINE"):
-                found[script] += 1
+                found[script] += count
     return found
 
 
@@ -254,8 +262,8 @@ class TextModel:
             if not path.is_file():
                 raise WeightsError(f"{path}: the text model's file is missing; {fix}.")
         try:
-            card = TextModelCard.model_validate(tomllib.loads(card_path.read_text("utf-8")))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+            card = TextModelCard.model_validate(read_toml(card_path))
+        except (OSError, ValueError) as error:
             why = " ".join(str(error).split())
             raise WeightsError(f"{card_path}: not a text model card ({why}); {fix}.") from error
         if hashlib.sha256(model_path.read_bytes()).hexdigest() != card.sha256:

@@ -1,23 +1,30 @@
 """What the text model says about the lines that were read."""
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
 
+from kidsnanny.budget import leave_out, out_of_time
 from kidsnanny.inspection import ChannelSignals
 from kidsnanny.records import NotInspected, Signal, TextLine
 from kidsnanny.stage2.stage2 import TextScorer
+from kidsnanny.stage2.text_model import MAX_CHARS, spelt_out
 
-PASSAGE_WORDS = 12
+RUN_WORDS = 12
 LINE_WEIGHT = 0.65
 """Of a line's own score, which may be that of half a sentence and lack what excuses it: enough for `review` if the
 model is sure, never for `block`."""
+_LEADS = re.compile(r"\b[a-z][a-z\d+.-]{1,30}:\S|\b[\w-]{1,63}\.[a-z][\w-]", re.IGNORECASE)
+"""An address, with or without its scheme, or an order to a phone such as `tel:` or `WIFI:`."""
 _STOPS = (".", "!", "?", "…")
 _END = re.compile(r"(?<=[.!?…])\s+")
-MAX_CHARACTERS = 20_000
-"""Of one frame; a text model need not look further."""
+MAX_CHARACTERS = 5 * MAX_CHARS
+"""Of one frame, with ligatures spelt out: lines past these are not scored. No picture legibly holds a fifth of it."""
+GRACE = 2.0
+"""Seconds for which text is scored although the picture's budget is used up: reading it took far longer."""
 
 
 def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals:
@@ -25,28 +32,80 @@ def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals
     at a discount (chats have no full stops), and of all frames together (sentences may run over frames). Each score
     names the line that scores highest by itself.
 
-    The language is identified passage by passage, so that a foreign one on an English page is not passed over.
+    The language is identified passage by passage, so that a foreign one on an English page is not passed over. A frame
+    with more than MAX_CHARS characters is scored in part, which is in `not_inspected`.
+
+    What a QR code says is scored by itself. If it makes a phone go somewhere or do something, that is in
+    `not_inspected`: nothing is fetched, and an address alone does not say what is behind it.
 
     Args:
         model: scores texts.
         lines: in reading order, frame after frame.
     """
-    frames = [list(group) for _, group in groupby(lines, key=lambda line: line.frame)]
-    signals = [signal for of_frame in frames for signal in _signals(model, of_frame)]
-    if len(frames) > 1:
-        signals += _signals(model, list({line.text: line for line in reversed(lines)}.values())[::-1])
+    start = time.perf_counter()
+    written = (line for line in lines if not line.code)
+    frames = [list(group) for _, group in groupby(written, key=lambda line: line.frame)]
+    codes = [line for line in lines if line.code]
+    alone = [*frames, *([line] for line in codes if not (_LEADS.search(line.text) and " " not in line.text))]
+    passages = [*alone, *(_over_frames(frames) if len(frames) > 1 else ())]
+    signals: list[Signal] = []
     unknown: dict[tuple[int, str], NotInspected] = {}
-    for of_frame in frames:
-        frame = of_frame[0].frame
-        if len(_join(of_frame)) > MAX_CHARACTERS:
-            endless = f"more than {MAX_CHARACTERS:,} characters of text in one frame"
+    for line in codes:
+        if _LEADS.search(line.text):
+            shown = line.text if len(line.text) <= 80 else f"{line.text[:79]}…"
+            leads = f"where a QR code leads was not looked at: {shown}"
+            unknown[line.frame, leads] = NotInspected(part="text", reason=leads, frame=line.frame)
+    for n, passage in enumerate(passages):
+        if n and out_of_time() and time.perf_counter() - start > GRACE:
+            leave_out(f"{len(passages) - n} of {len(passages)} passages of text were not scored")
+            break
+        scored, length = _bounded(passage)
+        signals += _signals(model, scored)
+        if n >= len(alone):
+            continue
+        frame = passage[0].frame
+        if length > MAX_CHARS:
+            endless = f"more than {MAX_CHARS:,} characters of text in one frame"
             unknown[frame, endless] = NotInspected(part="text", reason=endless, frame=frame)
-        for passage in _passages(of_frame):
-            if why := model.unknown_language(_join(passage)):
+        for run in _runs(scored):
+            if why := model.unknown_language(_join(run)):
                 unknown[frame, why] = NotInspected(part="text", reason=why, frame=frame)
     return ChannelSignals(
         looked_for={"text": model.categories}, signals=tuple(signals), not_inspected=tuple(unknown.values())
     )
+
+
+def _bounded(lines: Sequence[TextLine]) -> tuple[list[TextLine], int]:
+    """The lines up to MAX_CHARACTERS, the first always, and how many characters those and the next one have."""
+    length = 0
+    for n, line in enumerate(lines):
+        length += len(spelt_out(line.text)) + 1
+        if n and length > MAX_CHARACTERS:
+            return list(lines[:n]), length
+    return list(lines), length - 1
+
+
+def _over_frames(frames: Sequence[Sequence[TextLine]]) -> Iterator[list[TextLine]]:
+    """The text of all frames, a line that stood in the frame before left out, in passages that a text model reads to
+    their end; each begins in the middle of the one before."""
+    passage: list[TextLine] = []
+    length = fresh = 0
+    before: set[str] = set()
+    for frame in frames:
+        for line in frame:
+            if line.text in before:
+                continue
+            characters = len(spelt_out(line.text)) + 1
+            if passage and length + characters > MAX_CHARS:
+                yield passage
+                passage, fresh = passage[-(-len(passage) // 2) :], 0
+                length = sum(len(spelt_out(one.text)) + 1 for one in passage)
+            passage.append(line)
+            length += characters
+            fresh += 1
+        before = {line.text for line in frame}
+    if fresh:
+        yield passage
 
 
 def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
@@ -63,7 +122,7 @@ def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
                 channel="text",
                 source="text",
                 score=float(whole[column]),
-                what=highest.text,
+                what=f"QR code: {highest.text}" if highest.code else highest.text,
                 frame=highest.frame,
                 box=highest.box,
             )
@@ -94,13 +153,15 @@ def _join(lines: Sequence[TextLine]) -> str:
     return " ".join(line.text for line in lines)
 
 
-def _passages(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
-    """Consecutive lines, cut into runs of at least PASSAGE_WORDS words where there are as many."""
-    passage: list[TextLine] = []
+def _runs(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
+    """Consecutive lines, cut into runs of at least RUN_WORDS words where there are as many."""
+    run: list[TextLine] = []
+    words = 0
     for line in lines:
-        passage.append(line)
-        if sum(len(line.text.split()) for line in passage) >= PASSAGE_WORDS:
-            yield passage
-            passage = []
-    if passage:
-        yield passage
+        run.append(line)
+        words += len(line.text.split())
+        if words >= RUN_WORDS:
+            yield run
+            run, words = [], 0
+    if run:
+        yield run

@@ -46,10 +46,18 @@ def clean(lines: Iterable[str]) -> UntrustedText:
     kept: list[str] = []
     room = MAX_CHARACTERS
     shortened = dropped = 0
-    for line in dict.fromkeys(filter(None, map(_visible, lines))):
+    seen: set[str] = set()
+    for raw in dict.fromkeys(lines):
+        if dropped:  # what is past the caps is not worth cleaning
+            dropped += 1
+            continue
+        line = _visible(raw)
+        if not line or line in seen:
+            continue
         if len(kept) == MAX_LINES or not room:
             dropped += 1
             continue
+        seen.add(line)
         short = line[: min(MAX_LINE, room)].rstrip()
         shortened += short != line
         room -= len(short)
@@ -89,13 +97,13 @@ def _patterns() -> dict[str, re.Pattern[str]]:
 def suspicion(lines: Iterable[str]) -> str | None:
     """What in the text speaks to a model, or disclaims itself, in words; None if nothing does.
 
-    The lines are read one by one and joined, as they stand, without spaces, with digits for letters, turned by 13
-    letters, backwards, and decoded from base64 and hexadecimal. It is a tripwire: wording it does not know passes, and
-    what it catches may be innocent.
+    What `clean` keeps of the lines is read one by one and joined, as it stands, without spaces, with digits for
+    letters, turned by 13 letters, backwards, and decoded from base64 and hexadecimal. It is a tripwire: wording it does
+    not know passes, and what it catches may be innocent.
     """
-    raw = list(lines)
-    joined = " ".join(raw)
-    for text in (*raw, joined, " ".join(reversed(raw))):
+    shown = clean(lines).lines
+    joined = " ".join(shown)
+    for text in (*shown, joined, " ".join(reversed(shown))):
         if found := _match(text):
             return found
     for text in _decoded(joined):

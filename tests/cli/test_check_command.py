@@ -122,6 +122,11 @@ def test_stdin(album: Path) -> None:
     assert (verdict["label"], result.exit_code) == ("review", 10)
 
 
+def test_stdin_that_is_no_picture_is_called_as_on_the_command_line() -> None:
+    verdict = json.loads(runner.invoke(app, ["check", "--jsonl", "-"], input=b"no picture").stdout)
+    assert verdict["source"] == "-"
+
+
 def test_text_from_a_picture_cannot_drive_the_terminal(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     evil = "mean \x1b[31m[red]you\x1b[0m"
     use(monkeypatch, ScriptedStage1, lambda: Stage2(ScriptedOcr(evil), ScriptedTextModel()))
@@ -163,7 +168,11 @@ def test_a_profile_of_the_users_own(album: Path, monkeypatch: pytest.MonkeyPatch
         ("name = 7", 2, "my.toml: name: "),
         ("not TOML", 2, "my.toml: the profile cannot be read"),
         ('name = "mine"\n[[stage1]]\nengine = "magic"', 3, "magic: there is no such stage1 engine"),
-        ('name = "mine"\n[[stage1]]\nmodel = "nudenet-320n"\nspeed = 9', 3, "mine: stage1: "),
+        ('name = "mine"\n[[stage1]]\nmodel = "nudenet-320n"\nspeed = 9', 2, "mine: stage1: "),
+        ('name = "mine"\nspeed = 9\n[[stage1]]\nmodel = "nudenet-320n"', 2, "my.toml: speed: there is no such key; "),
+        ('name = "mine"\n[[stage1]]\nmodel = "nudenet-320n"\ndevice = 9', 2, "mine: stage1: device: "),
+        ("x = " + "[" * 5000, 2, "my.toml: the profile cannot be read (its values are nested too deeply)"),
+        ("x = " + "9" * 5000, 2, "my.toml: the profile cannot be read (a number in it has too many digits)"),
     ],
 )
 def test_a_profile_that_cannot_be_used(

@@ -171,6 +171,15 @@ def test_wrong_usage_is_exit_2_and_one_sentence(arguments: list[str], said: str)
     assert not result.stdout.strip("[\n]")
 
 
+def test_an_array_is_decided_like_lines(album: Path) -> None:
+    (album / "run.json").write_text(run("check", "--json", "album").stdout)
+    assert facts(run("decide", "run.json", "--jsonl", "--policy", "teen").stdout) == facts(
+        run("decide", "run.jsonl", "--jsonl", "--policy", "teen").stdout
+    )
+    (album / "none.json").write_text("[\n]\n")
+    assert run("decide", "none.json").exit_code == 2
+
+
 def test_an_empty_run_is_no_run_in_which_nothing_was_flagged(tmp_path: Path) -> None:
     """As `kidsnanny check --jsonl … > run.jsonl` leaves it when the check itself was refused."""
     (tmp_path / "run.jsonl").touch()

@@ -85,7 +85,7 @@ WRONG = {
     "malformed": (NAME + "[[stage1]\n", r"mine\.toml: the profile cannot be read \(.*line 2.*\); correct the file"),
     "not UTF-8": (b'name = "\xff"\n', r"mine\.toml: the profile cannot be read \(.*\); correct the file"),
     "no stage1": (NAME + OCR, r"mine\.toml: stage1: .*; .*standard\.toml is an example"),
-    "empty stage1": (NAME + "stage1 = []\n", r"mine\.toml: stage1: .*; .*standard\.toml is an example"),
+    "empty stage1": (NAME + "stage1 = []\n", r"mine\.toml: stage1: it has 0 values, expected 1 or more; correct it"),
     "no name": (STAGE1, r"mine\.toml: name: .*; .*standard\.toml is an example"),
     "unknown argument": (
         NAME + STAGE1 + OCR + "colour = 1\n",
@@ -105,7 +105,7 @@ WRONG = {
     ),
     "wrong value of a judge": (
         NAME + STAGE1 + OCR + '[judge]\nengine = "openai"\nin_flight = "many"\n',
-        r"mine: judge: in_flight: .*integer.*; openai takes url, .*; correct the profile",
+        r"mine: judge: in_flight: it is 'many', expected a whole number; openai takes url, .*; correct the profile",
     ),
     "unknown text model": (
         NAME + STAGE1 + OCR + '[text_model]\nengine = "ngram"\nmodel = "mine"\n',
@@ -190,5 +190,5 @@ def test_one_toml_adds_a_classifier(tmp_path: Path) -> None:
 
 def test_a_card_in_a_profile_that_is_wrong_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, CARD.replace("SHA", "0" * 64).replace('interpolation = "bilinear"', ""))
-    with pytest.raises(WeightsError, match=r"colours\.interpolation: Field required"):
+    with pytest.raises(WeightsError, match=r"colours\.interpolation: it is missing"):
         Profile.load(path)

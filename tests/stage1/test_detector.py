@@ -1,6 +1,6 @@
 """Parity with the nudenet package, and what the product adds to it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from PIL import Image
 
 from kidsnanny.errors import ComponentError
 from kidsnanny.models.cards import cards
-from kidsnanny.records import Box, Detection, VisualFindings
+from kidsnanny.records import Box, Detection, ModelId, VisualFindings
 from kidsnanny.stage1.detector import MAX_IOU, MIN_SCORE, Yolo, candidates, detections, letterbox
 
 NUDENET = cards()["nudenet-320n"].labels
@@ -38,7 +38,7 @@ def their_boxes(yolo: Yolo, frame: np.ndarray) -> list[tuple[str, float, list[fl
     import cv2
 
     (output,) = yolo.network(letterbox(frame, SIDE, "nudenet")[None])()
-    boxes, scores, labels = candidates(output, max(frame.shape[:2]) / SIDE)
+    boxes, scores, labels = candidates(output, max(frame.shape[:2]) / SIDE, one_label=True)
     height, width = frame.shape[:2]
     clipped = []
     for x, y, w, h in boxes:
@@ -142,6 +142,53 @@ def test_boxes_are_clipped_and_empty_ones_dropped() -> None:
     boxes, scores, labels = candidates(output, 1.0)
     (seen,) = detections(boxes, scores, [list(NUDENET)[n] for n in labels], (320, 320))
     assert seen.box == Box(0, 0, 50, 50)
+
+
+EXPOSED, COVERED = "FEMALE_BREAST_EXPOSED", "FEMALE_BREAST_COVERED"
+BESIDE = {
+    "a harmless label on the same place": [(100, {COVERED: 0.80}), (100, {EXPOSED: 0.78})],
+    "a harmless label that overlaps": [(100, {COVERED: 0.80}), (110, {EXPOSED: 0.78})],
+    "a harmless label of the same anchor": [(100, {COVERED: 0.80, EXPOSED: 0.78})],
+    "a harmless label just above, of the same anchor": [(100, {"FACE_FEMALE": 0.79, EXPOSED: 0.78})],
+    "many harmless labels": [(100 + n, {COVERED: 0.8, "BELLY_EXPOSED": 0.9}) for n in range(9)]
+    + [(104, {EXPOSED: 0.78})],
+}
+
+
+class Anchors:
+    """A network that answers with the same anchors, whatever it is shown: (centre, label -> score) each."""
+
+    device = "cpu"
+    model_id = ModelId(name="anchors", revision="1")
+
+    def __init__(self, anchors: list[tuple[int, dict[str, float]]]) -> None:
+        self.output = np.zeros((1, 4 + len(NUDENET), 2100), np.float32)
+        for n, (centre, scores) in enumerate(anchors):
+            self.output[0, :4, n] = centre, centre, 100, 100
+            for label, score in scores.items():
+                self.output[0, 4 + list(NUDENET).index(label), n] = score
+
+    def __call__(self, batch: np.ndarray) -> Callable[[], np.ndarray]:
+        return lambda: np.repeat(self.output, len(batch), axis=0)
+
+
+@pytest.mark.parametrize("anchors", BESIDE.values(), ids=BESIDE)
+def test_a_harmless_label_hides_no_harmful_one(anchors: list[tuple[int, dict[str, float]]]) -> None:
+    frame = np.zeros((SIDE, SIDE, 3), np.uint8)
+    yolo = Yolo("nudenet-320n", runs=Anchors(anchors))
+    (seen,) = yolo.screen([frame])
+    assert [found.score for found in seen] == sorted((found.score for found in seen), reverse=True)
+    found = VisualFindings(width=SIDE, height=SIDE, frames=1, detections=seen)
+    assert max(signal.score for signal in yolo.signals(found)) == pytest.approx(0.78)
+    assert len({(one.label, one.box) for one in seen}) == len(seen)
+    (baseline,) = Yolo("nudenet-320n", resize="nudenet", runs=Anchors(anchors)).screen([frame])
+    assert len(baseline) == 1, "the package that is the baseline keeps the strongest label of a place"
+
+
+def test_of_one_label_the_strongest_box_of_a_place_stays() -> None:
+    anchors = [(100 + n, {EXPOSED: 0.5 + n / 100}) for n in range(9)] + [(250, {EXPOSED: 0.3})]
+    (seen,) = Yolo("nudenet-320n", runs=Anchors(anchors)).screen([np.zeros((SIDE, SIDE, 3), np.uint8)])
+    assert [round(found.score, 2) for found in seen] == [0.58, 0.3]
 
 
 def test_the_table_covers_the_networks_labels() -> None:

@@ -63,6 +63,7 @@ class TestNormalise:
 
     def test_cuts_what_no_picture_legibly_holds(self) -> None:
         assert len(normalise("word " * 100_000)) <= text_model.MAX_CHARS
+        assert len(normalise("ﷺ" * 100_000)) <= text_model.MAX_CHARS
 
 
 class TestFeatures:

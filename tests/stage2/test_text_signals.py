@@ -1,12 +1,15 @@
 """How lines become the texts that the model is asked about: whole frames, sentences, all frames together."""
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
+from kidsnanny.budget import Budget
 from kidsnanny.profiles.profile import Profile
 from kidsnanny.records import Box, ModelId, TextLine
+from kidsnanny.stage2 import text_signals as stage2_text_signals
 from kidsnanny.stage2.text_signals import LINE_WEIGHT, text_signals
 from kidsnanny.taxonomy import Category
 
@@ -81,3 +84,65 @@ def test_a_threat_in_a_chat_without_full_stops_is_not_drowned() -> None:
     given = lines("I will find you and kill you tomorrow", "haha see you at football practice", "bring shoes and water")
     reasons = text_signals(Profile.load("embedded").build_stage2().text_model, given).signals
     assert max(reason.score for reason in reasons if reason.category == "violence") >= 0.6
+
+
+REPEATS = [
+    (["you", "i will kill", "you"], [0, 1, 2], "you i will kill you"),
+    (["title", "i hate", "title", "you", "title"], [0, 0, 1, 1, 2], "title i hate you"),
+    (["on", "off", "on", "off"], [0, 1, 2, 3], "on off on off"),
+]
+
+
+@pytest.mark.parametrize(("texts", "frames", "together"), REPEATS)
+def test_over_frames_a_line_is_left_out_where_it_stood_in_the_frame_before(
+    texts: list[str], frames: list[int], together: str
+) -> None:
+    model = Listener(together)
+    reasons = text_signals(model, lines(*texts, frames=frames)).signals
+    assert max(reason.score for reason in reasons) == pytest.approx(0.9)
+
+
+def many(texts: Sequence[str], per_frame: int = 1_000) -> list[TextLine]:
+    box = Box(0, 0, 9, 9)
+    return [TextLine(text=text, confidence=1, box=box, frame=n // per_frame) for n, text in enumerate(texts)]
+
+
+ENDLESS = {
+    "many lines": ["see you at the gate " * 20] * 1_000,
+    "many full stops": ["a. " * 133] * 1_000,
+    "ligatures that stand for eighteen letters": ["ﷺ" * 400] * 1_000,
+    "few characters, many when they are spelt out": ["ﷺ" * 1_200],
+    "one line": ["word " * 4_001],
+}
+
+
+@pytest.mark.parametrize("texts", ENDLESS.values(), ids=ENDLESS)
+def test_text_without_end_is_named_and_takes_no_time_without_end(texts: list[str]) -> None:
+    model = Profile.load("embedded").build_stage2().text_model
+    start = time.process_time()
+    found = text_signals(model, many(texts))
+    assert time.process_time() - start < 5
+    assert "more than 20,000 characters of text in one frame" in [missed.reason for missed in found.not_inspected]
+
+
+def test_a_threat_past_the_first_characters_of_a_page_still_counts() -> None:
+    found = text_signals(Listener("i will kill you"), many(["we meet at eight " * 20] * 100 + ["i will kill you"]))
+    assert max(signal.score for signal in found.signals) > 0.5
+
+
+def test_text_over_many_frames_is_scored_to_its_end() -> None:
+    """What all frames say together may be more than a text model reads at once."""
+    model = Listener()
+    text_signals(model, many([f"line {n} of a long tale" for n in range(3_000)], per_frame=10))
+    together = [text for text in model.asked if text.count("line") > 10]
+    assert all(len(text) <= 20_000 for text in together)
+    assert all(any(f"line {n} of a long tale line {n + 1} of" in text for text in together) for n in range(2_999))
+
+
+def test_text_that_the_budget_has_no_room_for_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage2_text_signals, "GRACE", 0.0)
+    budget = Budget(0.0)
+    with budget.spending():
+        found = text_signals(Listener("bad"), many(["bad", "good", "good"], per_frame=1))
+    assert budget.left_out() == ["3 of 4 passages of text were not scored: the picture's 0 s are used up"]
+    assert max(signal.score for signal in found.signals) > 0.5

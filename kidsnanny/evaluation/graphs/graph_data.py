@@ -17,7 +17,6 @@ The box is SenBen's (section 2.1). Whoever has its files writes a column map, on
 import io
 import os
 import re
-import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, islice
 from pathlib import Path
@@ -32,6 +31,7 @@ from kidsnanny.evaluation.parquet_source import open_table, stored_image, table_
 from kidsnanny.media.loader import open_picture
 from kidsnanny.records import Record, Relation, SceneGraph, SceneObject
 from kidsnanny.stage1.student.boxes import box_from_permille, permille_from_box
+from kidsnanny.toml_files import first_fault, read_toml, why_unread
 from kidsnanny.training.student.scenes import scene
 
 SERIES = 100
@@ -94,13 +94,14 @@ class ColumnMap(Record):
             DataError: it cannot be read, or is no column map.
         """
         try:
-            return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise DataError(f"{path}: the column map cannot be read ({error}); correct the file.") from error
+            return cls.model_validate(read_toml(path))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the file"
-            raise DataError(f"{path}: {where}: {first['msg']}; correct the column map.") from error
+            where, why = first_fault(error)
+            raise DataError(f"{path}: {where}: {why}; correct the column map.") from error
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{path}: the column map cannot be read ({why_unread(error)}); correct the file."
+            ) from error
 
 
 DEFAULT_COLUMNS = ColumnMap(
@@ -321,7 +322,7 @@ def _item(
     if wanted is not None and split != wanted:
         return None
     name = _text(row, columns.id, "id") if columns.id else f"{file.relative_to(root.parent).as_posix()}:{number}"
-    image = stored_image(_at(row, columns.image), file)
+    image = stored_image(_at(row, columns.image), file, root if root.is_dir() else file.parent)
     try:
         data = image if isinstance(image, bytes) else image.read_bytes()
     except OSError as error:

@@ -11,9 +11,7 @@ or a label. The KidsNanny paper (arXiv 2603.16181) does not say how it chose its
 What was read is kept nowhere, only where it stands.
 """
 
-import csv
 import hashlib
-import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -25,8 +23,8 @@ from rich.progress import track
 
 from kidsnanny import __version__
 from kidsnanny.errors import DataError, InputError
+from kidsnanny.evaluation.csv_files import csv_text, original_cell, read_csv
 from kidsnanny.evaluation.datasets import Dataset
-from kidsnanny.evaluation.manifest_source import read_csv
 from kidsnanny.evaluation.predictions import DatasetContents, Example
 from kidsnanny.evaluation.subsets.painting import paint_out, text_alone
 from kidsnanny.files import alone_in, write_atomically
@@ -299,11 +297,9 @@ def _blank(sheet: Path, ids: Sequence[str]) -> None:
         if sorted(_ids(sheet)) != sorted(ids):
             raise DataError(f"{sheet}: it is the sheet of other candidates; give another --out, or move it away.")
         return
-    rows = io.StringIO(newline="")
     numbers = ((number, id, "", "", "") for id, number in sheet_numbers(ids).items())
-    csv.writer(rows, quoting=csv.QUOTE_ALL).writerows([("number", "id", *LABEL_COLUMNS), *numbers])
-    write_atomically(sheet, rows.getvalue().encode())
+    write_atomically(sheet, csv_text([("number", "id", *LABEL_COLUMNS), *numbers]).encode())
 
 
 def _ids(sheet: Path) -> Iterator[str]:
-    return (row.get("id") or "" for row in read_csv(sheet)[1])
+    return (original_cell(row.get("id") or "") for row in read_csv(sheet)[1])

@@ -182,7 +182,7 @@ def text_sensitivity(
     )
     ids = sorted(line.id for line in painted_out)
     both = [i for i in ids if i in said and i in without]
-    flipped = [i for i in both if said[i] != without[i]]
+    flipped = {i: None for i in both if said[i] != without[i]}
     changes = {i: labels[i].unsafe != labels[i].painted_out_unsafe for i in both}
     changed, unchanged = ([i for i in both if changes[i] == wanted] for wanted in (True, False))
     with_alone = [i for i in flipped if i in alone]

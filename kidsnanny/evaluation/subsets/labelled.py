@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple
 from pydantic import Field, ValidationError
 
 from kidsnanny.errors import DataError
+from kidsnanny.evaluation.csv_files import original_cell, read_csv
 from kidsnanny.evaluation.datasets import Dataset, sha256_of
 from kidsnanny.evaluation.example_fields import text_of
-from kidsnanny.evaluation.manifest_source import read_csv
 from kidsnanny.evaluation.predictions import Example
 from kidsnanny.evaluation.subsets.candidates import LABEL_COLUMNS, CandidateManifest, CandidateSelection, TextScan
 from kidsnanny.records import Box, Record
@@ -167,7 +167,7 @@ def read_labels(sheet: Path, ids: Sequence[str]) -> dict[str, SheetLabels]:
     found: dict[str, SheetLabels] = {}
     faults = []
     for number, row in enumerate(rows, 2):  # as a spreadsheet counts
-        id = row["id"] or ""
+        id = original_cell(row["id"] or "")
         words = ((row[column] or "").strip().lower() for column in LABEL_COLUMNS)
         labels = SheetLabels(*(NONE if word == NO_TEXT else word for word in words))
         if (

@@ -1,6 +1,5 @@
 """The words a student may use, as data. SenBen's own 25/28/14/16 are not public, and none are made up here."""
 
-import tomllib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from kidsnanny.errors import ComponentError, DataError
 from kidsnanny.records import Record, SceneGraph
 from kidsnanny.taxonomy import Category
+from kidsnanny.toml_files import first_fault, read_toml, why_unread
 
 RESERVED = frozenset("<>():,\n")
 """Characters that the serializations are built of."""
@@ -62,13 +62,13 @@ class Vocabulary(Record):
             ComponentError: it cannot be read, or is no vocabulary.
         """
         try:
-            return cls.model_validate(tomllib.loads(path.read_text("utf-8")))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ComponentError(f"{path}: the vocabulary cannot be read ({error}); correct the file.") from error
+            return cls.model_validate(read_toml(path))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the file"
-            raise ComponentError(f"{path}: {where}: {first['msg']}; correct the vocabulary.") from error
+            where, why = first_fault(error)
+            raise ComponentError(f"{path}: {where}: {why}; correct the vocabulary.") from error
+        except (OSError, ValueError) as error:
+            why = why_unread(error)
+            raise ComponentError(f"{path}: the vocabulary cannot be read ({why}); correct the file.") from error
 
     @classmethod
     def derive(cls, name: str, graphs: Iterable[SceneGraph], tags: dict[str, Tag] | None = None) -> Self:

@@ -90,7 +90,7 @@ def _letter_positions(content: str, form: Form, categories: Sequence[Category]) 
         return dict(zip(categories, (m.start() for m in re.finditer("[YN]", content)), strict=True))
     try:
         answer = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnsupportedFormError("its answer is not JSON") from error
     if not isinstance(answer, dict) or set(answer) != set(categories) or set(answer.values()) - {"Y", "N"}:
         raise UnsupportedFormError("its answer is not of the schema")

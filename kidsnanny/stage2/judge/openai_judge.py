@@ -8,18 +8,16 @@ letters before it. A second call, for flagged pictures, asks for one sentence fo
 An answer of any other form, a cut one, an empty one, a refusal: each is a JudgeError, and never a "no".
 """
 
-import random
-import re
+import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from kidsnanny.engines import renew_after_fork
-from kidsnanny.errors import ComponentError, JudgeError
+from kidsnanny.errors import JudgeError
 from kidsnanny.records import ModelId
 from kidsnanny.stage2.judge.answer_forms import (
     FORMS,
@@ -30,9 +28,16 @@ from kidsnanny.stage2.judge.answer_forms import (
     response_format,
     unsafe_scores,
 )
-from kidsnanny.stage2.judge.circuit_breaker import CircuitBreaker, ServerDownError
+from kidsnanny.stage2.judge.connection import Connection, Reply
 from kidsnanny.stage2.judge.judge import Explanation, Opinion
-from kidsnanny.stage2.judge.prompt import Prompt, Question, explanation_prompt, fresh_marker, verdict_prompt
+from kidsnanny.stage2.judge.prompt import (
+    HARMLESS,
+    Prompt,
+    Question,
+    explanation_prompt,
+    fresh_marker,
+    verdict_prompt,
+)
 from kidsnanny.stage2.untrusted import clean, suspicion
 from kidsnanny.taxonomy import CATEGORIES, Category
 
@@ -40,25 +45,41 @@ if TYPE_CHECKING:
     import httpx
 
 URL = "http://127.0.0.1:8000/v1"
-ATTEMPTS = 2
 SENTENCE = 300
 """Characters, at most, of the sentence for the parents."""
+RECHECK = 300.0
+"""Seconds after which the forms that cost less than the settled one are tried again."""
+
+
+class _UnsupportedFormError(JudgeError):
+    """Perhaps the server does not support the form that was asked for, perhaps something else is wrong."""
+
+    refused = False
+    """By an HTTP status, and not by an answer of another form."""
+
+
+_Error = TypeVar("_Error", bound=JudgeError)
 
 
 class OpenAIJudge:
     """A client of an OpenAI-compatible server. Nothing is asked of the server before the first picture.
 
     Args:
-        url: the API's root, ending in `/v1` as a rule.
+        url: the API's root, ending in `/v1` as a rule. A user name and a password in it are sent as Basic
+            authentication instead of the key, and a query with every request; neither is ever shown or logged.
         model: the served model's name; None takes the first that the server lists.
         api_key: sent as a bearer token.
         categories: what is asked for, in this order.
-        timeout: seconds for one answer; connecting has two of them.
+        timeout: seconds for one answer, from the call to its end: connecting (which may take two of them), a second
+            attempt, finding the form of the answer. The question for an explanation has as many of its own.
         in_flight: how many pictures are asked about at once, each on a connection that is kept.
         explains: whether flagged pictures get a second call, for a sentence for the parents.
         pause: seconds for which a server that does not answer is left alone. Meanwhile every call fails at once, so
             that a dead server costs one timeout and not one per picture; then one call tries again.
         transport: another way to the server than TCP, for tests.
+
+    Raises:
+        ComponentError: the key is none that can be sent.
     """
 
     def __init__(
@@ -74,41 +95,29 @@ class OpenAIJudge:
         pause: float = 5.0,
         transport: "httpx.BaseTransport | None" = None,
     ) -> None:
-        import httpx
-
-        key = (api_key or "").strip()
-        if not (key.isascii() and key.isprintable()):  # httpx would quote it, and the verdict would hold what it quotes
-            raise ComponentError("The judge's key is not printable ASCII; set KIDSNANNY_JUDGE_KEY to the server's own.")
         self.categories = categories
         self.in_flight = in_flight
         self.explains = explains
-        self._url = url.rstrip("/")
-        self._model = model
+        self._named = model
+        self._listed: str | None = None
         self._form: Form | None = None
-        self._detecting = threading.Lock()
+        self._doubted: tuple[Form, ...] = ()
+        self._checked_at = 0.0
         self._version = verdict_prompt(Question("", "", clean(())), categories, "").version
-        self._pause = pause
-        self._breaker = CircuitBreaker(pause)
         self._thread = threading.local()
         self._timeout = timeout
-        self._connect = partial(
-            httpx.Client,
-            transport=transport,
-            timeout=httpx.Timeout(timeout, connect=min(2.0, timeout)),
-            limits=httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight, keepalive_expiry=60),
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            trust_env=False,  # no proxy of the environment gets to read what is in a picture
-        )
-        self._client: httpx.Client | None = self._connect()
-        self._connecting = threading.Lock()
-        self._closed = False
-        renew_after_fork(self)
+        self._connection = Connection(url, api_key, timeout, in_flight, pause, transport)
+
+    @property
+    def url(self) -> str:
+        """The server's, without what is secret in it: user name, password and query."""
+        return self._connection.url
 
     @property
     def model_id(self) -> ModelId:
         """Model, prompt and form of the answer; the model and form are known from the first answer on."""
         form = self._form.name if self._form else "not asked yet"
-        return ModelId(name=self._model or "unknown model", revision=f"{self._version}; {form}")
+        return ModelId(name=self._named or self._listed or "unknown model", revision=f"{self._version}; {form}")
 
     @property
     def usage(self) -> Mapping[str, Any]:
@@ -123,38 +132,50 @@ class OpenAIJudge:
         """
         listed = self._call("GET", "/models")
         try:
-            names = [str(model["id"]) for model in listed["data"]]
+            names = [str(model["id"])[:200] for model in listed["data"]]
         except (KeyError, TypeError) as error:
             raise self._no_answer("it lists no model") from error
         if not names:
             raise self._no_answer("it lists no model")
         return names
 
+    def metrics(self) -> str:
+        """What the server counts, as vLLM tells it beside the API.
+
+        Raises:
+            JudgeError: the server is down, or does not tell.
+        """
+        reply = self._connection.request("GET", "../metrics")
+        if reply.status != 200:
+            raise self._no_answer(f"it has no metrics (HTTP {reply.status})")
+        return reply.content.decode("utf-8", "replace")
+
     def close(self) -> None:
         """Close the connections; nothing can be asked any more. It may be repeated."""
-        with self._connecting:
-            self._closed = True
-            if self._client:
-                self._client.close()
-
-    def after_fork(self) -> None:
-        """Leave the parent's connections alone: the next call opens others. The form of the answer stays known."""
-        self._client = None
-        self._connecting, self._detecting = threading.Lock(), threading.Lock()
-        self._breaker = CircuitBreaker(self._pause)
+        self._connection.close()
 
     def ask(self, question: Question) -> Opinion:
         """P(unsafe) per category, from one call of a few tokens: see the head of this module.
 
+        The first questions find out which form of the answer the server understands. A form is settled by an answer
+        that counts, and never because of a refusal alone, which may be about the question or pass.
+
         Raises:
-            JudgeError: the server is down or refuses, or its answer is not one letter per category.
+            JudgeError: the server is down, too slow or refuses, or its answer is not one letter per category.
         """
+        from kidsnanny.stage2.judge.deadline import deadline
+
         prompt = verdict_prompt(question, self.categories, fresh_marker())
-        if self._form is None:
-            with self._detecting:
-                if self._form is None:
-                    return self._detect(prompt)
-        return self._opinion(prompt, self._form)
+        with deadline(self._timeout):
+            self._served()
+            form, opinion, refused = self._first_that_counts(prompt)
+            usage = self.usage
+            self._settle(form, refused)
+            if self._form is not form and self._form is not None:  # a passing refusal: this one costs less or says more
+                with suppress(JudgeError):
+                    opinion, usage = self._opinion(prompt, self._form), self.usage
+            self._thread.usage = usage
+            return opinion
 
     def explain(self, question: Question, flagged: Sequence[Category]) -> Explanation:
         """Why these categories were flagged, in a sentence; held to a JSON schema.
@@ -163,6 +184,8 @@ class OpenAIJudge:
             JudgeError: the server is down or refuses, the answer is cut or not of the schema, or its sentence speaks to
                 a model rather than to a parent.
         """
+        from kidsnanny.stage2.judge.deadline import deadline
+
         prompt = explanation_prompt(question, self.categories, flagged, fresh_marker())
         lines = len(question.text.lines)
         schema = {
@@ -179,32 +202,62 @@ class OpenAIJudge:
             "required": ["categories", "lines", "sentence"],
             "additionalProperties": False,
         }
-        choice = self._answer(prompt, {"max_tokens": 250, "response_format": response_format("explanation", schema)})
+        more = {"max_tokens": 250, "response_format": response_format("explanation", schema)}
+        with deadline(self._timeout):
+            choice = self._answer(prompt, more)
         try:
             found = Explanation.model_validate_json(choice["message"]["content"])
         except (ValidationError, KeyError, TypeError) as error:
             raise self._no_answer("its explanation is not of the schema") from error
-        sentence = " ".join(clean([found.sentence]).lines)
+        sentence = self._connection.without_secrets(" ".join(clean([found.sentence]).lines), SENTENCE)
         if not set(found.categories) <= set(flagged) or not all(0 < line <= lines for line in found.lines):
             raise self._no_answer("its explanation speaks of other categories or lines than it was given")
         if not sentence or suspicion([sentence]):
             raise self._no_answer("its explanation speaks to a model rather than to a parent")
-        return found.model_copy(update={"sentence": sentence[:SENTENCE]})
+        return found.model_copy(update={"sentence": sentence})
 
-    def _detect(self, prompt: Prompt) -> Opinion:
-        """The first answer, in the first form that the server understands."""
-        for form in FORMS:
+    def _first_that_counts(self, prompt: Prompt) -> tuple[Form, Opinion, tuple[Form, ...]]:
+        """A form, the answer in it, and the forms in which there was none; the settled form is tried first."""
+        settled = self._form
+        refusals: dict[Form, _UnsupportedFormError] = {}
+        for form in sorted(FORMS, key=lambda form: form is not settled):
             try:
-                opinion = self._opinion(prompt, form)
+                return form, self._opinion(prompt, form), tuple(refusals)
             except _UnsupportedFormError as error:
-                refused = error
-                continue
-            self._form = form
-            return opinion
+                refusals[form] = error
+        first, *_ = refusals.values()
+        if settled or all(refusal.refused for refusal in refusals.values()):
+            raise first
         raise JudgeError(
-            f"The judge at {self._url} holds its answers to no form that we know ({refused}); serve the model with a "
+            f"The judge at {self.url} holds its answers to no form that we know ({first}); serve the model with a "
             "server that has structured outputs."
         )
+
+    def _settle(self, form: Form, refused: Sequence[Form]) -> None:
+        """Settle on the form of an answer that counted. Those which cost less and were refused are in doubt: they are
+        asked a question that has nothing to do with the picture, now or when there is time for it."""
+        from kidsnanny.stage2.judge.deadline import remaining
+
+        cheaper = FORMS[: FORMS.index(form)]
+        if form is not self._form:
+            self._form, self._doubted = form, tuple(other for other in cheaper if other in refused)
+        elif time.monotonic() > self._checked_at + RECHECK:
+            self._doubted = cheaper
+        if not self._doubted or remaining() < self._timeout / 2:
+            return
+        doubted, self._doubted = self._doubted, ()
+        self._checked_at = time.monotonic()
+        prompt = verdict_prompt(HARMLESS, self.categories, fresh_marker())
+        for other in doubted:
+            try:
+                self._opinion(prompt, other)
+            except _UnsupportedFormError:
+                continue
+            except JudgeError:
+                self._doubted = doubted
+                return
+            self._form = other
+            return
 
     def _opinion(self, prompt: Prompt, form: Form) -> Opinion:
         choice = self._answer(prompt, request_options(form, self.categories))
@@ -213,83 +266,60 @@ class OpenAIJudge:
         except InvalidAnswerError as error:
             kind = _UnsupportedFormError if isinstance(error, UnsupportedFormError) else JudgeError
             raise self._no_answer(str(error), kind) from error
+        except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+            raise self._no_answer("its probabilities cannot be read") from error
 
     def _answer(self, prompt: Prompt, more: dict[str, Any]) -> dict[str, Any]:
         """The one choice of a finished chat completion."""
         body = {"model": self._served(), "messages": prompt.messages, "temperature": 0, **more}
         answer = self._call("POST", "/chat/completions", body)
-        self._thread.usage = answer.get("usage") if isinstance(answer, dict) else None
+        usage = answer.get("usage") if isinstance(answer, dict) else None
+        self._thread.usage = usage if isinstance(usage, dict) else None
         try:
             (choice,) = answer["choices"]
             content, ended = choice["message"]["content"], choice["finish_reason"]
         except (KeyError, TypeError, ValueError) as error:
             raise self._no_answer("its answer is no chat completion") from error
         if ended != "stop" or not content:
-            raise self._no_answer(f"its answer is {'cut' if content else 'empty'} ({ended})", _UnsupportedFormError)
+            how = self._connection.without_secrets(str(ended), 40)
+            raise self._no_answer(f"its answer is {'cut' if content else 'empty'} ({how})", _UnsupportedFormError)
         found: dict[str, Any] = choice
         return found
 
     def _served(self) -> str:
-        if not self._model:
-            self._model = self.models()[0]
-        return self._model
-
-    def _connected(self) -> "httpx.Client":
-        with self._connecting:
-            if self._closed:
-                raise JudgeError(f"The judge at {self._url} was closed; make a new OpenAIJudge.")
-            if self._client is None:
-                self._client = self._connect()
-            return self._client
+        if self._named:
+            return self._named
+        if not self._listed:
+            self._listed = self.models()[0]
+        return self._listed
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The server's JSON. Errors of the connection and of the server are tried once more; a timeout is not."""
-        import httpx
-
-        with self._breaker.guard(self._url):
-            for attempt in range(1, ATTEMPTS + 1):
-                try:
-                    response = self._connected().request(method, self._url + path, json=body)
-                except httpx.TimeoutException as error:
-                    raise ServerDownError(
-                        f"The judge at {self._url} took over {self._timeout:g} s; see its log."
-                    ) from error
-                except (httpx.HTTPError, httpx.InvalidURL) as error:
-                    down = ServerDownError(
-                        f"The judge at {self._url} cannot be reached ({error or type(error).__name__}); start it, for "
-                        "instance with `kidsnanny llm serve`."
-                    )
-                else:
-                    if response.status_code < 500 and response.status_code != 429:
-                        return self._read(response)
-                    down = ServerDownError(
-                        f"The judge at {self._url} fails (HTTP {response.status_code}); see its log."
-                    )
-                if attempt < ATTEMPTS:
-                    time.sleep(random.uniform(0.05, 0.2) * attempt)
-            raise down
-
-    def _read(self, response: "httpx.Response") -> Any:
-        status = response.status_code
-        if status in (401, 403):
-            raise JudgeError(f"The judge at {self._url} refuses our key (HTTP {status}); set KIDSNANNY_JUDGE_KEY.")
-        if status == 404 and not self._model:
-            raise JudgeError(f"There is no judge at {self._url} (HTTP 404); the URL ends in /v1 as a rule.")
-        if status == 404:
-            raise JudgeError(
-                f"The judge at {self._url} has no model {self._model} (HTTP 404); name one that it serves."
-            )
-        if status >= 400:
-            why = re.sub(r"\s+", " ", response.text)[:200]
-            raise self._no_answer(f"it refuses the request (HTTP {status}: {why})", _UnsupportedFormError)
+        """The server's JSON."""
+        reply = self._connection.request(method, path, body)
+        if reply.status >= 300:
+            raise self._refusal(reply, path)
         try:
-            return response.json()
-        except ValueError as error:
+            return json.loads(reply.content)
+        except (ValueError, RecursionError) as error:
             raise self._no_answer("its answer is not JSON") from error
 
-    def _no_answer(self, why: str, kind: type[JudgeError] = JudgeError) -> JudgeError:
-        return kind(f"The judge at {self._url} gave no answer that counts: {why}; try `kidsnanny llm check`.")
+    def _refusal(self, reply: Reply, path: str) -> JudgeError:
+        status, at = reply.status, f"The judge at {self.url}"
+        if status in (401, 403):
+            return JudgeError(f"{at} refuses our key (HTTP {status}); set KIDSNANNY_JUDGE_KEY.")
+        if status < 400:
+            return JudgeError(f"{at} redirects to another address (HTTP {status}); give that one.")
+        if status == 404 and path == "/models":
+            return JudgeError(f"There is no judge at {self.url} (HTTP 404); the URL ends in /v1 as a rule.")
+        if status == 404:
+            model, self._listed = self._named or self._listed, None  # the next question asks what it serves now
+            return JudgeError(f"{at} has no model {model} (HTTP 404); name one that it serves.")
+        why = self._connection.without_secrets(reply.content.decode("utf-8", "replace"))
+        if path == "/models":
+            return self._no_answer(f"it refuses the request (HTTP {status}: {why})")
+        error = self._no_answer(f"it refuses the request (HTTP {status}: {why})", _UnsupportedFormError)
+        error.refused = True
+        return error
 
-
-class _UnsupportedFormError(JudgeError):
-    """Perhaps the server does not support the form that was asked for."""
+    def _no_answer(self, why: str, kind: type[_Error] = JudgeError) -> _Error:  # type: ignore[assignment]
+        return kind(f"The judge at {self.url} gave no answer that counts: {why}; try `kidsnanny llm check`.")

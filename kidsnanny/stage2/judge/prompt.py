@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from kidsnanny.errors import ComponentError
 from kidsnanny.models.store import data_dir
-from kidsnanny.stage2.untrusted import UntrustedText
+from kidsnanny.stage2.untrusted import UntrustedText, clean
 from kidsnanny.taxonomy import DEFINITIONS, Category
 
 
@@ -22,6 +22,14 @@ class Question(NamedTuple):
     findings: str
     """Stage 1's, as `stage1.findings_text.render` wrote them; empty if nothing was screened."""
     text: UntrustedText
+
+
+HARMLESS = Question(
+    "10-12",
+    "",
+    clean(["The school trip is on Friday, we meet at the gate at eight.", "Please bring a packed lunch and a coat."]),
+)
+"""About a picture of nobody's."""
 
 
 class Prompt(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from kidsnanny.errors import ComponentError, JudgeError
 from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
-from kidsnanny.stage2.judge.prompt import Question
+from kidsnanny.stage2.judge.prompt import HARMLESS
 from kidsnanny.stage2.untrusted import MAX_CHARACTERS, MAX_LINES, clean
 from kidsnanny.taxonomy import Category
 
@@ -30,11 +30,6 @@ FLAGS = (
     *("--structured-outputs-config", '{"backend":"guidance","disable_any_whitespace":true}'),
 )
 ENVIRONMENT = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-HARMLESS = Question(
-    "10-12",
-    "",
-    clean(["The school trip is on Friday, we meet at the gate at eight.", "Please bring a packed lunch and a coat."]),
-)
 
 
 def command(
@@ -89,23 +84,22 @@ class _Outcome(NamedTuple):
     figures: Mapping[str, Any] = {}
 
 
-def check_server(judge: OpenAIJudge, url: str, model: str | None = None, repeats: int = 20) -> Iterator[ServerCheck]:
+def check_server(judge: OpenAIJudge, model: str | None = None, repeats: int = 20) -> Iterator[ServerCheck]:
     """Every check, as it is made. Ends with the first that leaves nothing more to be found.
 
     Args:
         judge: a client of the server.
-        url: the server's, as the judge has it.
         model: the one that must be served; None: any.
         repeats: how often the verdict and the explanation are asked for, for latency and stability.
     """
-    for what, proof in (("server", partial(_models, url, model)), ("verdict", _verdict)):
+    for what, proof in (("server", partial(_models, model)), ("verdict", _verdict)):
         yield (check := _checked(what, partial(proof, judge)))
         if not check.well:
             return
     yield _checked("explanation", partial(_explanation, judge))
     yield _checked("long text", partial(_long_text, judge))
     try:
-        yield from _repeated(judge, url, repeats)
+        yield from _repeated(judge, repeats)
     except JudgeError as error:
         yield ServerCheck("repeats", False, str(error))
 
@@ -117,11 +111,11 @@ def _checked(what: str, proof: Callable[[], _Outcome]) -> ServerCheck:
         return ServerCheck(what, False, str(error))
 
 
-def _models(url: str, model: str | None, judge: OpenAIJudge) -> _Outcome:
+def _models(model: str | None, judge: OpenAIJudge) -> _Outcome:
     names = judge.models()
     if model and model not in names:
-        raise JudgeError(f"{url} does not serve {model}; name one that it serves: {', '.join(names)}.")
-    return _Outcome(f"{url} lets us in and serves {', '.join(names)}", {"models": names})
+        raise JudgeError(f"{judge.url} does not serve {model}; name one that it serves: {', '.join(names)}.")
+    return _Outcome(f"{judge.url} lets us in and serves {', '.join(names)}", {"models": names})
 
 
 def _verdict(judge: OpenAIJudge) -> _Outcome:
@@ -164,12 +158,12 @@ def _long_text(judge: OpenAIJudge) -> _Outcome:
     return _Outcome(f"{width * MAX_LINES:,} digits, {full:,} tokens, are read to the end", {"tokens": full})
 
 
-def _repeated(judge: OpenAIJudge, url: str, repeats: int) -> Iterator[ServerCheck]:
+def _repeated(judge: OpenAIJudge, repeats: int) -> Iterator[ServerCheck]:
     verdicts: list[dict[Category, float]] = []
     took: dict[str, list[float]] = {"verdict": [], "explanation": []}
     prompt = cached = 0
     reports = False
-    before = _counters(url)
+    before = _counters(judge)
     for _ in range(repeats):
         start = time.perf_counter()
         verdicts.append(judge.ask(HARMLESS).scores)
@@ -178,7 +172,7 @@ def _repeated(judge: OpenAIJudge, url: str, repeats: int) -> Iterator[ServerChec
         reports |= "cached_tokens" in details
         prompt += judge.usage.get("prompt_tokens") or 0
         cached += details.get("cached_tokens") or 0
-    if not reports and before and (after := _counters(url)):
+    if not reports and before and (after := _counters(judge)):
         cached, prompt, reports = after[0] - before[0], after[1] - before[1], True
     yield _cache(cached, prompt) if reports else ServerCheck("prefix cache", True, "not reported", {"cached": None})
     for _ in range(repeats):
@@ -210,13 +204,11 @@ def _cache(cached: int, prompt: int) -> ServerCheck:
     return ServerCheck("prefix cache", cached > 0, detail, {"cached": round(share, 3)})
 
 
-def _counters(url: str) -> tuple[int, int] | None:
+def _counters(judge: OpenAIJudge) -> tuple[int, int] | None:
     """Tokens found in the prefix cache, and looked for, since the server's start; None if it is not a vLLM."""
-    import httpx
-
     try:
-        text = httpx.get(f"{url.rstrip('/').removesuffix('/v1')}/metrics", timeout=5, trust_env=False).text
-    except httpx.HTTPError:
+        text = judge.metrics()
+    except JudgeError:
         return None
     found = [re.findall(rf"^vllm:prefix_cache_{what}_total\S* (\S+)$", text, re.M) for what in ("hits", "queries")]
     hits, queries = (int(sum(map(float, numbers))) for numbers in found)

@@ -25,8 +25,8 @@ from picture_files import FILES, without_the_last_scan_lines
 from PIL import Image
 
 from kidsnanny.errors import DataError
+from kidsnanny.evaluation.csv_files import read_csv
 from kidsnanny.evaluation.datasets import Dataset, read_contents
-from kidsnanny.evaluation.manifest_source import read_csv
 from kidsnanny.evaluation.predictions import Example, Prediction
 from kidsnanny.evaluation.run import evaluate
 from kidsnanny.evaluation.subsets.candidates import LABEL_COLUMNS, CandidateManifest, draw_candidates, read_manifest

@@ -50,9 +50,9 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 
 
 REFUSED = {
-    "no name": ("objects = []", "name: Field required"),
+    "no name": ("objects = []", "name: it is missing"),
     "no TOML": ("objects = [", "cannot be read"),
-    "unknown key": ('name = "x"\nobjects = []\nverbs = []', "verbs: Extra inputs"),
+    "unknown key": ('name = "x"\nobjects = []\nverbs = []', "verbs: there is no such key"),
     "twice": ('name = "x"\nobjects = ["dog", "dog"]', "objects repeats a word"),
     "twice in the findings text": ('name = "x"\nobjects = ["hot dog", "hot_dog"]', "objects repeats a word"),
     "empty": ('name = "x"\nobjects = [""]', "objects has ''"),

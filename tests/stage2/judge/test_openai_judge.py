@@ -359,7 +359,7 @@ def test_a_child_asks_over_connections_of_its_own() -> None:
         url = f"http://127.0.0.1:{server.server_address[1]}/v1"
         with closing(OpenAIJudge(url, "tiny", categories=TWO, in_flight=1)) as ours:
             ours.ask(QUESTION)
-            with ours._connecting, ours._detecting, ours._breaker._lock:
+            with ours._connection._connecting, ours._connection._breaker._lock:
                 assert in_child(lambda: ours.ask(QUESTION).scores["nudity"] == pytest.approx(0.7)) == "yes"
             ours.ask(QUESTION)
         server.shutdown()

@@ -11,6 +11,11 @@ const cards = [...document.querySelectorAll("article")].map((card) => ({
 }));
 let unsaved = false;
 
+// A cell that a spreadsheet might take for a formula stands behind a single quote, as in sheet.csv.
+const formula = /^(?:'*[\s"\u200b\ufeff]*[=+\-@\uff1d\uff0b\uff0d\uff20|%]|'*[\t\r\n])/;
+const plain = (cell) => (formula.test(cell) ? `'${cell}` : cell);
+const original = (cell) => (cell.startsWith("'") && formula.test(cell.slice(1)) ? cell.slice(1) : cell);
+
 const labels = ({ choices }) => choices.map((inputs) => inputs.find((input) => input.checked)?.value ?? "");
 
 const said = (word) => word.trim().toLowerCase().replace(/^no text$/, "none");
@@ -27,7 +32,7 @@ function count() {
 }
 
 function written() {
-  const quoted = (cell) => `"${cell.replaceAll('"', '""')}"`;
+  const quoted = (cell) => `"${plain(cell).replaceAll('"', '""')}"`;
   const rows = [["id", ...columns], ...cards.map((one) => [one.id, ...labels(one)])];
   return rows.map((row) => `${row.map(quoted).join(",")}\r\n`).join("");
 }
@@ -44,7 +49,7 @@ function read(text) {
   const head = rows.shift();
   const missing = ["id", ...columns].filter((column) => !head.includes(column));
   if (missing.length) return `It has no column ${missing.join(" and no ")}: nothing was read.`;
-  const given = new Map(rows.map((row) => [row[head.indexOf("id")], row]));
+  const given = new Map(rows.map((row) => [original(row[head.indexOf("id")] ?? ""), row]));
   for (const one of cards) {
     const row = given.get(one.id);
     for (const [place, column] of row ? columns.entries() : []) {
