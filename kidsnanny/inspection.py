@@ -97,6 +97,9 @@ class Inspection(Record):
     text_for_judge: TextForJudge = TextForJudge()
     not_inspected: tuple[NotInspected, ...] = ()
     """What could not be looked at, whatever the policy. The signals have their own."""
+    remarks: tuple[str, ...] = ()
+    """What else is in the file and changes no label: which frames are thumbnails or further pictures, and data that no
+    viewer shows as a picture, such as a motion photo's video."""
     models: dict[str, tuple[ModelId, ...]] = Field(default_factory=dict)
     """Part of the pipeline (`stage1`, `ocr`, `text_model`, `judge`) -> its models."""
     timings: dict[str, float] = Field(default_factory=dict)

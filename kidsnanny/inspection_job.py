@@ -43,6 +43,7 @@ class Job:
     seen: list[Detection | SceneGraph] = field(default_factory=list)
     lines: list[TextLine] = field(default_factory=list)
     not_inspected: list[NotInspected] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     timings: dict[str, float] = field(default_factory=dict)
     pending: int = 0
     """Frames that wait for Stage 1 or the OCR."""

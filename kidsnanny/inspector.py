@@ -189,6 +189,7 @@ class Inspector:
                     job.pending += 1
                     yield job, frame
                 job.not_inspected += picture.skipped
+                job.remarks += picture.remarks
             except Exception as error:  # an InputError says all there is to say; anything else must not lose the batch
                 reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
                 job.not_inspected.append(NotInspected(part="picture", reason=reason))
@@ -264,6 +265,7 @@ class Inspector:
             judge=judge.model_id if judge else None,
             text_for_judge=_for_judge([line.text for line in lines]) if judge else TextForJudge(),
             not_inspected=tuple(job.not_inspected),
+            remarks=tuple(job.remarks),
             models=self.models,
             timings={stage: round(ms, 3) for stage, ms in job.timings.items()},
             kidsnanny=__version__,

@@ -99,6 +99,11 @@ class Verdict(Record):
         """Categories that nothing looked for: no all-clear for these."""
         return tuple(c for c in CATEGORIES if c not in self.coverage)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What else is in the file and changes no label; see `Inspection.remarks`."""
+        return self.inspection.remarks
+
     def risk(self, categories: tuple[Category, ...] = CATEGORIES) -> float:
         """The largest final score among `categories`, 0..1: the one number an evaluation thresholds.
 
@@ -122,6 +127,8 @@ class Verdict(Record):
             parts.append("Somebody may need help: talk with the child.")
         if self.not_inspected:
             parts.append(f"Not inspected: {'; '.join(str(missed).rstrip('.') for missed in self.not_inspected)}.")
+        if self.remarks:
+            parts.append(f"Also: {'; '.join(self.remarks)}.")
         parts.append(f"Looked {self._looked_for()}.".replace("_", " "))
         return " ".join(parts)
 

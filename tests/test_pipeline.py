@@ -203,7 +203,12 @@ FAILURES = {
     "ocr dead": (with_parts(ocr=ScriptedOcr(fails=lambda _: True)), red(0), "text", {"nudity"}),
     "text model dead": (with_parts(text=DeadTextModel()), red(0), "text", {"nudity"}),
     "unknown language": (scripted("xhosa words"), red(0), "text", {"nudity", "harassment", "scam"}),
-    "unreadable text": (scripted("???", confidence=0.6), red(0), "text", {"nudity", "harassment", "scam"}),
+    "unreadable text": (
+        scripted("???", confidence=0.6),
+        red(0).resize((32, 16)),
+        "text",
+        {"nudity", "harassment", "scam"},
+    ),
     "text without end": (scripted(*["word " * 999] * 5), red(0), "text", {"nudity", "harassment", "scam"}),
     "corrupt picture": (scripted(), encoded(gradient(300, 300), "JPEG")[:2000], "picture", set()),
     "not a picture": (scripted(), b"hello", "picture", set()),

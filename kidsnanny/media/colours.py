@@ -32,13 +32,21 @@ def rendered(image: Image.Image, data: bytes = b"") -> tuple[RGB, ...]:
     """
     named = colour_profiles(image, data)
     turned = ImageOps.exif_transpose(image)
+    return tuple(v for o in orientations(image, data) for v in _views(image if o == 1 else turned, named))
+
+
+def orientations(image: Image.Image, data: bytes = b"") -> tuple[int, ...]:
+    """How viewers turn the picture, as EXIF orientations: 1 is as it is stored.
+
+    Chromium ignores the orientation of a WebP, and other viewers that of a PNG; a JPEG's, an AVIF's or a TIFF's counts
+    for all.
+    """
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    webp = data[8:12] == b"WEBP"
-    if orientation == 1 or not (webp or data.startswith(b"\x89PNG")):
-        return _views(turned, named)
-    # Chromium ignores that of a WebP, and other viewers that of a PNG; a JPEG's, an AVIF's or a TIFF's counts for all.
-    first, second = (image, turned) if webp else (turned, image)
-    return _views(first, named) + _views(second, named)
+    if orientation == 1:
+        return (1,)
+    if data[8:12] == b"WEBP":
+        return (1, orientation)
+    return (orientation, 1) if data.startswith(b"\x89PNG") else (orientation,)
 
 
 def _views(image: Image.Image, named: tuple[ColourProfile, ...]) -> tuple[RGB, ...]:

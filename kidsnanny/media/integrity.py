@@ -7,17 +7,36 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from kidsnanny.media.work import tiff_pages
+
+
+def frame_count(image: Image.Image, data: bytes) -> int | None:
+    """How many frames a file should have, without Pillow's walk over all frames of a GIF or TIFF; None if it is not
+    known.
+
+    Args:
+        image: the file as Pillow has opened it.
+        data: the file; empty if Pillow's image is all there is.
+    """
+    if image.format not in ("GIF", "TIFF"):
+        return getattr(image, "n_frames", 1)
+    try:
+        return (len(tiff_pages(data)) if image.format == "TIFF" else walk_gif(data)[0]) if data else None
+    except (IndexError, ValueError):
+        return None  # it is damaged, which is named elsewhere
+
 
 def damage(image: Image.Image, data: bytes) -> str | None:
     """What is wrong with a file, no JPEG, that has decoded without an error; None if all of it is there."""
     try:
         match image.format:
             case "PNG":
-                found, end = _walk_png(data), len(data)  # what follows a PNG is no picture to anybody
+                found = _walk_png(data)
             case "GIF":
-                found, end = _walk_gif(data)
-            case "WEBP":
-                found, end = getattr(image, "n_frames", 1), 8 + struct.unpack_from("<I", data, 4)[0]
+                walk_gif(data)
+                return None
+            case "WEBP" if len(data) < 8 + struct.unpack_from("<I", data, 4)[0]:
+                return "the file ends before the picture does"
             case _:
                 return None
     except (IndexError, struct.error):
@@ -26,7 +45,7 @@ def damage(image: Image.Image, data: bytes) -> str | None:
         return str(error)
     if found != (told := getattr(image, "n_frames", 1)):
         return f"it holds {found} frames and shows {told}"
-    return "something follows the end of the picture" if data[end:].strip(b"\0\r\n ") else None
+    return None
 
 
 def _walk_png(data: bytes) -> int:
@@ -43,7 +62,7 @@ def _walk_png(data: bytes) -> int:
     return frames
 
 
-def _walk_gif(data: bytes) -> tuple[int, int]:
+def walk_gif(data: bytes) -> tuple[int, int]:
     """The number of frames in a GIF, and where it ends. To Pillow a GIF may end after any frame."""
 
     def after_palette(at: int, flags: int) -> int:

@@ -12,12 +12,12 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from kidsnanny.budget import out_of_time
+from kidsnanny.budget import SECONDS, out_of_time
 from kidsnanny.errors import (
     CorruptPictureError,
     InputError,
@@ -28,32 +28,20 @@ from kidsnanny.errors import (
 )
 from kidsnanny.media.animation import composed
 from kidsnanny.media.colours import RGB as RGB
-from kidsnanny.media.colours import rendered
-from kidsnanny.media.integrity import damage, decode_jpeg
+from kidsnanny.media.embedded import THUMBNAIL, Embedded, contents, same
+from kidsnanny.media.gate import gate
+from kidsnanny.media.integrity import damage, decode_jpeg, frame_count
+from kidsnanny.media.limits import DEFAULT_LIMITS as DEFAULT_LIMITS
+from kidsnanny.media.limits import Limits as Limits
+from kidsnanny.media.limits import check_memory, check_size, too_large
 from kidsnanny.media.signatures import HEAD, Media, by_content, media_kind
+from kidsnanny.media.strips import in_rows, views
+from kidsnanny.media.work import excess
 from kidsnanny.records import NotInspected, encodable
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | RGB
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-
-
-class Limits(NamedTuple):
-    """What one picture may cost. Bytes, pixels and sides are checked before pixels are decoded."""
-
-    bytes: int = 64 * 2**20
-    pixels: int = 89_478_485
-    """Of one frame: Pillow's own threshold for a decompression bomb."""
-    side: int = 30_000
-    frames: int = 300
-    total_pixels: int = 200_000_000
-    """Of all frames that are looked at."""
-    seconds: float | None = None
-    """How long one picture may be worked on; None for the profile's own, which is 10 by default. See
-    `kidsnanny.budget`."""
-
-
-DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +66,19 @@ class Picture:
     """Frames that were not looked at, and damage that decoders pass over; complete once `frames()` is exhausted."""
     data: bytes = field(default=b"", repr=False)
     """The file; empty for a PIL image or an array, whose pixels somebody else decoded."""
+    remarks: list[str] = field(default_factory=list)
+    """What else is in the file, such as a video behind its end; complete once `frames()` is exhausted."""
+    nested: bool = False
+    """Whether it was found in another picture; it is not searched for more."""
+    _embedded: list[Embedded] = field(default_factory=list, repr=False)
+    _pixels: int = 0
+    """Of the frames so far."""
     _canvases: Iterator[tuple[Image.Image, bool]] = field(default=iter(()), repr=False)
     """The frames of an animation that are still to come."""
 
     def frames(self) -> Iterator[Frame]:
-        """Decode frame after frame, up to the limits.
+        """Decode frame after frame, up to the limits; after them, the file's further pictures, such as a thumbnail
+        that differs, as further frames.
 
         Raises:
             InputError: the first frame exceeds a limit or does not decode. When a later one does, it goes to
@@ -97,58 +93,141 @@ class Picture:
                     self.image.seek(start)
 
     def _frames(self) -> Iterator[Frame]:
-        pixels = 0
-        total = 1
-        for index in range(self.limits.frames + 1):
+        total, index = None, 0
+        while True:
             try:
                 if index == 0:
-                    total = getattr(self.image, "n_frames", 1)
-                    if total < 1:
+                    total = frame_count(self.image, self.data)
+                    if total == 0:
                         raise CorruptPictureError(f"{self.name}: it has no frames, so there is nothing to look at.")
-                if index == total:
-                    return
-                if index == self.limits.frames:
-                    raise PictureTooLargeError(f"past the cap of {self.limits.frames} frames")
-                if index and out_of_time():
-                    raise PictureTooLargeError(f"past its {self.limits.seconds:g} s")
-                if not (index and self._is_composed()):
-                    self.image.seek(index)
-                _check_size(self.name, self.image.size, self.limits)
-                pixels += self.image.width * self.image.height
-                if index and pixels > self.limits.total_pixels:
-                    raise PictureTooLargeError(f"past the cap of {self.limits.total_pixels:,} pixels in all frames")
-                views, reason = self._decode(index)
-                if reason:
-                    self.skipped.append(NotInspected(part="picture", reason=f"{self.name}: {reason}.", frame=index))
+                if not self._is_frame(index, total):
+                    break
+                self._check_frame(index)
+                views, view = self._decode(index), 0
+                with gate.holding(self.image.width * self.image.height, 2 * (self.limits.seconds or SECONDS)):
+                    while (rgb := next(views, None)) is not None:
+                        if index == view == 0:
+                            self._search(rgb)
+                        frame, rgb = Frame(index, rgb, view), None
+                        yield frame
+                        del frame  # its pixels, before the next view's
+                        view += 1
             except Exception as error:  # decoders raise anything from OSError to SyntaxError
                 broken = error if isinstance(error, InputError) else _corrupt(self.name, error)
                 if index == 0:
                     raise broken  # noqa: B904 (the context is the cause)
-                reason = f"{total - index} of {total} frames, from frame {index} on: {broken}"
+                which = "the frames" if total is None else f"{total - index} of {total} frames"
+                reason = f"{which}, from frame {index} on: {broken}"
                 self.skipped.append(NotInspected(part="frames", reason=reason, frame=index))
                 return
-            yield from (Frame(index, rgb, view) for view, rgb in enumerate(views))
+            index += 1
+        if total and index != total:
+            reason = f"{self.name}: it holds {total} frames and shows {index}."
+            self.skipped.append(NotInspected(part="picture", reason=reason))
+        yield from self._further(index)
 
-    def _decode(self, index: int) -> tuple[tuple[RGB, ...], str | None]:
-        """The current frame's views, and what is wrong with it although it decodes."""
-        if self.image.format not in ("JPEG", "MPO") or not self.data:
-            reason = damage(self.image, self.data) if self.data and not index else None
-            if self._is_composed():
-                shown, clipped = self._composed(index)
-                reason = reason or ("a part of this frame lies outside the canvas" if clipped else None)
-                return rendered(shown, self.data), reason
-            return rendered(self.image, self.data), reason
+    def _is_frame(self, index: int, total: int | None) -> bool:
+        """Go to a frame, if it is there and may be looked at."""
+        if index == total:
+            return False
+        if not (index and self._is_composed()):
+            try:
+                self.image.seek(index)
+            except EOFError:
+                if index and total is None:
+                    return False
+                raise
+        if index == self.limits.frames:
+            raise PictureTooLargeError(f"past the cap of {self.limits.frames} frames")
+        if index and out_of_time():
+            raise PictureTooLargeError(f"past its {self.limits.seconds:g} s")
+        return True
+
+    def _check_frame(self, index: int) -> None:
+        """Raise if the current frame is too large, alone or with those before it."""
+        check_size(self.name, self.image.size, self.limits)
+        check_memory(self.name, self.image, self.limits)
+        self._pixels += self.image.width * self.image.height
+        if index and self._pixels > self.limits.total_pixels:
+            raise PictureTooLargeError(f"past the cap of {self.limits.total_pixels:,} pixels in all frames")
+
+    def _decode(self, index: int) -> Iterator[RGB]:
+        """The current frame's views. What is wrong with it although it decodes goes to `skipped`."""
+        pixels = reason = None
+        if self.data and self.image.format in ("JPEG", "MPO"):
+            try:
+                pixels = decode_jpeg(self.image, self.data)
+            except ValueError as error:
+                reason = f"its data are damaged ({error})"
+        elif self.data and not index:
+            self.image.load()
+            reason = damage(self.image, self.data)
+        shown = self.image
+        if self._is_composed():
+            shown, clipped = self._composed(index)
+            reason = reason or ("a part of this frame lies outside the canvas" if clipped else None)
+        if reason:
+            self.skipped.append(NotInspected(part="picture", reason=f"{self.name}: {reason}.", frame=index))
+        if pixels is None or self.image.mode == "CMYK":
+            del pixels
+            yield from views(shown, data=self.data)
+        elif not self.image.info.get("icc_profile") and self.image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
+            yield pixels
+        else:
+            yield from views(self.image, pixels[..., 0] if self.image.mode == "L" else pixels)
+
+    def _search(self, main: RGB) -> None:
+        """Find the file's further pictures, and leave those that show the same.
+
+        Args:
+            main: the first view of the first frame.
+        """
+        if not self.data or self.nested:
+            return
+        found = contents(self.image, self.data)
+        self.remarks += found.remarks
+        self._embedded += [one for one in found.pictures if not self._shows(main, one)]
+        if found.more:
+            reason = "there are more further pictures in the file, or beginnings of such, than are looked at"
+            self.skipped.append(NotInspected(part="frames", reason=reason))
+
+    def _shows(self, main: RGB, one: Embedded) -> bool:
+        """Whether a further picture is a thumbnail that shows what the first frame shows."""
         try:
-            pixels = decode_jpeg(self.image, self.data)
-        except ValueError as error:
-            return rendered(self.image), f"its data are damaged ({error})"
-        if self.image.mode == "CMYK":
-            return rendered(self.image), None
-        if not self.image.info.get("icc_profile") and self.image.getexif().get(ExifTags.Base.Orientation, 1) == 1:
-            return (pixels,), None
-        whole = Image.fromarray(pixels[..., 0] if self.image.mode == "L" else pixels)
-        whole.info = self.image.info
-        return rendered(whole), None
+            picture = open_picture(one.data, self.limits)
+            still = not getattr(picture.image, "is_animated", False)
+            if not still or picture.image.width * picture.image.height > THUMBNAIL:
+                return False
+            for key in ("icc_profile", "exif", "xmp"):  # a thumbnail is turned and coloured as its picture
+                if key in self.image.info:
+                    picture.image.info.setdefault(key, self.image.info[key])
+            return same(main, next(picture._decode(0)))
+        except Exception:  # it will fail again where it is named
+            return False
+
+    def _further(self, index: int) -> Iterator[Frame]:
+        """The frames of the file's further pictures, numbered on from `index`."""
+        for name, data in self._embedded:
+            first = index
+            try:
+                picture = open_picture(data, self.limits._replace(frames=max(1, self.limits.frames - index)))
+                picture.nested, picture._pixels = True, self._pixels
+                if index >= self.limits.frames:
+                    raise PictureTooLargeError(f"past the cap of {self.limits.frames} frames")
+                if out_of_time():
+                    raise PictureTooLargeError(f"past its {self.limits.seconds:g} s")
+                for frame in picture.frames():
+                    index = first + frame.index + 1
+                    yield Frame(first + frame.index, frame.rgb, frame.view)
+                self._pixels = picture._pixels
+                self.skipped += [missed for missed in picture.skipped if missed.part == "frames"]
+            except PictureTooLargeError as error:
+                self.skipped.append(NotInspected(part="frames", reason=f"{name}: {error}"))
+            except InputError:
+                self.remarks.append(f"{name} does not decode")
+            if index > first:
+                which = f"frame {first} is" if index == first + 1 else f"frames {first} to {index - 1} are"
+                self.remarks.append(f"{which} {name}")
 
     def _is_composed(self) -> bool:
         """Whether frames lie on one another. Those of TIFF are pages, and Pillow composes AVIF as browsers do."""
@@ -181,7 +260,9 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:
             raise UnsupportedSourceError(
                 f"An array of shape {source.shape} and type {source.dtype} is no picture; give (H, W, 3) uint8, RGB."
             )
-        source = Image.fromarray(np.ascontiguousarray(source))
+        height, width, _ = source.shape
+        check_size(f"The array {width}x{height}", (width, height), limits)
+        return _from_pil(Image.fromarray(np.ascontiguousarray(source)), limits, ours=True)
     if isinstance(source, Image.Image):
         return _from_pil(source, limits)
     name, data = _read(source, limits)
@@ -189,16 +270,19 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:
     name = name or f"sha256:{digest}"
     if not data:
         raise CorruptPictureError(f"{name}: it is empty; get the original again.")
+    if reason := excess(data):
+        raise PictureTooLargeError(f"{name}: {reason}; save it again with a program that edits pictures.")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(name, f"it has more than {limits.pixels:,} pixels") from error
+        raise too_large(name, f"it has more than {limits.pixels:,} pixels") from error
     except UnidentifiedImageError as error:
         formats = ", ".join(FORMATS)
         raise UnsupportedFormatError(f"{name}: its content is none of {formats}; convert it to one of them.") from error
     except Exception as error:
         raise _corrupt(name, error) from error
-    _check_size(name, image.size, limits)
+    check_size(name, image.size, limits)
+    check_memory(name, image, limits)
     return Picture(name, digest, image, limits, data=data)
 
 
@@ -216,27 +300,30 @@ def checked_source(source: Source) -> Source:
     )
 
 
-def _from_pil(image: Image.Image, limits: Limits) -> Picture:
+def _from_pil(image: Image.Image, limits: Limits, *, ours: bool = False) -> Picture:
     name = f"The PIL image {image.mode} {image.width}x{image.height}"
-    _check_size(name, image.size, limits)
+    check_size(name, image.size, limits)
+    check_memory(name, image, limits)
     digest = hashlib.sha256()
     start, pixels = image.tell(), 0
-    for index in range(min(getattr(image, "n_frames", 1), limits.frames)):
+    for index in range(limits.frames):
         try:
             image.seek(index)
             pixels += image.width * image.height
-            if index and pixels > limits.total_pixels:
+            if index and (pixels > limits.total_pixels or out_of_time()):
                 break
             header = (image.mode, image.size, image.getpalette(), image.info.get("transparency"))
-            digest.update(repr(header).encode() + image.tobytes())
+            digest.update(repr(header).encode())
+            for rows in in_rows(image):
+                digest.update(rows.tobytes())
         except Exception as error:
             if index == 0:
                 raise _corrupt(name, error) from error
-            break  # `frames()` will come to the same end and say so
+            break  # the last frame; or `frames()` will come to the same end and say so
     with contextlib.suppress(Exception):
         image.seek(start)
     # A copy, so that nothing turns the caller's own image; an animated one cannot be copied.
-    image = image if getattr(image, "is_animated", False) else image.copy()
+    image = image if ours or getattr(image, "is_animated", False) else image.copy()
     return Picture(f"sha256:{digest.hexdigest()}", digest.hexdigest(), image, limits)
 
 
@@ -262,7 +349,7 @@ def _read(source: object, limits: Limits) -> tuple[str | None, bytes]:
             f"{type(source).__name__} is no picture; give a path, bytes, a binary file, a PIL image or a uint8 array."
         )
     if len(data) > limits.bytes:
-        raise _too_large("The picture", f"it has more than {limits.bytes:,} bytes")
+        raise too_large("The picture", f"it has more than {limits.bytes:,} bytes")
     return name, data
 
 
@@ -277,7 +364,7 @@ def _read_file(source: str | os.PathLike[str], limits: Limits) -> tuple[str, byt
             if (kind := media_kind(source, head)) in _NOT_LOOKED_AT and by_content(head):
                 raise UnsupportedFormatError(f"{name}: it is {_NOT_LOOKED_AT[kind]}.")
             if status.st_size > limits.bytes:
-                raise _too_large(name, f"it has more than {limits.bytes:,} bytes")
+                raise too_large(name, f"it has more than {limits.bytes:,} bytes")
             return name, head + file.read(limits.bytes + 1 - len(head))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -303,19 +390,6 @@ def _no_file(source: str | os.PathLike[str], mode: int) -> str:
         return f"a folder that cannot be opened ({error.strerror}), so nothing in it was looked at; give permission"
     link = "a link to a folder, which is not followed" if os.path.islink(source) else "a folder"
     return f"{link}; give the path of {'the folder itself' if os.path.islink(source) else 'a picture file'}"
-
-
-def _check_size(name: str, size: tuple[int, int], limits: Limits) -> None:
-    width, height = size
-    if width < 1 or height < 1:
-        raise CorruptPictureError(f"{name}: it is {width}x{height} pixels, so there is nothing to look at.")
-    if width * height > limits.pixels or max(size) > limits.side:
-        bound = f"{limits.pixels:,} pixels or {limits.side:,} a side"
-        raise _too_large(name, f"it is {width}x{height}, more than {bound}")
-
-
-def _too_large(name: str, reason: str) -> PictureTooLargeError:
-    return PictureTooLargeError(f"{name}: {reason}; scale it down.")
 
 
 def _corrupt(name: str, error: Exception) -> CorruptPictureError:
