@@ -10,7 +10,7 @@ Lines are then cut from the full-size frame and recognised.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -73,6 +73,8 @@ class _Read(NamedTuple):
     confidence: float
     gaps: tuple[Quad, ...] = ()
     """Stretches with ink of which nothing was read."""
+    whole: bool = True
+    """Whether the time was enough for all of it; else it is the beginning."""
 
 
 class _Piece(NamedTuple):
@@ -170,16 +172,19 @@ class PpOcr:
     def _recognise(self, frame: RGB, found: Sequence[Quad]) -> list[_Read | None]:
         """What is written in each line; None where the time was up. Large letters first, of like ones the topmost."""
         order = sorted(range(len(found)), key=lambda index: (-short_side(found[index]) // 8, found[index][:, 1].min()))
-        read = dict(self._upright(frame, {index: found[index] for index in order}))
-        doubtful = [i for i, line in read.items() if RETRY[0] <= line.confidence < RETRY[1] and len(line.text) > 2]
-        unsettled = set(order) - set(read)
+        read = self._upright(frame, {index: found[index] for index in order})
+        whole = {index: line for index, line in read.items() if line.whole}
+        unsettled = set(order) - set(whole)
+        doubtful = [i for i, line in whole.items() if RETRY[0] <= line.confidence < RETRY[1] and len(line.text) > 2]
         for turn in (UPSIDE_DOWN, MIRRORED, BOTH):
             again = self._upright(frame, {index: found[index][turn] for index in doubtful})
-            unsettled |= set(doubtful) - set(again)
-            for index, line in again.items():
-                read[index] = max(read[index], line, key=lambda read: read.confidence)
+            for index in doubtful:
+                if index in again and again[index].whole:
+                    read[index] = max(read[index], again[index], key=lambda read: read.confidence)
+                else:
+                    unsettled.add(index)
         if unsettled:
-            leave_out(f"{len(unsettled)} of {len(order)} lines were not read")
+            leave_out(f"{len(unsettled)} of {len(order)} lines were not read to the end")
         return [read.get(index) for index in range(len(found))]
 
     def _upright(self, frame: RGB, found: Mapping[int, Quad]) -> dict[int, _Read]:
@@ -195,10 +200,15 @@ class PpOcr:
                 batch = [place for place in waiting[:most] if pieces[place].width <= longest]
                 waiting = waiting[len(batch) :]
                 answers |= zip(batch, self._answers(frame, [pieces[place] for place in batch]), strict=True)
-            for index, of_line in groupby(range(len(pieces)), lambda place: pieces[place].line):
-                places = list(of_line)
-                if all(place in answers for place in places):
-                    read[index] = self._read(frame, found[index], [answers[place] for place in places])
+            place = 0
+            for index, of_line in groupby(pieces, lambda piece: piece.line):
+                parts = list(of_line)
+                done = list(takewhile(answers.__contains__, range(place, place + len(parts))))
+                place += len(parts)
+                if done:
+                    quad = stretch(found[index], 0, len(done) / len(parts)) if len(done) < len(parts) else found[index]
+                    line = self._read(frame, quad, [answers[one] for one in done])
+                    read[index] = line._replace(whole=len(done) == len(parts))
         return read
 
     def _answers(self, frame: RGB, pieces: Sequence[_Piece]) -> list[_Answer]:
