@@ -7,13 +7,14 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from conftest import ScriptedOcr, ScriptedStage1, ScriptedTextModel, encoded, gradient, page
 from PIL import ExifTags, Image
 
 from kidsnanny import Inspection, Inspector, Pipeline, Policy, Stage2, Verdict, decide
 from kidsnanny.errors import JudgeError
-from kidsnanny.records import ModelId
+from kidsnanny.records import Box, ModelId, TextLine
 from kidsnanny.stage2.judge.judge import Explanation, Opinion
 from kidsnanny.stage2.judge.prompt import Question
 from kidsnanny.taxonomy import CATEGORIES, Category
@@ -105,6 +106,49 @@ def test_media_facts_and_the_models_are_in_it() -> None:
         "scripted-text@1",
     ]
     assert inspector().inspect(b"hello").media is None
+
+
+class UnreadOcr(ScriptedOcr):
+    """Finds a line in every frame that has anything green, and reads nothing in it."""
+
+    def read(self, frame: np.ndarray) -> list[TextLine]:
+        y, x = (frame[:, :, 1] > frame[:, :, 0]).nonzero()
+        if not x.size:
+            return []
+        return [TextLine(text="", confidence=0.99, box=Box(x.min(), y.min(), x.max() + 1, y.max() + 1))]
+
+
+def unread(source: object) -> Inspection:
+    return Inspector(stage1=ScriptedStage1(), stage2=Stage2(UnreadOcr(), ScriptedTextModel())).inspect(source)
+
+
+def with_line(size: tuple[int, int], line: tuple[int, int], mode: str = "RGB") -> Image.Image:
+    image = Image.new(mode, size, (255, 255, 255, 0)[: len(mode)])
+    image.paste((0, 200, 0, 255)[: len(mode)], (4, 4, 4 + line[0], 4 + line[1]))
+    return image
+
+
+def test_unread_text_counts_by_the_area_of_its_own_frame() -> None:
+    blank, small = Image.new("RGB", (1200, 1200), "white"), with_line((120, 60), (60, 10))
+    pages = unread(encoded(blank, "TIFF", save_all=True, append_images=[small]))
+    assert pages.text[0].share == pytest.approx(600 / 7200)
+    (missed,) = decide(pages, Policy.load("preteen")).not_inspected
+    assert (missed.part, missed.frame) == ("text", 1)
+    assert not decide(unread(with_line((1200, 1200), (60, 10))), Policy.load("preteen")).not_inspected
+
+
+def test_a_line_that_both_views_of_a_transparent_frame_show_counts_once() -> None:
+    both = unread(with_line((200, 200), (60, 5), "RGBA"))
+    assert len(both.text) == 1
+    assert not decide(both, Policy.load("preteen")).not_inspected
+
+
+def test_a_line_that_was_not_read_is_no_text_for_any_model() -> None:
+    inspection = unread(with_line((120, 60), (60, 10)))
+    assert len(inspection.text) == 1
+    assert inspection.lines == ()
+    assert inspection.text_signals
+    assert {signal.what for signal in inspection.text_signals.signals} <= {""}
 
 
 def test_thresholds_have_no_part_in_an_inspection() -> None:

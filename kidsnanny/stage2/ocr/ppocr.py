@@ -10,13 +10,13 @@ Lines are then cut from the full-size frame and recognised.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise, takewhile
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from kidsnanny.budget import leave_out, out_of_time
+from kidsnanny.budget import leave_out, out_of_time, seconds_left
 from kidsnanny.media.loader import RGB
 from kidsnanny.models.cards import cards
 from kidsnanny.models.onnx import onnx_session
@@ -54,8 +54,8 @@ BATCH = 4
 """Lines in one network call."""
 CALL_PIXELS = 250_000
 """Pixels of tiles in one network call: more leave the processor's cache, fewer are not worth the call."""
-AT_ONCE = 64
-"""Lines among which those of like length are put together."""
+AT_ONCE = 20_000
+"""Pixels of lines, as long as the recogniser sees them, among which pieces of like length are put together."""
 PIECE = 1_600
 """A longer line is cut, in pixels of the recogniser: its cost grows with the square of the length."""
 SHARED = 96
@@ -73,6 +73,8 @@ class _Read(NamedTuple):
     confidence: float
     gaps: tuple[Quad, ...] = ()
     """Stretches with ink of which nothing was read."""
+    whole: bool = True
+    """Whether the time was enough for all of it; else it is the beginning."""
 
 
 class _Piece(NamedTuple):
@@ -120,19 +122,20 @@ class PpOcr:
         scale = max(min(1.0, max(scale, TILE / max(high, wide))), 32 / min(high, wide))
         tiled = max(high, wide) * scale > TILE
         view = _scaled(frame, scale)
-        lines = self._lines(frame, self._find(_grayed(view) if tiled else view, frame.shape))
-        if tiled:
-            whole = WHOLE / max(high, wide)
-            read = [line.box for line in lines if line.text]
-            # Of the small view: lines too large for a tile, which the tiles see in pieces, and what the tiles missed.
-            again = [
-                quad
-                for quad in self._find(_scaled(view, WHOLE / max(view.shape)), frame.shape)
-                if short_side(quad) >= LARGE / whole or not any(box.covers(upright(quad)) for box in read)
-            ]
-            more = [line for line in self._lines(frame, again) if not line.text or line.confidence >= SURE]
-            sure = [line.box for line in more if line.text]
-            lines = [line for line in lines if not any(box.covers(line.box) for box in sure)] + more
+        half = seconds_left() / 2  # the other half is for reading
+        small = self._find(_grayed(view) if tiled else view, frame.shape, half)
+        if not tiled:
+            return reading_order(without_repeats(self._lines(frame, small)))
+        least = LARGE * max(high, wide) / WHOLE
+        seen = self._find(_scaled(view, WHOLE / max(view.shape)), frame.shape)
+        more = self._lines(frame, [quad for quad in seen if short_side(quad) >= least])
+        lines = self._lines(frame, small)
+        read = [line.box for line in lines if line.text]
+        rest = [quad for quad in seen if short_side(quad) < least]
+        more += self._lines(frame, [q for q in rest if not any(box.covers(upright(q)) for box in read)])
+        more = [line for line in more if not line.text or line.confidence >= SURE]
+        sure = [line.box for line in more if line.text]
+        lines = [line for line in lines if not any(box.covers(line.box) for box in sure)] + more
         return reading_order(without_repeats(lines))
 
     def _lines(self, frame: RGB, found: Sequence[Quad]) -> list[TextLine]:
@@ -144,8 +147,11 @@ class PpOcr:
                 lines += [_line(gap, "", 0.0) for gap in read.gaps]
         return lines
 
-    def _find(self, view: RGB, shape: tuple[int, ...]) -> list[Quad]:
-        """Where text is in a scaled frame, seen tile by tile; the quads are in pixels of the frame of that shape."""
+    def _find(self, view: RGB, shape: tuple[int, ...], until: float = 0) -> list[Quad]:
+        """Where text is in a scaled frame, seen tile by tile; the quads are in pixels of the frame of that shape.
+
+        Ends when fewer than `until` seconds of the budget are left.
+        """
         import cv2
 
         height, width = view.shape[:2]
@@ -153,7 +159,7 @@ class PpOcr:
         tiles = [np.s_[top:bottom, left:right] for top, bottom in _tiles(height) for left, right in _tiles(width)]
         at_once = max(1, CALL_PIXELS // probabilities[tiles[0]].size)
         for start in range(0, len(tiles), at_once):
-            if out_of_time():
+            if out_of_time() or seconds_left() < until:
                 leave_out(f"{len(tiles) - start} of {len(tiles)} parts of the frame were not searched for text")
                 break
             batch = tiles[start : start + at_once]
@@ -166,25 +172,25 @@ class PpOcr:
     def _recognise(self, frame: RGB, found: Sequence[Quad]) -> list[_Read | None]:
         """What is written in each line; None where the time was up. Large letters first, of like ones the topmost."""
         order = sorted(range(len(found)), key=lambda index: (-short_side(found[index]) // 8, found[index][:, 1].min()))
-        read = dict(self._upright(frame, {index: found[index] for index in order}))
-        doubtful = [i for i, line in read.items() if RETRY[0] <= line.confidence < RETRY[1] and len(line.text) > 2]
-        unsettled = set(order) - set(read)
+        read = self._upright(frame, {index: found[index] for index in order})
+        whole = {index: line for index, line in read.items() if line.whole}
+        unsettled = set(order) - set(whole)
+        doubtful = [i for i, line in whole.items() if RETRY[0] <= line.confidence < RETRY[1] and len(line.text) > 2]
         for turn in (UPSIDE_DOWN, MIRRORED, BOTH):
             again = self._upright(frame, {index: found[index][turn] for index in doubtful})
-            unsettled |= set(doubtful) - set(again)
-            for index, line in again.items():
-                read[index] = max(read[index], line, key=lambda read: read.confidence)
+            for index in doubtful:
+                if index in again and again[index].whole:
+                    read[index] = max(read[index], again[index], key=lambda read: read.confidence)
+                else:
+                    unsettled.add(index)
         if unsettled:
-            leave_out(f"{len(unsettled)} of {len(order)} lines were not read")
+            leave_out(f"{len(unsettled)} of {len(order)} lines were not read to the end")
         return [read.get(index) for index in range(len(found))]
 
     def _upright(self, frame: RGB, found: Mapping[int, Quad]) -> dict[int, _Read]:
         """The text of each line, with one network call for a few pieces of like length, until the time is up."""
         read: dict[int, _Read] = {}
-        lines = list(found.items())
-        for start in range(0, len(lines), AT_ONCE):
-            some = lines[start : start + AT_ONCE]
-            pieces = [piece for index, quad in some for piece in _pieces(index, quad)]
+        for pieces in _groups(found):
             answers: dict[int, _Answer] = {}
             waiting = sorted(range(len(pieces)), key=lambda place: pieces[place].width)
             while waiting and not out_of_time():
@@ -194,10 +200,15 @@ class PpOcr:
                 batch = [place for place in waiting[:most] if pieces[place].width <= longest]
                 waiting = waiting[len(batch) :]
                 answers |= zip(batch, self._answers(frame, [pieces[place] for place in batch]), strict=True)
-            for index, quad in some:
-                of_line = [place for place, piece in enumerate(pieces) if piece.line == index]
-                if all(place in answers for place in of_line):
-                    read[index] = self._read(frame, quad, [answers[place] for place in of_line])
+            place = 0
+            for index, of_line in groupby(pieces, lambda piece: piece.line):
+                parts = list(of_line)
+                done = list(takewhile(answers.__contains__, range(place, place + len(parts))))
+                place += len(parts)
+                if done:
+                    quad = stretch(found[index], 0, len(done) / len(parts)) if len(done) < len(parts) else found[index]
+                    line = self._read(frame, quad, [answers[one] for one in done])
+                    read[index] = line._replace(whole=len(done) == len(parts))
         return read
 
     def _answers(self, frame: RGB, pieces: Sequence[_Piece]) -> list[_Answer]:
@@ -222,6 +233,18 @@ class PpOcr:
             return _Read("", 0.0)
         text = "".join(self._alphabet[index] for index in best[kept])
         return _Read(text, min(1.0, float(sure[kept].mean())), tuple(_gaps(frame, quad, best)))
+
+
+def _groups(found: Mapping[int, Quad]) -> Iterator[list[_Piece]]:
+    """The pieces of a few lines, whole lines after each other."""
+    group: list[_Piece] = []
+    for index, quad in found.items():
+        group += _pieces(index, quad)
+        if sum(piece.width for piece in group) >= AT_ONCE:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
 def _pieces(line: int, quad: Quad) -> list[_Piece]:

@@ -202,7 +202,7 @@ def test_lines_below_the_floor_are_no_text(tmp_path: Path) -> None:
     assert drawn(tmp_path, mixed(), RedIsText(confidence=0.4), without_text=0).with_text == 3
     with pytest.raises(DataError, match=r"data: there is text in none of its pictures; sample others"):
         drawn(tmp_path / "below", mixed(), RedIsText(confidence=0.39), without_text=0)
-    for text, confidence, counts in (("!!", 0.79, 0), ("!!", 0.8, 1), ("no!", 0.4, 1)):
+    for text, confidence, counts in (("!!", 0.85, 0), ("!!", 0.86, 1), ("no!", 0.4, 1)):
         ocr, out = ScriptedOcr(text, confidence=confidence), tmp_path / f"{text}{confidence}"
         assert drawn(out, dataset(picture(False)), ocr, without_text=1).with_text == counts
 

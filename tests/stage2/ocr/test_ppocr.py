@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from conftest import ScriptedOcr, page
-from ocr_contract import LONG, OcrContract
-from PIL import ImageOps
+from ocr_contract import LONG, PICTURES, OcrContract
+from PIL import Image, ImageOps
 
+from kidsnanny.budget import Budget
 from kidsnanny.errors import ComponentError
 from kidsnanny.records import Box, TextLine
 from kidsnanny.stage2.ocr.ocr import prove, reading_order
@@ -92,3 +93,46 @@ def test_no_place_with_text_is_dropped_however_many_there_are() -> None:
 def test_a_line_longer_than_the_network_looks_is_read_without_loss_or_repeat(ppocr: PpOcr) -> None:
     read = ppocr.read(np.asarray(page(LONG, size=(14_000, 60), letters=24)))
     assert "".join(line.text for line in read).replace(" ", "") == LONG.replace(" ", "")
+
+
+class Calls(Budget):
+    """A budget that is used up after so many looks at it."""
+
+    @property
+    def spent(self) -> float:
+        self.looks = getattr(self, "looks", 0) + 1
+        return float(self.looks)
+
+
+def test_when_the_time_is_up_the_largest_letters_were_read_and_the_rest_is_named(ppocr: PpOcr) -> None:
+    picture = page(*(f"a small line of the page, number {n}" for n in range(50)), size=(900, 1440), letters=16)
+    picture.paste(page("LARGE AND LAST", size=(900, 100), letters=48), (0, 1330))
+    budget = Calls(17)
+    with budget.spending():
+        read = [line.text for line in ppocr.read(np.asarray(picture))]
+    assert "LARGE AND LAST" in read
+    assert len(read) < 51
+    left = budget.left_out()[0]
+    assert "lines were not read to the end" in left
+
+
+def test_the_beginning_of_a_line_that_is_too_long_for_the_time_is_read(ppocr: PpOcr) -> None:
+    budget = Calls(12)
+    with budget.spending():
+        (line,) = ppocr.read(np.asarray(page(LONG, size=(14_000, 60), letters=24)))
+    assert line.text.startswith(LONG[:40])
+    assert len(line.text) < len(LONG)
+    assert any("1 of 1 lines were not read to the end" in left for left in budget.left_out())
+
+
+def test_a_word_that_was_passed_over_within_a_line_is_an_unread_stretch_of_it(ppocr: PpOcr) -> None:
+    english, korean = page("today the", size=(190, 70)), Image.open(PICTURES / "korean.png").convert("L")
+    dark = korean.point(lambda level: 255 - level) if korean.getpixel((0, 0)) < 128 else korean
+    y, x = (np.asarray(dark) < 128).nonzero()
+    word = dark.crop((x.min(), y.min() - 3, x.max() + 1, y.max() + 4))
+    line = Image.new("RGB", (600, 70), "white")
+    line.paste(english, (0, 0))
+    line.paste(word.crop((0, 0, 190, word.height)).convert("RGB"), (165, 18))
+    line.paste(page("is nice", size=(200, 70)), (350, 0))
+    found = ppocr.read(np.asarray(line))
+    assert any(not one.text and one.box.x0 < 300 and one.box.x1 > 220 for one in found), found
