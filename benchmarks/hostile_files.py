@@ -33,8 +33,16 @@ LIMIT_S = 1.5 * BUDGET
 LIMIT_MB = 1_200
 GIVE_UP_S = 12 * BUDGET
 """When a process is ended, as over the limit."""
+SPAWN = multiprocessing.get_context("spawn")
 Outcome = tuple[float, str]
 """Seconds, and the label, or what happened instead."""
+
+
+def write(folder: Path, files: int, seed: int, only: tuple[str, ...]) -> None:
+    """Generate the files, or those whose names begin so."""
+    for name, data in hostile(files, seed):
+        if not only or name.startswith(only):
+            Path(folder, name).write_bytes(data)
 
 
 def checked(path: Path) -> tuple[float, int, str]:
@@ -56,7 +64,7 @@ def checked(path: Path) -> tuple[float, int, str]:
 def in_process(paths: Sequence[Path], threads: int) -> tuple[list[Outcome], int]:
     """Outcomes in order, and the peak of the process in megabytes."""
     receiver, sender = multiprocessing.Pipe(False)
-    process = multiprocessing.get_context("spawn").Process(target=_worker, args=(paths, threads, sender))
+    process = SPAWN.Process(target=_worker, args=(paths, threads, sender))
     process.start()
     outcomes: list[Outcome] = receiver.recv()
     peak: int = receiver.recv()
@@ -105,13 +113,13 @@ def main() -> None:
     peaks: dict[str, int] = {}
     over: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
-        paths = []
-        for name, data in hostile(options.files, options.seed):
-            kind = name.rpartition("-")[0]
-            if not options.only or name.startswith(tuple(options.only)):
-                paths.append(Path(folder, name))
-                paths[-1].write_bytes(data)
-                counts[kind] += 1
+        # In another process: a new process starts with its parent's peak as its own.
+        writer = SPAWN.Process(target=write, args=(Path(folder), options.files, options.seed, tuple(options.only)))
+        writer.start()
+        writer.join()
+        paths = sorted(Path(folder).iterdir())
+        for path in paths:
+            counts[path.name.rpartition("-")[0]] += 1
 
         def note(way: str, path: Path, seconds: float, label: str, megabytes: int = 0) -> None:
             kind = path.name.rpartition("-")[0]
