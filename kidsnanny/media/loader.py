@@ -270,6 +270,8 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:
     name = name or f"sha256:{digest}"
     if not data:
         raise CorruptPictureError(f"{name}: it is empty; get the original again.")
+    if (kind := by_content(data[:HEAD])) in _NOT_LOOKED_AT:
+        raise UnsupportedFormatError(f"{name}: it is {_NOT_LOOKED_AT[kind]}.")
     if reason := excess(data):
         raise PictureTooLargeError(f"{name}: {reason}; save it again with a program that edits pictures.")
     try:

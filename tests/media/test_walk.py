@@ -1,5 +1,6 @@
 """What in a folder counts as something to look at: by content, and by the promise of a name."""
 
+import io
 import os
 import struct
 from pathlib import Path
@@ -174,6 +175,13 @@ def test_what_is_not_looked_at_is_named(tmp_path: Path, name: str, data: bytes, 
         open_picture(tmp_path / name)
     assert str(raised.value).startswith(f"{tmp_path / name}: {why}")
     assert not str(raised.value).endswith("..")
+
+
+@pytest.mark.parametrize("kind", ["film", "raw photo", "archive", "document"])
+def test_what_is_not_looked_at_is_named_without_a_name_too(kind: str) -> None:
+    for data in CONTENT[kind]:
+        with pytest.raises(UnsupportedFormatError, match=f"^sha256:[0-9a-f]{{64}}: it is an? {kind}, and"):
+            open_picture(io.BytesIO(data))
 
 
 @pytest.mark.parametrize("kind", FILES)
