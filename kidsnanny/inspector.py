@@ -37,6 +37,7 @@ from kidsnanny.records import CAVEATS, Detection, ModelId, NotInspected, SceneGr
 from kidsnanny.stage1 import findings_text
 from kidsnanny.stage1.stage1 import Stage1
 from kidsnanny.stage2.codes import read_codes
+from kidsnanny.stage2.columns import columns
 from kidsnanny.stage2.judge.judge import Judge
 from kidsnanny.stage2.judge.prompt import Question
 from kidsnanny.stage2.stage2 import Stage2
@@ -239,6 +240,7 @@ class Inspector:
                 lines = [*lines, *codes]
             except Exception as error:
                 job.not_inspected.append(failed("text", error, frame.index))
+        lines += columns(lines)
         job.leave("text", frame.index)
         job.read += read or bool(lines)
         job.add_lines(lines, frame)

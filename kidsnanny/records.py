@@ -186,8 +186,8 @@ class TextLine(Record):
     confidence: float = Field(ge=0, le=1)
     box: Box
     frame: int = Field(default=0, ge=0)
-    code: bool = False
-    """Whether it is what a QR code says."""
+    kind: Literal["line", "code", "column"] = "line"
+    """"code": what a QR code says; "column": a word of letters under each other, which are lines as well."""
     aspect: float | None = Field(default=None, gt=0)
     """Length over height along the line, which may be slanted; None: that of the box."""
     share: float | None = Field(default=None, ge=0, le=1)

@@ -62,7 +62,7 @@ def read_codes(frame: RGB) -> tuple[list[TextLine], list[str]]:
             break
         if content := _content(view, corners):
             box = _box(corners / np.float32(scale), frame.shape)
-            lines.append(TextLine(text=content, confidence=1.0, box=box, code=True))
+            lines.append(TextLine(text=content, confidence=1.0, box=box, kind="code"))
         else:
             missed.append("a QR code could not be decoded")
     return lines, missed

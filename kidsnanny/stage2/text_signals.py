@@ -35,19 +35,18 @@ def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals
     The language is identified passage by passage, so that a foreign one on an English page is not passed over. A frame
     with more than MAX_CHARS characters is scored in part, which is in `not_inspected`.
 
-    What a QR code says is scored by itself. If it makes a phone go somewhere or do something, that is in
-    `not_inspected`: nothing is fetched, and an address alone does not say what is behind it.
+    Words written downwards are scored by themselves, and so is what a QR code says. If that makes a phone go somewhere
+    or do something, it is in `not_inspected`: nothing is fetched, and an address alone does not say what is behind it.
 
     Args:
         model: scores texts.
         lines: in reading order, frame after frame.
     """
     start = time.perf_counter()
-    written = (line for line in lines if not line.code)
-    frames = [list(group) for _, group in groupby(written, key=lambda line: line.frame)]
-    codes = [line for line in lines if line.code]
+    frames, columns = _by_frame(lines, "line"), _by_frame(lines, "column")
+    codes = [line for line in lines if line.kind == "code"]
     alone = [*frames, *([line] for line in codes if not (_LEADS.search(line.text) and " " not in line.text))]
-    passages = [*alone, *(_over_frames(frames) if len(frames) > 1 else ())]
+    passages = [*alone, *columns, *(_over_frames(frames) if len(frames) > 1 else ())]
     signals: list[Signal] = []
     unknown: dict[tuple[int, str], NotInspected] = {}
     for line in codes:
@@ -73,6 +72,11 @@ def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals
     return ChannelSignals(
         looked_for={"text": model.categories}, signals=tuple(signals), not_inspected=tuple(unknown.values())
     )
+
+
+def _by_frame(lines: Sequence[TextLine], kind: str) -> list[list[TextLine]]:
+    of_kind = (line for line in lines if line.kind == kind)
+    return [list(group) for _, group in groupby(of_kind, key=lambda line: line.frame)]
 
 
 def _bounded(lines: Sequence[TextLine]) -> tuple[list[TextLine], int]:
@@ -122,7 +126,7 @@ def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
                 channel="text",
                 source="text",
                 score=float(whole[column]),
-                what=f"QR code: {highest.text}" if highest.code else highest.text,
+                what=f"QR code: {highest.text}" if highest.kind == "code" else highest.text,
                 frame=highest.frame,
                 box=highest.box,
             )

@@ -104,7 +104,7 @@ def coloured(picture: np.ndarray) -> np.ndarray:
 def test_a_code_is_read_however_it_is_shown(picture: np.ndarray) -> None:
     lines, missed = read_codes(coloured(picture))
     assert ([line.text for line in lines], missed) == ([URL], [])
-    assert lines[0].code
+    assert lines[0].kind == "code"
     assert 0 <= lines[0].box.x0 < lines[0].box.x1 <= picture.shape[1]
     assert 0 <= lines[0].box.y0 < lines[0].box.y1 <= picture.shape[0]
 
@@ -156,7 +156,7 @@ def test_what_a_code_says_counts(text: str, label: str, pipeline: Pipeline) -> N
 
 def test_an_address_alone_accuses_nobody_and_beside_words_it_changes_nothing(pipeline: Pipeline) -> None:
     verdict = pipeline(coloured(on(qr("https://museum.example/visit"))))
-    assert (verdict.reasons, verdict.text[0].code) == ((), True)
+    assert (verdict.reasons, verdict.text[0].kind) == ((), "code")
     assert "where a QR code leads was not looked at: https://museum.example/visit" in str(verdict)
 
 
