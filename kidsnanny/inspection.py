@@ -114,7 +114,7 @@ class Inspection(Record):
 
     def question(self, ages: str) -> str:
         """The identity of what a judge reads when it is asked about this picture and an age group."""
-        read = "\n".join((ages, self.findings_text, *(line.text for line in self.lines)))
+        read = "\n".join((ages, self.findings_text, *(line.quoted for line in self.lines)))
         return hashlib.sha256(read.encode()).hexdigest()
 
     def opinion(self, ages: str) -> JudgeOpinion | None:

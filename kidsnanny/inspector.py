@@ -15,11 +15,11 @@ from typing import Literal, Self
 
 from PIL import ExifTags
 
-from kidsnanny import __version__
+from kidsnanny import __version__, messages
 from kidsnanny.budget import Budget
 from kidsnanny.decision import decide, flagged, judge_wanted
 from kidsnanny.engines import exclusive, renew_after_fork
-from kidsnanny.errors import InputError, JudgeError
+from kidsnanny.errors import ComponentError, InputError, JudgeError
 from kidsnanny.inspection import (
     MIN_CONFIDENCE,
     ChannelSignals,
@@ -31,6 +31,7 @@ from kidsnanny.inspection import (
 )
 from kidsnanny.inspection_job import Job, batches, changed, failed, graph_losses, merged, timed, timed_frames
 from kidsnanny.media.loader import DEFAULT_LIMITS, Frame, Limits, Picture, Source, checked_source, open_picture
+from kidsnanny.messages import Text
 from kidsnanny.policy import Policy
 from kidsnanny.profiles.profile import DEFAULT, Profile
 from kidsnanny.records import CAVEATS, Detection, ModelId, NotInspected, SceneGraph, TextLine, VisualFindings
@@ -112,6 +113,27 @@ class Inspector:
         """
         return next(self.stream([checked_source(source)]))
 
+    def inspect_text(self, text: Text) -> Inspection:
+        """Judge a message, or a conversation turn by turn and as a whole.
+
+        Raises:
+            ComponentError: there is no Stage 2.
+            TypeError: `text` is neither a str nor a list of turns.
+        """
+        if self.stage2 is None:
+            raise ComponentError(
+                "There is no Stage 2 (stage2=None), so text cannot be judged; leave that argument out."
+            )
+        said = messages.turns(text)
+        job = Job(name="", budget=Budget(self._seconds), opened=messages.media(said), frames=len(said), read=1)
+        job.name = f"sha256:{job.opened.sha256}" if job.opened else ""
+        job.lines = list(messages.lines(said))
+        if not job.lines:
+            job.not_inspected.append(NotInspected(part="text", reason="it is empty"))
+        found = self._finished(job)
+        models = {part: of_part for part, of_part in self.models.items() if part in ("text_model", "judge")}
+        return found.model_copy(update={"models": models, "text_signals": messages.by_turn(found.text_signals, said)})
+
     def stream(self, sources: Iterable[Source]) -> Iterator[Inspection]:
         """Inspections in the order of `sources`, holding only a batch of frames in memory.
 
@@ -143,7 +165,7 @@ class Inspector:
         judge = self.stage2.judge if self.stage2 else None
         if not (judge and judge_wanted(inspection, policy)):
             return inspection
-        text = clean(line.text for line in inspection.lines)
+        text = clean(line.quoted for line in inspection.lines)
         question = Question(policy.ages, inspection.findings_text, text)
         known = inspection.opinion(policy.ages)
         if known is None or known.error:
@@ -265,7 +287,7 @@ class Inspector:
             image_signals=image,
             text_signals=text,
             judge=judge.model_id if judge else None,
-            text_for_judge=_for_judge([line.text for line in lines]) if judge else TextForJudge(),
+            text_for_judge=_for_judge([line.quoted for line in lines]) if judge else TextForJudge(),
             not_inspected=tuple(job.not_inspected),
             remarks=tuple(job.remarks),
             models=self.models,

@@ -10,11 +10,11 @@ verdict is never `safe`.
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, overload
+from typing import Any, Literal, Self, cast, overload
 
 import numpy as np
 
@@ -23,8 +23,10 @@ from kidsnanny.engines import ForkSafeExecutor
 from kidsnanny.inspection import Inspection
 from kidsnanny.inspector import Inspector
 from kidsnanny.media.loader import DEFAULT_LIMITS, Limits, Source, checked_source
+from kidsnanny.messages import Text, Turn, is_conversation, turns
 from kidsnanny.policy import Policy
 from kidsnanny.profiles.profile import DEFAULT
+from kidsnanny.records import NotInspected
 from kidsnanny.stage1.stage1 import Stage1
 from kidsnanny.stage2.stage2 import Stage2
 from kidsnanny.verdict import Verdict
@@ -104,6 +106,32 @@ class Pipeline:
             return list(self.stream(source))
         return next(self.stream([checked_source(source)]))
 
+    @overload
+    def check_text(self, text: str) -> Verdict: ...
+    @overload
+    def check_text(self, text: list[Turn] | list[Mapping[str, str]]) -> Verdict: ...
+    @overload
+    def check_text(self, text: list[Text] | tuple[Text, ...]) -> list[Verdict]: ...
+    def check_text(self, text: Text | list[Text] | tuple[Text, ...]) -> Verdict | list[Verdict]:
+        """Check a message, a conversation (a list of `{"speaker": …, "text": …}`, judged turn by turn and as a whole),
+        or a list of messages and conversations.
+
+        Returns:
+            One verdict, or a list in the order given; what stands in a list and is no text gets a verdict that says so.
+
+        Raises:
+            ComponentError: the pipeline has no Stage 2.
+            TypeError: `text` is none of these.
+        """
+        if isinstance(text, list | tuple) and not is_conversation(text):
+            return list(self.stream_texts(text))
+        turns(text)
+        return next(self.stream_texts([cast("Text", text)]))
+
+    def stream_texts(self, texts: Iterable[Text]) -> Iterator[Verdict]:
+        """Verdicts on messages and conversations, in the order of `texts`; see `check_text` and `stream`."""
+        return self._judged(map(self._inspected_text, texts))
+
     def inspect(self, source: Source) -> Inspection:
         """What is in one picture, with the judge's opinion if the policy wants one; no policy has decided it."""
         return self.inspector.consult(self.inspector.inspect(source), self.policy)
@@ -126,9 +154,12 @@ class Pipeline:
         A process that was forked between two verdicts goes on by itself, and asks the judge again about those that
         waited for it.
         """
+        return self._judged(self.inspector.stream(sources))
+
+    def _judged(self, inspections: Iterable[Inspection]) -> Iterator[Verdict]:
         waiting: deque[_Pending] = deque()
         try:
-            for inspection in self.inspector.stream(sources):
+            for inspection in inspections:
                 waiting.append(self._decided(inspection))
                 while waiting and (waiting[0].done() or len(waiting) > WAITING):
                     yield _logged(waiting.popleft().result())
@@ -149,6 +180,13 @@ class Pipeline:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _inspected_text(self, text: Text) -> Inspection:
+        try:
+            return self.inspector.inspect_text(text)
+        except TypeError as error:
+            missed = NotInspected(part="text", reason=str(error))
+            return Inspection(source=type(text).__name__, not_inspected=(missed,))
 
     def _decided(self, inspection: Inspection) -> "_Pending":
         """The verdict, now or when the judge has answered."""

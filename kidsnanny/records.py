@@ -185,14 +185,24 @@ class TextLine(Record):
     """Empty if the line was found, and nothing in it could be read."""
     confidence: float = Field(ge=0, le=1)
     box: Box
+    """Empty for a line of a message, which is in no picture."""
     frame: int = Field(default=0, ge=0)
-    kind: Literal["line", "code", "column"] = "line"
-    """"code": what a QR code says; "column": a word of letters under each other, which are lines as well."""
+    """Of the picture; of a conversation, its turn."""
+    kind: Literal["line", "code", "column", "message"] = "line"
+    """"code": what a QR code says; "column": a word of letters under each other, which are lines as well; "message":
+    text that came as text."""
+    speaker: str = ""
+    """Who says it in a conversation."""
     aspect: float | None = Field(default=None, gt=0)
     """Length over height along the line, which may be slanted; None: that of the box."""
     share: float | None = Field(default=None, ge=0, le=1)
     """Of its frame's area that the box covers; the Inspector says it. None counts as all of it, and 0 is a
     line that the frame's other view has too."""
+
+    @property
+    def quoted(self) -> str:
+        """The text with who says it."""
+        return f"{self.speaker}: {self.text}" if self.speaker else self.text
 
 
 class NotInspected(Record):
@@ -204,6 +214,11 @@ class NotInspected(Record):
 
     def __str__(self) -> str:
         return f"{self.part}{'' if self.frame is None else f' of frame {self.frame}'}: {self.reason}"
+
+    def in_turn(self, several: bool) -> Self:
+        """The same of a conversation, whose frames are its turns, or of a single message."""
+        reason = f"turn {self.frame}: {self.reason}" if several and self.frame is not None else self.reason
+        return self.model_copy(update={"reason": reason, "frame": None})
 
 
 class Signal(Record):
@@ -238,7 +253,8 @@ class Reason(Signal):
             saw = f"the whole picture ({saw})"
         elif self.source == "judge":
             saw = "the judge"
-        frame = f" in frame {self.frame}" if self.frame else ""
+        where = "frame" if self.box or self.channel != "text" else "turn"
+        frame = f" in {where} {self.frame}" if self.frame else ""
         return f"{self.category.replace('_', ' ')} {self.score:.2f} from {saw}{frame}"
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from kidsnanny.cli import texts
 from kidsnanny.cli.console import Exit, exit_on_error, fail, printable, progress, stdout, utf8_output, warn
 from kidsnanny.media.loader import DEFAULT_LIMITS, Source
 from kidsnanny.media.walk import is_media, walk
@@ -19,7 +20,12 @@ from kidsnanny.verdict import Verdict
 FailOn = Literal["review", "unsafe"]
 COLOURS = {"safe": "green", "review": "yellow", "unsafe": "red"}
 
-PATHS = typer.Argument(metavar="PATHS…", help="Pictures, folders (walked for pictures), or - for stdin.")
+PATHS = typer.Argument(metavar="[PATHS…]", help="Pictures, folders (walked for pictures), or - for stdin.")
+TEXT = typer.Option(
+    "--text",
+    metavar="FILE|-",
+    help="Check text instead: a message a line, or JSON lines with text, or with turns (a list of speaker and text).",
+)
 JSON = typer.Option("--json", help="Print all verdicts as one JSON array.")
 JSONL = typer.Option("--jsonl", help="Print one JSON verdict a line, each as soon as it is made.")
 POLICY = typer.Option(metavar="NAME|FILE", help=f"{', '.join(BUILT_IN)}, or your own TOML file.")
@@ -31,7 +37,8 @@ HTML_ORIGINALS = typer.Option("--html-originals", help="Show the pictures in the
 
 
 def check(
-    paths: Annotated[list[str], PATHS],
+    paths: Annotated[list[str] | None, PATHS] = None,
+    text: Annotated[str | None, TEXT] = None,
     as_json: Annotated[bool, JSON] = False,
     as_jsonl: Annotated[bool, JSONL] = False,
     policy: Annotated[str, POLICY] = "preteen",
@@ -41,7 +48,7 @@ def check(
     html: Annotated[Path | None, HTML] = None,
     html_originals: Annotated[bool, HTML_ORIGINALS] = False,
 ) -> None:
-    """Look at pictures and say which of them a child may see, and why not the others.
+    """Look at pictures or text messages and say which of them a child may see, and why not the others.
 
     Each gets `safe`, `review` (a person should look) or `unsafe`. A picture that could not be looked at in full is
     never `safe`. Nothing is sent anywhere, and nothing is written to disk unless you ask for a report.
@@ -50,12 +57,19 @@ def check(
 
     Example: kidsnanny check --policy child --html report.html holiday-photos/ screenshot.png
 
+    Example: kidsnanny check --text messages.txt
+
     Example: curl -s https://example.org/picture.png | kidsnanny check --jsonl -
     """
     if as_json and as_jsonl:
         fail(Exit.USAGE, "--json and --jsonl exclude each other; give one of them.")
     with exit_on_error(Exit.USAGE):
         Profile.load(profile)
+    paths = paths or []
+    if bool(paths) == (text is not None):
+        fail(Exit.USAGE, "Name pictures, or text with --text FILE, and not both; see kidsnanny check --help.")
+    if text is not None and vision_only:
+        fail(Exit.USAGE, "--vision-only leaves text out, so there is nothing to check; leave out one of both options.")
     if paths.count("-") > 1:
         fail(Exit.USAGE, "- stands for standard input, which can be read only once; name it once.")
     if str(html) == "-":
@@ -64,12 +78,16 @@ def check(
         fail(Exit.USAGE, "--html-originals says how the report shows pictures; name the report with --html FILE.")
     if html and not _may_replace(html):
         fail(Exit.USAGE, f"{html}: it is there and is not a report of ours; name another file with --html FILE.")
-    sources = _collect(paths)
+    sources = _collect(paths) if text is None else []
+    written = texts.read(text) if text is not None else []
     with exit_on_error(interrupted="Interrupted; the verdicts printed so far stand."):
         pipeline = Pipeline(profile, policy=policy, stage2=None if vision_only else "profile")
-        verdicts = progress(_named(pipeline.stream(sources)), "Looking at pictures", len(sources))
+        if text is None:
+            verdicts = progress(_named(pipeline.stream(sources)), "Looking at pictures", len(sources))
+        else:
+            verdicts = progress(texts.check(pipeline, written), "Reading texts", len(written))
         if html:
-            verdicts = _add_to_report(html, html_originals, sources, verdicts)
+            verdicts = _add_to_report(html, html_originals, sources or [None] * len(written), verdicts)
         code = print_verdicts(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on)
     raise typer.Exit(code)
 
@@ -126,7 +144,7 @@ def _standard_input() -> bytes:
 
 
 def _add_to_report(
-    path: Path, originals: bool, sources: Sequence[Source], verdicts: Iterable[Verdict]
+    path: Path, originals: bool, sources: Sequence[Source | None], verdicts: Iterable[Verdict]
 ) -> Iterator[Verdict]:
     """The same verdicts, each written into the HTML report as it passes."""
     from kidsnanny.reports.verdict_report import VerdictReport

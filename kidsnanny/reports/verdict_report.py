@@ -72,8 +72,9 @@ class VerdictReport:
             if kind is None:
                 self._finish()
 
-    def add(self, source: Source, verdict: Verdict) -> None:
-        """Add a picture. It is opened again for its thumbnail; where that fails, the report says so."""
+    def add(self, source: Source | None, verdict: Verdict) -> None:
+        """Add a picture. It is opened again for its thumbnail; where that fails, the report says so. A text has none:
+        its source is None."""
         self._cards.write(_card(self._labels.total() + 1, source, verdict, self._originals))
         self._labels[verdict.label] += 1
         self._missed += bool(verdict.not_inspected)
@@ -107,9 +108,9 @@ def _pieces(cards: IO[str]) -> Iterator["Markup"]:
         yield Markup(piece)  # the template of a card has escaped it
 
 
-def _card(number: int, source: Source, verdict: Verdict, originals: bool) -> "Markup":
+def _card(number: int, source: Source | None, verdict: Verdict, originals: bool) -> "Markup":
     try:
-        thumbnail, why = _thumbnail(source, verdict, originals), ""
+        thumbnail, why = (None if source is None else _thumbnail(source, verdict, originals)), ""
     except Exception as error:  # one thumbnail less is no reason to lose the report
         thumbnail, why = None, str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
     found = verdict.findings
@@ -120,6 +121,7 @@ def _card(number: int, source: Source, verdict: Verdict, originals: bool) -> "Ma
         risk=max(verdict.scores.values(), default=None),
         action=_ACTIONS[verdict.action],
         originals=originals,
+        is_text=source is None,
         thumbnail=thumbnail,
         no_thumbnail=why,
         shown_reasons=REASONS,

@@ -43,7 +43,7 @@ def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals
         lines: in reading order, frame after frame.
     """
     start = time.perf_counter()
-    frames, columns = _by_frame(lines, "line"), _by_frame(lines, "column")
+    frames, columns = _by_frame(lines, "line") + _by_frame(lines, "message"), _by_frame(lines, "column")
     codes = [line for line in lines if line.kind == "code"]
     alone = [*frames, *([line] for line in codes if not (_LEADS.search(line.text) and " " not in line.text))]
     passages = [*alone, *columns, *(_over_frames(frames) if len(frames) > 1 else ())]
@@ -128,7 +128,7 @@ def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
                 score=float(whole[column]),
                 what=f"QR code: {highest.text}" if highest.kind == "code" else highest.text,
                 frame=highest.frame,
-                box=highest.box,
+                box=None if highest.kind == "message" else highest.box,
             )
         )
     return signals
