@@ -20,14 +20,16 @@ from pathlib import Path
 
 from hardware import hardware
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("decode", "stage1", "ocr", "text")
 PAUSE = 0.02
 """Seconds before each call, so that the other process's threads, which may spin, have gone to sleep."""
 ANSWER = struct.Struct(f"<{1 + len(STAGES)}d")
 WORKER = f"""
 import struct, sys, time
+import kidsnanny
 from kidsnanny import Pipeline
+assert kidsnanny.__file__.startswith(sys.argv[1]), f"{{kidsnanny.__file__}} is not the version in {{sys.argv[1]}}"
 pipeline, given = Pipeline().warm_up(), sys.stdin.buffer
 while size := given.read(4):
     data = given.read(struct.unpack("<I", size)[0])
@@ -43,7 +45,7 @@ def start(tree: Path) -> "subprocess.Popen[bytes]":
     """A process that answers the bytes of pictures with times."""
     environment = {**os.environ, "PYTHONPATH": str(tree)}
     pipe = subprocess.PIPE
-    return subprocess.Popen([sys.executable, "-c", WORKER], stdin=pipe, stdout=pipe, env=environment)
+    return subprocess.Popen([sys.executable, "-P", "-c", WORKER, str(tree)], stdin=pipe, stdout=pipe, env=environment)
 
 
 def ask(process: "subprocess.Popen[bytes]", data: bytes) -> tuple[float, ...]:
@@ -68,7 +70,7 @@ def main() -> None:
     files = sorted(path for path in options.pictures.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     files = files[:: max(1, len(files) // options.most)][: options.most]
     pictures = {path: path.read_bytes() for path in files}
-    processes = [start(options.before), start(ROOT)]
+    processes = [start(options.before.resolve()), start(ROOT)]
     for data in list(pictures.values())[:5] * 2:
         for process in processes:
             ask(process, data)

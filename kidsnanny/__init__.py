@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kidsnanny.errors import ComponentError, InputError, KidsnannyError, PolicyError, WeightsError
     from kidsnanny.inspection import Inspection
     from kidsnanny.inspector import Inspector
+    from kidsnanny.media.limits import Limits
     from kidsnanny.pipeline import Pipeline
     from kidsnanny.policy import Policy
     from kidsnanny.records import Detection, ModelId, NotInspected, Reason, SceneGraph, TextLine, VisualFindings
@@ -32,6 +33,7 @@ __all__ = [
     "Inspection",
     "Inspector",
     "KidsnannyError",
+    "Limits",
     "ModelId",
     "NotInspected",
     "Pipeline",
@@ -55,6 +57,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "errors": ["ComponentError", "InputError", "KidsnannyError", "PolicyError", "WeightsError"],
         "inspection": ["Inspection"],
         "inspector": ["Inspector"],
+        "media.limits": ["Limits"],
         "pipeline": ["Pipeline"],
         "policy": ["Policy"],
         "records": ["Detection", "ModelId", "NotInspected", "Reason", "SceneGraph", "TextLine", "VisualFindings"],

@@ -33,8 +33,12 @@ def decide(inspection: Inspection, policy: Policy) -> Verdict:
     policy's ages and was not, or gave no answer, that is an entry of `not_inspected`.
 
     Raises:
-        TypeError: `policy` is not a Policy.
+        TypeError: `inspection` is not an Inspection, or `policy` is not a Policy.
     """
+    if not isinstance(inspection, Inspection):
+        raise TypeError(
+            f"inspection is a {type(inspection).__name__}; expected an Inspection, as in verdict.inspection."
+        )
     if not isinstance(policy, Policy):
         raise TypeError(f'policy is a {type(policy).__name__}; expected a Policy, such as Policy.load("teen").')
     signals = [s for channel in (inspection.image_signals, inspection.text_signals) if channel for s in channel.signals]

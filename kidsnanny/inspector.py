@@ -30,6 +30,8 @@ from kidsnanny.inspection import (
     legible,
 )
 from kidsnanny.inspection_job import Job, batches, changed, failed, graph_losses, merged, timed, timed_frames
+from kidsnanny.media.gate import slots
+from kidsnanny.media.limits import checked_limits
 from kidsnanny.media.loader import DEFAULT_LIMITS, Frame, Limits, Picture, Source, checked_source, open_picture
 from kidsnanny.messages import Text
 from kidsnanny.policy import Policy
@@ -37,7 +39,7 @@ from kidsnanny.profiles.profile import DEFAULT, Profile
 from kidsnanny.records import CAVEATS, Detection, ModelId, NotInspected, SceneGraph, TextLine, VisualFindings
 from kidsnanny.stage1 import findings_text
 from kidsnanny.stage1.stage1 import Stage1
-from kidsnanny.stage2.codes import read_codes
+from kidsnanny.stage2.codes import read_codes, without_modules
 from kidsnanny.stage2.columns import columns
 from kidsnanny.stage2.judge.judge import Judge
 from kidsnanny.stage2.judge.prompt import Question
@@ -57,13 +59,14 @@ class Inspector:
         limits: how large a picture may be.
         cache: how many inspections to keep in memory, for pictures that come again; they hold the text that was read.
             Those with something not inspected are not kept.
-        min_confidence: an OCR line with a lower confidence, 0..1, is taken for noise.
+        min_confidence: an OCR line with a lower confidence, from 0 to below 1, is taken for noise.
 
     An inspector may be used from several threads. Everything is loaded here, so that a missing part shows at once.
 
     Raises:
         ComponentError: a part of the profile cannot be built.
         TypeError: an argument is of another type.
+        ValueError: a number is out of its range.
     """
 
     def __init__(
@@ -83,6 +86,8 @@ class Inspector:
             raise TypeError(f"stage1 is a {type(stage1).__name__}; expected a Stage1, such as Yolo or Ensemble.")
         if not (self.stage2 is None or isinstance(self.stage2, Stage2)):
             raise TypeError(f"stage2 is a {type(stage2).__name__}; expected a Stage2 or None.")
+        self._check(cache, min_confidence)
+        limits = checked_limits(limits)
         seconds = composition.seconds if limits.seconds is None else limits.seconds
         self.limits = limits._replace(seconds=seconds)
         self._seconds = seconds
@@ -91,6 +96,15 @@ class Inspector:
         self._cache_size = cache
         self._cache_lock = Lock()
         renew_after_fork(self)
+
+    @staticmethod
+    def _check(cache: object, min_confidence: object) -> None:
+        if isinstance(cache, bool) or not isinstance(cache, int) or cache < 0:
+            raise ValueError(f"cache is {cache!r}; expected a whole number of inspections, 0 for none.")
+        if isinstance(min_confidence, bool) or not (
+            isinstance(min_confidence, int | float) and 0 <= min_confidence < 1
+        ):
+            raise ValueError(f"min_confidence is {min_confidence!r}; expected a number from 0 to below 1.")
 
     def after_fork(self) -> None:
         """A thread of the parent may have held the lock."""
@@ -145,10 +159,12 @@ class Inspector:
         jobs: deque[Job] = deque()
         for batch in batches(self._decode(sources, jobs)):
             if batch:
-                self._screen(batch)
+                with slots.one():
+                    self._screen(batch)
             while batch:  # a frame that has been read need not wait with those who take the inspections
                 job, frame = batch.pop(0)
-                self._read(job, frame)
+                with slots.one():
+                    self._read(job, frame)
                 job.pending -= 1
                 del frame
             while jobs and jobs[0].decoded and not jobs[0].pending:
@@ -246,7 +262,8 @@ class Inspector:
             late = f"not read: the picture's {job.budget.seconds:g} s are used up"
             job.not_inspected.append(NotInspected(part="text", reason=late, frame=frame.index))
             return
-        job.last_read[frame.view] = frame.rgb
+        if not frame.alone:
+            job.last_read[frame.view] = frame.rgb
         lines: list[TextLine] = []
         with exclusive(self.stage2.ocr), timed([job], "ocr"):
             try:
@@ -259,7 +276,7 @@ class Inspector:
             try:
                 codes, missed = read_codes(frame.rgb)
                 job.not_inspected += [NotInspected(part="text", reason=why, frame=frame.index) for why in missed]
-                lines = [*lines, *codes]
+                lines = [*without_modules(lines, codes), *codes]
             except Exception as error:
                 job.not_inspected.append(failed("text", error, frame.index))
         lines += columns(lines)

@@ -1,6 +1,7 @@
 """Age profiles: thresholds, actions, and what the judge may do. `kidsnanny.decision` applies them."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -75,7 +76,7 @@ class Policy(Record):
     A TOML file says only what differs from the built-in profile it names as `base`.
     """
 
-    name: str
+    name: str = Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
     base: str
     ages: str
     on_failure: Literal["review", "unsafe"]
@@ -103,6 +104,8 @@ class Policy(Record):
         Raises:
             PolicyError: there is no such profile or file, or it is malformed or has unknown keys.
         """
+        if not isinstance(name, str | os.PathLike):
+            raise TypeError(f"policy is a {type(name).__name__}; expected a name, a TOML file's path or a Policy.")
         table = _table(name)
         base = table.get("base")
         if str(name) not in BUILT_IN:
@@ -130,6 +133,8 @@ def _table(name: str | Path) -> dict[str, object]:
     except FileNotFoundError as error:
         known = ", ".join(BUILT_IN)
         raise PolicyError(f"{named}: there is no such policy; name {known} or a TOML file.") from error
+    except IsADirectoryError as error:
+        raise PolicyError(f"{named or repr('')}: it is a folder; name the TOML file in it.") from error
     except (OSError, ValueError) as error:
         raise PolicyError(f"{named}: the policy cannot be read ({why_unread(error)}); correct the file.") from error
 

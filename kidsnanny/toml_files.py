@@ -8,8 +8,11 @@ from pydantic import ValidationError
 
 LARGEST = 16 * 2**20
 """Bytes that such a file has at most."""
+DEEPEST = 64
+"""Tables and lists in each other."""
 UNKNOWN = "there is no such key"
 MISSING = "it is missing"
+_DEEP = "its values are nested too deeply"
 _PLAIN = {
     "a valid ": "a ",
     "a dictionary or instance of ": "a table, like ",
@@ -34,16 +37,27 @@ def read_toml(path: Path) -> dict[str, Any]:
     if len(data) > LARGEST:
         raise ValueError(f"it has more than {LARGEST:,} bytes")
     try:
-        return tomllib.loads(data.decode("utf-8-sig"))
+        tables = tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ValueError(f"it is not UTF-8 (at line {line})") from error
     except tomllib.TOMLDecodeError:
         raise
     except RecursionError as error:
-        raise ValueError("its values are nested too deeply") from error
+        raise ValueError(_DEEP) from error
     except ValueError as error:  # of Python's limit on digits
         raise ValueError("a number in it has too many digits") from error
+    return _shallow(tables)
+
+
+def _shallow(tables: dict[str, Any]) -> dict[str, Any]:
+    """The same, if whoever reads it may go down into it."""
+    level: list[Any] = [tables]
+    for _ in range(DEEPEST):
+        inside = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        if not (level := [value for values in inside for value in values]):
+            return tables
+    raise ValueError(_DEEP)
 
 
 def why_unread(error: OSError | ValueError) -> str:

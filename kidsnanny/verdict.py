@@ -1,8 +1,9 @@
 """What a policy makes of an inspection."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
-from pydantic import SerializerFunctionWrapHandler, field_serializer, model_validator
+from pydantic import SerializerFunctionWrapHandler, ValidationError, field_serializer, model_validator
 
 from kidsnanny.inspection import Inspection
 from kidsnanny.records import (
@@ -18,6 +19,7 @@ from kidsnanny.records import (
     VisualFindings,
 )
 from kidsnanny.taxonomy import CATEGORIES, Category
+from kidsnanny.toml_files import first_fault
 
 SHARED = ("source", "findings", "text", "timings")
 """Fields of the inspection that the verdict has as well; its JSON holds them once, in the verdict."""
@@ -92,7 +94,11 @@ class Verdict(Record):
         Raises:
             ValueError: it is not the JSON of a verdict.
         """
-        return cls.model_validate_json(text)
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            where, why = first_fault(error)
+            raise ValueError(f"It is not the JSON of a verdict: {where}: {why}.") from None
 
     @property
     def not_looked_for(self) -> tuple[Category, ...]:
@@ -104,12 +110,15 @@ class Verdict(Record):
         """What else is in the file and changes no label; see `Inspection.remarks`."""
         return self.inspection.remarks
 
-    def risk(self, categories: tuple[Category, ...] = CATEGORIES) -> float:
+    def risk(self, categories: Sequence[Category] = CATEGORIES) -> float:
         """The largest final score among `categories`, 0..1: the one number an evaluation thresholds.
 
         Raises:
+            TypeError: `categories` is a str.
             ValueError: none of them was looked for, so there is no number to give.
         """
+        if isinstance(categories, str):
+            raise TypeError(f"categories is the str {categories!r}; expected a tuple, such as ({categories!r},).")
         looked_for = [self.scores[c] for c in categories if c in self.scores]
         if not looked_for:
             raise ValueError(f"{self.source}: none of {', '.join(categories)} was looked for, so it has no risk score.")

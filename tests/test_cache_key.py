@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from conftest import ScriptedOcr, ScriptedStage1, ScriptedTextModel, gradient
@@ -22,9 +23,15 @@ def turned(orientation: int) -> Image.Image:
     return image
 
 
+@cache
+def profile(name: str) -> bytes:
+    """Made once, since it says when."""
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()
+
+
 def profiled(name: str) -> Image.Image:
     image = plain()
-    image.info["icc_profile"] = ImageCms.ImageCmsProfile(ImageCms.createProfile(name)).tobytes()
+    image.info["icc_profile"] = profile(name)
     return image
 
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import ScriptedOcr, ScriptedStage1, ScriptedTextModel, encoded, gradient, page
 from PIL import ExifTags, Image
 
-from kidsnanny import Inspection, Inspector, Pipeline, Policy, Stage2, Verdict, decide
+from kidsnanny import Inspection, Inspector, Limits, Pipeline, Policy, Stage2, Verdict, decide
 from kidsnanny.errors import JudgeError
 from kidsnanny.records import Box, ModelId, TextLine
 from kidsnanny.stage2.judge.judge import Explanation, Opinion
@@ -88,12 +88,6 @@ def test_the_json_of_a_verdict_holds_the_text_once() -> None:
     verdict = Pipeline(inspector("you are mean"))(red(0))
     inspection = json.loads(verdict.model_dump_json())["inspection"]
     assert not inspection.keys() & {"source", "text", "findings", "timings"}
-
-
-def test_what_is_no_verdict_is_refused() -> None:
-    for text in ("", "{}", '{"label": "safe"}', "[1]"):
-        with pytest.raises(ValueError, match="Verdict"):
-            Verdict.from_json(text)
 
 
 def test_media_facts_and_the_models_are_in_it() -> None:
@@ -360,6 +354,25 @@ def test_a_wrong_type_is_a_type_error(options: dict, says: str) -> None:
         Pipeline(**options)
 
 
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        *(({"min_confidence": bad}, "min_confidence is .*expected a number") for bad in (-1, 1, 5, NAN, "a", True)),
+        *(({"cache": bad}, "cache is .*; expected a whole number") for bad in (-1, "a", 1.5, True)),
+        *(({"limits": Limits(seconds=bad)}, r"limits.seconds is .*above 0") for bad in (0, -1, NAN, 1e999, "30", True)),
+        ({"limits": Limits(frames=0)}, r"limits.frames is 0; expected a whole number above 0"),
+        ({"limits": Limits(pixels=1.5)}, r"limits.pixels is 1.5; expected a whole number above 0"),
+        ({"limits": 30}, "expected Limits"),
+    ],
+)
+def test_a_number_out_of_its_range_would_switch_something_off(options: dict, says: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=says):
+        inspector(**options)
+
+
 @pytest.mark.parametrize("source", [None, 42, {"picture": 1}, object()])
 def test_a_source_of_no_pictures_type_is_a_type_error_alone_and_a_verdict_among_others(source: object) -> None:
     pipeline = Pipeline(inspector())
@@ -377,3 +390,20 @@ def test_one_path_is_no_list_of_paths() -> None:
 def test_the_name_of_a_policy_is_no_policy() -> None:
     with pytest.raises(TypeError, match="expected a Policy"):
         decide(inspector().inspect(red(0)), "teen")
+
+
+def test_a_verdict_is_no_inspection() -> None:
+    verdict = Pipeline(inspector())(red(0))
+    with pytest.raises(TypeError, match=r"expected an Inspection, as in verdict\.inspection"):
+        decide(verdict, verdict)
+
+
+def test_one_category_is_no_list_of_categories() -> None:
+    with pytest.raises(TypeError, match=r"expected a tuple, such as \('sexual',\)"):
+        Pipeline(inspector())(red(0)).risk("sexual")
+
+
+@pytest.mark.parametrize("text", ["nope", "{}", '{"label": "safe"}'])
+def test_what_is_no_verdict_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^It is not the JSON of a verdict: [^\n]+\.$"):
+        Verdict.from_json(text)

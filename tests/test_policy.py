@@ -150,6 +150,7 @@ BAD_FILES = [
     ("name = 'x'\nbase = 'teen'\n[categories]\nscam = { block = 2.0 }", "scam.block"),
     ("name = 'x'\nbase = 'teen'\n[categories]\nscam = { when = 1 }", "scam.when"),
     ("name = 'x'\nbase = 'teen'\n[text]\narea = 1.0", "text.area"),
+    ('name = "x\\u001b[31m"\nbase = "teen"', "name"),
     ("name = 'x'\nbase = 'teen'\n[text]\nnoise = 1.0", "text.noise"),
 ]
 
@@ -167,6 +168,17 @@ def test_a_bad_file_is_refused_with_the_reason(tmp_path: Path, text: str, says: 
 def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(PolicyError, match="no such policy"):
         Policy.load("toddler")
+
+
+def test_a_folder_is_no_policy(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="it is a folder; name the TOML file in it"):
+        Policy.load(tmp_path)
+
+
+@pytest.mark.parametrize("policy", [9, None])
+def test_another_type_is_no_policy(policy: object) -> None:
+    with pytest.raises(TypeError, match="expected a name, a TOML file's path or a Policy"):
+        Policy.load(policy)
 
 
 # what each kind of eye says of one category (None: it does not look for it) -> the score by each rule

@@ -25,6 +25,8 @@ READERS: dict[str, Callable[[Path], object]] = {
 }
 DAMAGED = {
     "nested lists": (b"x = " + b"[" * 5000, "its values are nested too deeply"),
+    "nested keys": (b"x" + b".x" * 5000 + b" = 1", "its values are nested too deeply"),
+    "nested table names": (b"[x" + b".x" * 5000 + b"]", "its values are nested too deeply"),
     "nested tables": (b"x = " + b"{a=" * 5000, "its values are nested too deeply"),
     "a huge number": (b"x = " + b"9" * 5000, "a number in it has too many digits"),
     "a NUL": (b"name = 'x\0y'", "line 1"),

@@ -22,7 +22,8 @@ from kidsnanny.cli.weights import weights_app
 
 EXITS = (
     "Exit codes: 0 nothing flagged; 10 something flagged (this beats 11); 11 something could not be inspected; "
-    "2 wrong usage; 3 a component could not be built; 4 the output could not be written; 130 interrupted."
+    "2 wrong usage; 3 a component could not be built; 4 the output could not be written; "
+    "130 interrupted; 141 nobody reads the output."
 )
 
 app = typer.Typer(

@@ -1,8 +1,10 @@
 """What a picture file holds besides its frames: thumbnails, further pictures, and whatever follows its end."""
 
 import io
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +31,11 @@ BEGINNINGS = (
     (b"ftypavi", 4),
 )
 """Bytes, and how far behind the beginning of a picture they stand."""
+BEHIND = (
+    re.compile(rb"BM.{4}\0{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3}", re.DOTALL),
+    re.compile(rb"II\*\0.{3}\0|MM\0\*\0.{3}", re.DOTALL),
+)
+"""BMP and TIFF, which begin with too little to be looked for anywhere but behind the end."""
 BLOBS = (
     (b"ftyphei", 4, "a HEIC picture"),
     (b"ftyp", 4, "a video (MP4)"),
@@ -78,7 +85,7 @@ def contents(image: Image.Image, data: bytes) -> Contents:
     tried, more = 0, False
     for region in (*_metadata(image, data), _Region(end, len(data), "a picture behind its end")):
         at = region.start
-        for start in _beginnings(data, region.start, region.end):
+        for start in _beginnings(data, region.start, region.end, BEHIND if region.start == end else ()):
             if start < at:
                 continue  # inside the one before
             if start in frames:
@@ -138,7 +145,7 @@ def _close(small: npt.NDArray[Any], thumbnail: RGB) -> bool:
     return int(np.count_nonzero((off > 8 + contrast).any(axis=2))) < 8
 
 
-def _beginnings(data: bytes, start: int, end: int) -> Iterator[int]:
+def _beginnings(data: bytes, start: int, end: int, more: Iterable[re.Pattern[bytes]]) -> Iterator[int]:
     """Where pictures seem to begin, in order, one more than are tried at most of each kind."""
     found = []
     for magic, behind in BEGINNINGS:
@@ -148,6 +155,7 @@ def _beginnings(data: bytes, start: int, end: int) -> Iterator[int]:
                 break
             found.append(at - behind)
             at += len(magic)
+    found += [match.start() for pattern in more for match in islice(pattern.finditer(data, start, end), TRIED + 1)]
     yield from sorted(at for at in found if at >= start)
 
 
@@ -165,7 +173,7 @@ def _picture(data: bytes, start: int, limit: int) -> int | None:
     if excess(part):
         return end  # whoever looks at it will say so
     try:
-        with Image.open(io.BytesIO(part), formats=("JPEG", "PNG", "GIF", "WEBP", "AVIF")) as image:
+        with Image.open(io.BytesIO(part), formats=("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")) as image:
             return end if image.width and image.height else None
     except Image.DecompressionBombError:
         return end

@@ -1,5 +1,6 @@
 """What one picture may cost, as far as its header tells."""
 
+import math
 from typing import NamedTuple
 
 from PIL import Image
@@ -17,7 +18,7 @@ class Limits(NamedTuple):
     frames: int = 300
     total_pixels: int = 200_000_000
     """Of all frames that are looked at."""
-    memory: int = 850_000_000
+    memory: int = 650_000_000
     """Bytes that one frame may take while it is decoded and looked at, the models' own not counted."""
     seconds: float | None = None
     """How long one picture may be worked on; None for the profile's own, which is 10 by default. See
@@ -25,6 +26,26 @@ class Limits(NamedTuple):
 
 
 DEFAULT_LIMITS = Limits()
+
+
+def checked_limits(limits: object) -> Limits:
+    """The limits, if each is a number that limits something.
+
+    Raises:
+        TypeError: they are no Limits, or one of them is no number.
+        ValueError: one of them is not above 0, or not finite.
+    """
+    if not isinstance(limits, Limits):
+        raise TypeError(f"limits is a {type(limits).__name__}; expected Limits, such as Limits(seconds=30).")
+    for name, value in limits._asdict().items():
+        if name == "seconds" and value is None:
+            continue
+        expected = "a number of seconds" if name == "seconds" else "a whole number"
+        if isinstance(value, bool) or not isinstance(value, int | float if name == "seconds" else int):
+            raise TypeError(f"limits.{name} is {value!r}; expected {expected} above 0.")
+        if not 0 < value < math.inf:
+            raise ValueError(f"limits.{name} is {value}; expected {expected} above 0.")
+    return limits
 
 
 def bytes_per_pixel(image: Image.Image) -> int:
@@ -36,7 +57,7 @@ def bytes_per_pixel(image: Image.Image) -> int:
         return 34  # it is scaled in floating point
     if image.format == "GIF" or (image.format in ("PNG", "WEBP") and getattr(image, "is_animated", False)):
         return 26  # frames are composed: a canvas with alpha, a copy of it, and the frame's own pixels
-    stored = 1 if image.mode in ("1", "L", "P") else 4
+    stored = {"1": 1, "L": 1, "P": 5, "CMYK": 6}.get(image.mode, 4)
     views = 6 if image.has_transparency_data else 3
     return stored + views + {"WEBP": 8, "AVIF": 10}.get(image.format or "", 0)
 

@@ -33,8 +33,8 @@ from kidsnanny.media.gate import gate
 from kidsnanny.media.integrity import damage, decode_jpeg, frame_count
 from kidsnanny.media.limits import DEFAULT_LIMITS as DEFAULT_LIMITS
 from kidsnanny.media.limits import Limits as Limits
-from kidsnanny.media.limits import check_memory, check_size, too_large
-from kidsnanny.media.signatures import HEAD, Media, by_content, media_kind
+from kidsnanny.media.limits import bytes_per_pixel, check_memory, check_size, too_large
+from kidsnanny.media.signatures import HEAD, NOT_LOOKED_AT, by_content, media_kind
 from kidsnanny.media.strips import in_rows, views
 from kidsnanny.media.work import excess
 from kidsnanny.records import NotInspected, encodable
@@ -51,6 +51,8 @@ class Frame:
     index: int
     rgb: RGB
     view: int = 0
+    alone: bool = False
+    """Whether the file has no other frame, its further pictures aside."""
 
 
 @dataclass(slots=True)
@@ -104,11 +106,12 @@ class Picture:
                     break
                 self._check_frame(index)
                 views, view = self._decode(index), 0
-                with gate.holding(self.image.width * self.image.height, 2 * (self.limits.seconds or SECONDS)):
+                size = self.image.width * self.image.height * bytes_per_pixel(self.image)
+                with gate.holding(size, 2 * (self.limits.seconds or SECONDS)):
                     while (rgb := next(views, None)) is not None:
                         if index == view == 0:
                             self._search(rgb)
-                        frame, rgb = Frame(index, rgb, view), None
+                        frame, rgb = Frame(index, rgb, view, alone=total == 1), None
                         yield frame
                         del frame  # its pixels, before the next view's
                         view += 1
@@ -270,8 +273,8 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:
     name = name or f"sha256:{digest}"
     if not data:
         raise CorruptPictureError(f"{name}: it is empty; get the original again.")
-    if (kind := by_content(data[:HEAD])) in _NOT_LOOKED_AT:
-        raise UnsupportedFormatError(f"{name}: it is {_NOT_LOOKED_AT[kind]}.")
+    if (kind := by_content(data[:HEAD])) in NOT_LOOKED_AT:
+        raise UnsupportedFormatError(f"{name}: it is {NOT_LOOKED_AT[kind]}.")
     if reason := excess(data):
         raise PictureTooLargeError(f"{name}: {reason}; save it again with a program that edits pictures.")
     try:
@@ -279,8 +282,9 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise too_large(name, f"it has more than {limits.pixels:,} pixels") from error
     except UnidentifiedImageError as error:
-        formats = ", ".join(FORMATS)
-        raise UnsupportedFormatError(f"{name}: its content is none of {formats}; convert it to one of them.") from error
+        if data.startswith(_BEGINNINGS):
+            raise _corrupt(name, ValueError("its beginning is damaged")) from error
+        raise UnsupportedFormatError(f"{name}: its content is none of {_LISTED}; convert it to one of them.") from error
     except Exception as error:
         raise _corrupt(name, error) from error
     check_size(name, image.size, limits)
@@ -356,15 +360,15 @@ def _read(source: object, limits: Limits) -> tuple[str | None, bytes]:
 
 
 def _read_file(source: str | os.PathLike[str], limits: Limits) -> tuple[str, bytes]:
-    name = encodable(os.fsdecode(source))
+    name = encodable(os.fsdecode(source)) or "''"
     try:
         status = os.stat(source)
         if not stat.S_ISREG(status.st_mode):
             raise UnreadableFileError(f"{name}: it is {_no_file(source, status.st_mode)}.")
         with open(source, "rb") as file:
             head = file.read(HEAD)
-            if (kind := media_kind(source, head)) in _NOT_LOOKED_AT and by_content(head):
-                raise UnsupportedFormatError(f"{name}: it is {_NOT_LOOKED_AT[kind]}.")
+            if (kind := media_kind(source, head)) in NOT_LOOKED_AT and by_content(head):
+                raise UnsupportedFormatError(f"{name}: it is {NOT_LOOKED_AT[kind]}.")
             if status.st_size > limits.bytes:
                 raise too_large(name, f"it has more than {limits.bytes:,} bytes")
             return name, head + file.read(limits.bytes + 1 - len(head))
@@ -373,12 +377,8 @@ def _read_file(source: str | os.PathLike[str], limits: Limits) -> tuple[str, byt
         raise UnreadableFileError(f"{name}: it cannot be read ({reason}); check the path and permissions.") from error
 
 
-_NOT_LOOKED_AT: dict[Media | None, str] = {
-    "film": "a film, and films are not looked at; watch it yourself",
-    "raw photo": "a raw photo, and these are not looked at; export it as JPEG",
-    "document": "a document, and the pictures in it are not looked at; export its pages as PNG",
-    "archive": "an archive, and the pictures in it are not looked at; unpack it and give the folder",
-}
+_LISTED = ", ".join(FORMATS)
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 
 
 def _no_file(source: str | os.PathLike[str], mode: int) -> str:

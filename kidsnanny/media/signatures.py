@@ -32,7 +32,10 @@ _SIGNATURES: dict[Media, bytes] = {
         rb"|[FCZ]WS[\x01-\x32]|.{4}[\x11\x12]\xaf.{6}\x08\0)"
     ),
     "document": rb".{0,1000}?%PDF-\d",
-    "archive": rb"(?:PK\x03\x04|PK\x05\x06|Rar!\x1a\x07|7z\xbc\xaf\x27\x1c|.{257}ustar)",
+    "archive": (
+        rb"(?:PK\x03\x04|PK\x05\x06|Rar!\x1a\x07|7z\xbc\xaf\x27\x1c|.{257}ustar|\x1f\x8b\x08|\xfd7zXZ\0"
+        rb"|BZh[1-9]1AY&SY|\x28\xb5\x2f\xfd)"
+    ),
 }
 _PATTERNS = {kind: re.compile(pattern, re.DOTALL) for kind, pattern in _SIGNATURES.items()}
 
@@ -53,17 +56,28 @@ _NAMES: dict[Media, frozenset[str]] = {
         ".mts .tod .mod .wmv .asf .flv .f4v .ogv .ogm .vob .rm .rmvb .swf .dv .mxf .amv .insv .lrv .h264 .h265 .hevc "
         ".ivf".split()
     ),
-    "document": frozenset(".pdf .xps .oxps .ppt .pptx .pps .ppsx .odp .cbz .cbr .cb7 .cbt".split()),
+    "document": frozenset(
+        ".pdf .xps .oxps .ppt .pptx .pps .ppsx .odp .docx .docm .dotx .odt .ott .odg .epub .cbz .cbr .cb7 .cbt".split()
+    ),
     "archive": frozenset(".zip .zipx .rar .7z .tar .tgz .tbz2 .txz".split()),
 }
 _BY_SUFFIX = {suffix: kind for kind, suffixes in _NAMES.items() for suffix in suffixes}
 _ALSO_TEXT = frozenset({".ts", ".mts", ".mod", ".raw", ".ps", ".ai", ".cur", ".cap", ".hdr", ".dcs", ".ras", ".icloud"})
 """Suffixes that programs, settings and tables have as well: such a file counts unless it is text."""
 _OTHER_ZIPS = frozenset(
-    ".docx .docm .dotx .odt .ott .xlsx .xlsm .ods .odg .epub .jar .apk .aab .ipa .whl .egg .nupkg .xpi .crx .npz .pt "
+    ".xlsx .xlsm .ods .jar .apk .aab .ipa .whl .egg .nupkg .xpi .crx .npz .pt "
     ".pth .keras .kra .sketch .vsdx .kmz .aar .war .mcworld .mcpack .sb3".split()
 )
-"""ZIP files that are no archive to whoever uses them: texts, tables, programs, models."""
+"""ZIP files that are no archive to whoever uses them: tables, programs, models."""
+_COMPRESSED = re.compile(rb"\x1f\x8b|\xfd7zXZ|BZh|\x28\xb5\x2f\xfd")
+"""One file, compressed, which a log or a table may be as well as a picture."""
+NOT_LOOKED_AT: dict[Media | None, str] = {
+    "film": "a film, and films are not looked at; watch it yourself",
+    "raw photo": "a raw photo, and these are not looked at; export it as JPEG",
+    "document": "a document, and the pictures in it are not looked at; export its pages as PNG",
+    "archive": "an archive, and the pictures in it are not looked at; unpack it and give the folder",
+}
+"""Why it is not looked at, and what to do."""
 _SUFFIX = re.compile(r"(?:\.tar\.[a-z0-9]+|\.[a-z0-9]+)$")
 
 
@@ -84,6 +98,9 @@ def media_kind(name: str | os.PathLike[str], head: bytes) -> Media | None:
     found, promised = by_content(head), by_name(name)
     if promised == "raw photo" and head[:2] in (b"II", b"MM"):
         return promised  # a TIFF to its first bytes, of which a reader of TIFF finds the thumbnail
+    if found == "archive" and _COMPRESSED.match(head):
+        inside = os.path.splitext(name)[0]
+        return promised or (found if by_name(inside) else None)
     if found == "archive" and (promised or _suffix(name) in _OTHER_ZIPS):
         return promised
     if found or promised is None:

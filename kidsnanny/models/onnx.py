@@ -3,6 +3,7 @@
 import ctypes
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,10 @@ from kidsnanny.errors import WeightsError
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+
+LARGE = 3_100_000
+"""Bytes of input. After a larger call ONNX Runtime gives its memory back, which it would otherwise keep for ever."""
 
 
 class OnnxSession:
@@ -28,7 +33,8 @@ class OnnxSession:
 
     def run(self, outputs: Sequence[str] | None, inputs: Mapping[str, Any]) -> list[Any]:
         """The outputs of that name, or all of them, in order."""
-        found: list[Any] = (self._session or self._open()).run(outputs, inputs)
+        options = _shrinking() if sum(one.nbytes for one in inputs.values()) > LARGE else None
+        found: list[Any] = (self._session or self._open()).run(outputs, inputs, options)
         return found
 
     def get_inputs(self) -> list[Any]:
@@ -52,6 +58,15 @@ class OnnxSession:
             if self._session is None:
                 self._session = self._load()
             return self._session
+
+
+@cache
+def _shrinking() -> Any:
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options
 
 
 def onnx_session(path: Path) -> OnnxSession:

@@ -32,7 +32,7 @@ class Profile(Record):
     ocr: dict[str, Any] | None = None
     text_model: dict[str, Any] | None = None
     judge: dict[str, Any] | None = Field(default=None, repr=False)  # its URL and key may be secret
-    seconds: float = Field(default=SECONDS, gt=0)
+    seconds: float = Field(default=SECONDS, gt=0, strict=True, allow_inf_nan=False)
     """How long one picture may be worked on, the judge not counted; see `kidsnanny.budget`."""
 
     @classmethod

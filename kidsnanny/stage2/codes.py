@@ -26,6 +26,8 @@ WINDOW, DARKER = 23, 4
 """Pixels, levels: dark is what is so much darker than the mean of the square around it."""
 AREA = (2.2, 14)
 """How many times larger than its core (9 modules of 49) the outline of a finder pattern is, blurred and slanted."""
+READ = 0.9
+"""Confidence of a line from which on it may be a text in the middle of a code, as a logo is."""
 MARGIN = 16
 """Pixels around a code that its decoder sees."""
 LARGE = 1_000
@@ -66,6 +68,11 @@ def read_codes(frame: RGB) -> tuple[list[TextLine], list[str]]:
         else:
             missed.append("a QR code could not be decoded")
     return lines, missed
+
+
+def without_modules(lines: list[TextLine], codes: list[TextLine]) -> list[TextLine]:
+    """The lines less those that an OCR engine only seemed to read in the modules of a code that was decoded."""
+    return [line for line in lines if line.confidence >= READ or not any(code.box.covers(line.box) for code in codes)]
 
 
 def _shrunk(gray: _Gray, scale: float) -> _Gray:

@@ -125,6 +125,7 @@ def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
                 category=category,
                 channel="text",
                 source="text",
+                model=model.model_id.name,
                 score=float(whole[column]),
                 what=f"QR code: {highest.text}" if highest.kind == "code" else highest.text,
                 frame=highest.frame,

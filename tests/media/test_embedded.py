@@ -72,6 +72,8 @@ PICTURES = {
     "JPEG behind zeros behind a JPEG": FILES["JPEG"] + bytes(4096) + RED,
     "JPEG behind a video behind a JPEG": FILES["JPEG"] + b"\0\0\0\x18ftypmp42" + bytes(999) + RED,
     "second JPEG behind a JPEG": FILES["JPEG"] + FILES["JPEG progressive"] + RED,
+    "BMP behind a JPEG": FILES["JPEG"] + encoded(BAD, "BMP"),
+    "TIFF behind zeros behind a PNG": FILES["PNG"] + bytes(99) + encoded(BAD, "TIFF"),
     "GIF behind a PNG": FILES["PNG"] + encoded(BAD, "GIF"),
     "WebP behind a PNG": FILES["PNG"] + encoded(BAD, "WEBP"),
     "AVIF behind a JPEG": FILES["JPEG"] + encoded(BAD, "AVIF", speed=10),

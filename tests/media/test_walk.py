@@ -114,7 +114,6 @@ OTHER = {
     "go.mod": b"module example.org/x\n",
     "script.py": b"print('hello')\n",
     "album.db": b"SQLite format 3\0" + bytes(100),
-    "letter.docx": b"PK\3\4\x14\0",
     "table.xlsx": b"PK\3\4\x14\0",
     "game.jar": b"PK\3\4\x14\0",
     "song.mp3": b"ID3\4\0\0\0\0\0\0",
@@ -165,13 +164,18 @@ def test_a_damaged_film_under_a_name_that_programs_have_as_well(tmp_path: Path) 
         ("a.nef", encoded(gradient(), "TIFF"), "it is a raw photo"),
         ("a.tif", CONTENT["raw photo"][-1], "it is a raw photo"),
         ("a.zip", CONTENT["archive"][0], "it is an archive, and the pictures in it are not looked at; unpack it"),
+        ("a.tar.gz", b"\x1f\x8b\x08\0", "it is an archive"),
+        ("a.jpg.gz", b"\x1f\x8b\x08\0", "it is an archive"),
+        ("letter.docx", b"PK\3\4\x14\0", "it is a document, and the pictures in it are not looked at"),
+        ("a.gif", b"GIF89a", "it does not decode"),
         ("a.pdf", CONTENT["document"][0], "it is a document, and the pictures in it are not looked at"),
         ("a.mp4", b"garbage", "its content is none of JPEG, "),
     ],
 )
 def test_what_is_not_looked_at_is_named(tmp_path: Path, name: str, data: bytes, why: str) -> None:
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(UnsupportedFormatError) as raised:
+    assert is_media(tmp_path / name)
+    with pytest.raises(InputError) as raised:
         open_picture(tmp_path / name)
     assert str(raised.value).startswith(f"{tmp_path / name}: {why}")
     assert not str(raised.value).endswith("..")

@@ -40,7 +40,7 @@ REFUSED = {
     "tiff_strips": (0.05, "values, more than 200,000"),
     "tiff_big": (1, "tags, more than 4,096"),
     "tiff_subdirectories": (0.5, "values, more than 200,000"),
-    "tiff_floats": (1, "more than 850,000,000"),
+    "tiff_floats": (1, "more than 650,000,000"),
     "gif_frames": (0.1, "more than 100,000 frames and comments"),
     "gif_comments": (0.05, "more than 1,000,000 blocks"),
     "gif_extensions": (0.01, "more than 100,000 frames and comments"),

@@ -13,9 +13,10 @@ from PIL import Image
 
 from kidsnanny import Pipeline, Stage2
 from kidsnanny.budget import Budget
+from kidsnanny.records import Box, TextLine
 from kidsnanny.reports.verdict_report import VerdictReport
 from kidsnanny.stage2 import codes
-from kidsnanny.stage2.codes import FINDERS, read_codes
+from kidsnanny.stage2.codes import FINDERS, read_codes, without_modules
 
 URL = "https://free-robux.example/login?give=password"
 THREAT = "i will kill you and burn your house down tonight"
@@ -152,6 +153,20 @@ def test_what_a_code_says_counts(text: str, label: str, pipeline: Pipeline) -> N
     verdict = pipeline(coloured(on(qr(text, module=3), 640, 640)))
     assert verdict.label == label
     assert ("QR code" in str(verdict)) == (label != "safe") or "Cyrillic" in str(verdict)
+
+
+def test_the_modules_of_a_code_that_was_read_are_no_text(pipeline: Pipeline) -> None:
+    verdict = pipeline(coloured(on(qr("Happy birthday", module=6))))
+    assert (verdict.label, [line.text for line in verdict.text]) == ("safe", ["Happy birthday"])
+
+
+def test_text_beside_the_modules_or_over_them_is_kept() -> None:
+    code = TextLine(text="x", confidence=1, box=Box(0, 0, 99, 99), kind="code")
+    noise, logo, beside = (
+        TextLine(text="ab", confidence=sure, box=box)
+        for sure, box in ((0.5, Box(10, 10, 40, 40)), (0.97, Box(40, 40, 60, 60)), (0.5, Box(90, 90, 200, 200)))
+    )
+    assert without_modules([noise, logo, beside], [code]) == [logo, beside]
 
 
 def test_an_address_alone_accuses_nobody_and_beside_words_it_changes_nothing(pipeline: Pipeline) -> None:
