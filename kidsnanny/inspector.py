@@ -19,12 +19,11 @@ from kidsnanny import __version__, messages
 from kidsnanny.budget import Budget
 from kidsnanny.decision import decide, flagged, judge_wanted
 from kidsnanny.engines import exclusive, renew_after_fork
-from kidsnanny.errors import ComponentError, InputError, JudgeError
+from kidsnanny.errors import ComponentError, InputError
 from kidsnanny.inspection import (
     MIN_CONFIDENCE,
     ChannelSignals,
     Inspection,
-    JudgeOpinion,
     Media,
     TextForJudge,
     legible,
@@ -41,12 +40,12 @@ from kidsnanny.stage1 import findings_text
 from kidsnanny.stage1.stage1 import Stage1
 from kidsnanny.stage2.codes import read_codes, without_modules
 from kidsnanny.stage2.columns import columns
-from kidsnanny.stage2.judge.judge import Judge
+from kidsnanny.stage2.judge.opinion import ask, since
 from kidsnanny.stage2.judge.prompt import Question
 from kidsnanny.stage2.stage2 import Stage2
 from kidsnanny.stage2.text_signals import text_signals
 from kidsnanny.stage2.untrusted import clean, suspicion
-from kidsnanny.taxonomy import Category, ordered
+from kidsnanny.taxonomy import ordered
 
 
 class Inspector:
@@ -185,7 +184,7 @@ class Inspector:
         question = Question(policy.ages, inspection.findings_text, text)
         known = inspection.opinion(policy.ages)
         if known is None or known.error:
-            known, took = _ask(judge, question, inspection.question(policy.ages))
+            known, took = ask(judge, question, inspection.question(policy.ages))
             inspection = inspection.with_opinion(known, judge=took)
         over = () if known.error else flagged(decide(inspection, policy))
         if over and judge.explains and over != known.explained:
@@ -193,7 +192,7 @@ class Inspector:
             with suppress(Exception):  # a sentence less; the verdict stands
                 sentence = judge.explain(question, over).sentence
                 known = known.model_copy(update={"explained": over, "explanation": sentence})
-            inspection = inspection.with_opinion(known, explanation=_since(start))
+            inspection = inspection.with_opinion(known, explanation=since(start))
         self._keep(inspection)
         return inspection
 
@@ -385,24 +384,5 @@ def _opened(picture: Picture) -> Media:
     return Media(sha256=picture.sha256, format=kind, width=0, height=0, frames=0)
 
 
-def _ask(judge: Judge, question: Question, identity: str) -> tuple[JudgeOpinion, float]:
-    """The judge's opinion, or why there is none, and the milliseconds that it took."""
-    start = time.perf_counter()
-    scores: dict[Category, float] = {}
-    error = None
-    try:
-        scores = judge.ask(question).scores
-        if lacking := [category for category in judge.categories if category not in scores]:  # silence is no "no"
-            scores, error = {}, f"the judge's answer lacks {', '.join(lacking)}; check its implementation."
-    except Exception as failure:
-        error = str(failure) if isinstance(failure, JudgeError) else f"{type(failure).__name__}: {failure}"
-    opinion = JudgeOpinion(model=judge.model_id, ages=question.ages, question=identity, scores=scores, error=error)
-    return opinion, _since(start)
-
-
 def _for_judge(lines: Sequence[str]) -> TextForJudge:
     return TextForJudge(addressed_to_model=suspicion(lines), cut=clean(lines).cut)
-
-
-def _since(start: float) -> float:
-    return round((time.perf_counter() - start) * 1e3, 3)

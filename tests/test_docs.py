@@ -114,6 +114,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("photo.jpg", "album/a.jpg", "album/b.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(encoded(gradient(320, 240), "JPEG"))
+    (tmp_path / "messages.txt").write_text("see you at five\nbring the red ball\n")
     (tmp_path / "a.png").write_bytes(encoded(page("Happy birthday")))
     frames = [gradient(seed=seed) for seed in range(3)]
     (tmp_path / "b.gif").write_bytes(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))

@@ -10,7 +10,7 @@ from kidsnanny.messages import Turn, is_conversation, turns
 from kidsnanny.policy import Policy
 from kidsnanny.stage2.judge.judge import Opinion
 from kidsnanny.stage2.judge.prompt import Question
-from kidsnanny.stage2.text_model import MAX_CHARS
+from kidsnanny.stage2.normalisation import MAX_CHARS
 from kidsnanny.taxonomy import CATEGORIES
 
 MEAN = {"speaker": "Kim", "text": "you are so mean"}

@@ -228,6 +228,13 @@ class OcrCard(Card):
     role: Literal["ocr"]
 
 
+class BaseCard(Card):
+    """Weights that training starts from, in a format of their own whose reader is ours and runs no code."""
+
+    formats: ClassVar[tuple[str, ...]] = (".bin",)
+    role: Literal["base"]
+
+
 class TextCard(Card):
     """Weights of a text model, as `kidsnanny train text` writes them."""
 
@@ -244,7 +251,9 @@ class StudentCard(Card):
     role: Literal["student"]
 
 
-AnyCard = Annotated[ClassifierCard | DetectorCard | OcrCard | TextCard | StudentCard, Field(discriminator="role")]
+AnyCard = Annotated[
+    ClassifierCard | DetectorCard | OcrCard | BaseCard | TextCard | StudentCard, Field(discriminator="role")
+]
 CARD: TypeAdapter[AnyCard] = TypeAdapter(AnyCard)
 """Makes a card of its role's type from a dictionary."""
 OfRole = TypeVar("OfRole", bound=Card)

@@ -10,8 +10,8 @@ import numpy as np
 from kidsnanny.budget import leave_out, out_of_time
 from kidsnanny.inspection import ChannelSignals
 from kidsnanny.records import NotInspected, Signal, TextLine
+from kidsnanny.stage2.normalisation import MAX_CHARS, spelt_out
 from kidsnanny.stage2.stage2 import TextScorer
-from kidsnanny.stage2.text_model import MAX_CHARS, spelt_out
 
 RUN_WORDS = 12
 LINE_WEIGHT = 0.65

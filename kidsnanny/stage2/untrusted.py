@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from kidsnanny.stage2.text_model import normalise
+from kidsnanny.stage2.normalisation import normalise
 
 MAX_LINE = 400
 MAX_LINES = 120

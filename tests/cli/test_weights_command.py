@@ -370,7 +370,7 @@ def test_a_card_whose_file_is_missing_is_not_added(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["list", "pull", "verify", "path", "add", "remove", "convert"])
 def test_every_help_has_an_example(command: str) -> None:
-    assert f"Example: kidsnanny weights {command}" in invoke(command, "--help")
+    assert f"TrainingText: kidsnanny weights {command}" in invoke(command, "--help")
 
 
 def test_convert_asks_and_takes_no_for_an_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

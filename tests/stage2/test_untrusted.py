@@ -8,7 +8,8 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidsnanny.stage2.text_model import TextModel, normalise
+from kidsnanny.stage2.normalisation import normalise
+from kidsnanny.stage2.text_model import TextModel
 from kidsnanny.stage2.untrusted import MAX_CHARACTERS, MAX_LINE, MAX_LINES, clean, suspicion
 
 CLEANED = [

@@ -17,7 +17,8 @@ from typing import Any
 from zlib import crc32
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.stage2.text_model import LANGUAGE_LETTERS, LANGUAGE_WORDS, WINDOW_WORDS
+from kidsnanny.stage2.normalisation import LANGUAGE_LETTERS, LANGUAGE_WORDS
+from kidsnanny.stage2.text_model import WINDOW_WORDS
 from kidsnanny.taxonomy import Category
 
 CATEGORIES: tuple[Category, ...] = (
@@ -97,6 +98,7 @@ class TextRow:
     weight: float = 1.0
     part: str = "train"  # train, calibration or held_out
     group: str = ""  # of our lines, and PAGE
+    language: str = "en"
 
 
 def split_drugs_weapons(text: str, label: int) -> tuple[int, int]:
@@ -134,8 +136,14 @@ def _mostly_latin(text: str) -> bool:
     return sum(c < "\u0250" or "\u1e00" <= c < "\u1f00" for c in letters) >= 0.9 * len(letters)
 
 
+def _for_n_grams(row: TextRow) -> TextRow:
+    """Other languages than English teach n-grams the language, and what is harmless."""
+    harmless = row.language == "en" or not any(row.labels)
+    return row if harmless else replace(row, labels=(-1,) * len(CATEGORIES))
+
+
 def read_file(path: Path) -> Iterator[TextRow]:
-    """The Latin-script rows of one of the data's files; ComponentError names a missing column."""
+    """The rows of one of the data's files; ComponentError names a missing column."""
     source = path.name.removesuffix(".csv.gz")
     names = random.Random(crc32(source.encode()))
     given = tuple(load_lines()[0]["name"])
@@ -147,19 +155,16 @@ def read_file(path: Path) -> Iterator[TextRow]:
                 f"{path}: lacks the columns {', '.join(missing)}; see the data's SOURCES.md for the format."
             )
         for raw in reader:
-            if not _mostly_latin(raw["text"]):
-                continue
             labels = {column: _label(raw[column]) for column in COLUMNS[1:9]}
             substances, weapons = split_drugs_weapons(raw["text"], labels["drugs_weapons"])
             # a row without any harm is no grooming either; the data has no other word on it
             labels |= {"substances": substances, "weapons": weapons, "grooming": 0 if labels["any_harm"] == 0 else -1}
             masked = SOURCE_MASK.get(source, ())
             values = tuple(-1 if category in masked else labels[category] for category in CATEGORIES)
-            if raw["lang"] != "en" and labels["any_harm"] != 0:
-                values = (-1,) * len(CATEGORIES)  # other languages teach the language, and what is harmless
             text = re.sub(r"\[NAME\]", lambda _: names.choice(given), raw["text"][:MAX_TRAIN_CHARS])
             part = "held_out" if raw["split"] == "test" else part_of(raw["text"])
-            yield TextRow(text, values, source, _language(raw), SOURCE_WEIGHT.get(source, 1.0), part)
+            weight = SOURCE_WEIGHT.get(source, 1.0)
+            yield TextRow(text, values, source, _language(raw), weight, part, language=raw["lang"])
 
 
 def load_lines() -> tuple[dict[str, list[str]], list[dict[str, Any]]]:
@@ -280,8 +285,8 @@ def noise_rows(count: int, rng: random.Random) -> list[TextRow]:
     return out
 
 
-def read_rows(data: Path, seed: int) -> tuple[list[TextRow], tuple[str, ...]]:
-    """Every row to train and calibrate on, ours included, and the names of the files read.
+def public_rows(data: Path) -> tuple[list[TextRow], tuple[str, ...]]:
+    """Every row of the data's files, and their names.
 
     ComponentError when the folder holds no file of the format, or one that lacks a column or cannot be read.
     """
@@ -294,6 +299,16 @@ def read_rows(data: Path, seed: int) -> tuple[list[TextRow], tuple[str, ...]]:
             rows += read_file(path)
         except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
             raise ComponentError(f"{path}: cannot be read ({error}); fetch the text data again.") from error
+    return rows, tuple(path.name for path in paths)
+
+
+def read_rows(data: Path, seed: int) -> tuple[list[TextRow], tuple[str, ...]]:
+    """Every row to train and calibrate on, ours included, and the names of the files read.
+
+    ComponentError when the folder holds no file of the format, or one that lacks a column or cannot be read.
+    """
+    everything, sources = public_rows(data)
+    rows = [_for_n_grams(row) for row in everything if _mostly_latin(row.text)]
     own = synthetic_rows(seed)
     rng = random.Random(seed)
     pages = harmless_pages([*rows, *own], rng)
@@ -303,4 +318,4 @@ def read_rows(data: Path, seed: int) -> tuple[list[TextRow], tuple[str, ...]]:
         for row in rows + own
         if rng.random() < (0.5 if row.source == SYNTHETIC else 0.1) and row.part == "train"
     ]
-    return [*rows, *own, *pages, *noise, *noise_rows(3_000, rng)], (*(path.name for path in paths), SYNTHETIC)
+    return [*rows, *own, *pages, *noise, *noise_rows(3_000, rng)], (*sources, SYNTHETIC)

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.stage2.text_model import BITS, Weights, features, normalise, windows
+from kidsnanny.stage2.normalisation import normalise
+from kidsnanny.stage2.text_model import BITS, Weights, features, windows
 from kidsnanny.training.text.rows import CATEGORIES, PAGE, TextRow, read_rows
 
 if TYPE_CHECKING:

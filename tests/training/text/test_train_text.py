@@ -13,7 +13,8 @@ pytest.importorskip("sklearn", reason="needs the train extra")
 import numpy as np
 
 from kidsnanny.errors import ComponentError
-from kidsnanny.stage2.text_model import TextModel, features, normalise
+from kidsnanny.stage2.normalisation import normalise
+from kidsnanny.stage2.text_model import TextModel, features
 from kidsnanny.training.text import rows as text_rows
 from kidsnanny.training.text import train_text as trainer
 from kidsnanny.training.text.rows import CATEGORIES, TextRow, split_drugs_weapons

@@ -1,0 +1,29 @@
+"""A judge's answer as it goes into an inspection."""
+
+import time
+
+from kidsnanny.errors import JudgeError
+from kidsnanny.inspection import JudgeOpinion
+from kidsnanny.stage2.judge.judge import Judge
+from kidsnanny.stage2.judge.prompt import Question
+from kidsnanny.taxonomy import Category
+
+
+def ask(judge: Judge, question: Question, identity: str) -> tuple[JudgeOpinion, float]:
+    """The judge's opinion, or why there is none, and the milliseconds that it took."""
+    start = time.perf_counter()
+    scores: dict[Category, float] = {}
+    error = None
+    try:
+        scores = judge.ask(question).scores
+        if lacking := [category for category in judge.categories if category not in scores]:  # silence is no "no"
+            scores, error = {}, f"the judge's answer lacks {', '.join(lacking)}; check its implementation."
+    except Exception as failure:
+        error = str(failure) if isinstance(failure, JudgeError) else f"{type(failure).__name__}: {failure}"
+    opinion = JudgeOpinion(model=judge.model_id, ages=question.ages, question=identity, scores=scores, error=error)
+    return opinion, since(start)
+
+
+def since(start: float) -> float:
+    """Milliseconds since a `time.perf_counter()`."""
+    return round((time.perf_counter() - start) * 1e3, 3)

@@ -1,0 +1,163 @@
+"""Scores texts by meaning: a small multilingual encoder of BERT's architecture, as int8 ONNX.
+
+text -> `normalise` -> pieces of words -> windows -> the encoder -> one logit per category, and one per language ->
+calibration -> probabilities. Needs onnxruntime and the tokenizers package, neither torch nor transformers.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, ValidationError
+
+from kidsnanny.errors import WeightsError
+from kidsnanny.models.onnx import OnnxSession, onnx_session
+from kidsnanny.records import ModelId, Record
+from kidsnanny.stage2.normalisation import foreign_script, normalise, too_short_to_tell
+from kidsnanny.taxonomy import Category
+from kidsnanny.toml_files import first_fault, read_toml, why_unread
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+WINDOW, STEP = 64, 40
+"""Pieces of a window, its ends counted, and from a window's beginning to the next one's. Longer texts are scored window
+by window: nothing is cut, and one bad line does not drown in a page."""
+BATCH = 2_048
+"""Pieces that are computed at once, padding counted."""
+
+
+class CategoryCalibration(Record):
+    """How one category's logit becomes a probability, and how good that is."""
+
+    slope: float = Field(gt=0)
+    offset: float
+    recall: float = Field(ge=0, le=1)
+    """Share of harmful lines by authors of no training text that reach the policy `preteen`'s `review` threshold."""
+    recall_95: tuple[float, float]
+    """Its 95 % interval."""
+
+
+class EncoderCard(Record):
+    """What the weights beside it are, came from and cannot do."""
+
+    name: str
+    version: str
+    calibration: dict[Category, CategoryCalibration]
+    """In the order of the model's outputs."""
+    languages: tuple[str, ...]
+    """Those that are judged, as ISO 639-1 codes, in the order of the outputs that follow the categories'; `hi-Latn` is
+    romanised Hindi. The outputs after these are of languages that are not judged."""
+    scripts: tuple[str, ...]
+    foreign_above: float = Field(gt=0, le=1)
+    """From this probability of a language that is not judged, the text counts as one."""
+    pad: int = Field(ge=0)
+    """The piece that fills up a shorter text of a batch."""
+    trained_on: tuple[str, ...]
+    licence: str
+    seed: int
+    notes: tuple[str, ...]
+
+
+class TextEncoder:
+    """The encoder of texts. Any number of threads may score at once."""
+
+    reentrant = True
+
+    def __init__(self, card: EncoderCard, model_id: ModelId, session: OnnxSession, tokenizer: "Tokenizer") -> None:
+        self.card = card
+        self.model_id = model_id
+        self.categories = tuple(card.calibration)
+        self._session = session
+        self._tokenizer = tokenizer
+        values = card.calibration.values()
+        self._slope = np.array([one.slope for one in values], np.float32)
+        self._offset = np.array([one.offset for one in values], np.float32)
+
+    @classmethod
+    def load(cls, weights: Path, model_id: ModelId) -> Self:
+        """Read the ONNX file, and `tokenizer.json` and `card.toml` beside it.
+
+        Raises:
+            WeightsError: a file is missing or not what it should be.
+        """
+        from tokenizers import Tokenizer
+
+        fix = "reinstall kidsnanny, or train one with: kidsnanny train text --data DIR --out DIR"
+        path, words = weights.with_name("card.toml"), weights.with_name("tokenizer.json")
+        try:
+            card = EncoderCard.model_validate(read_toml(path))
+        except ValidationError as error:
+            raise WeightsError(f"{path}: {': '.join(first_fault(error))}; {fix}.") from error
+        except (OSError, ValueError) as error:
+            raise WeightsError(f"{path}: the card cannot be read ({why_unread(error)}); {fix}.") from error
+        try:
+            tokenizer = Tokenizer.from_file(str(words))
+        except Exception as error:  # the package raises nothing narrower
+            raise WeightsError(f"{words}: the tokenizer cannot be read ({error}); {fix}.") from error
+        return cls(card, model_id, onnx_session(weights), tokenizer)
+
+    def score(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Calibrated probabilities 0..1, (len(texts), len(categories)); a text without letters scores 0.
+
+        A long text scores as the highest of its windows.
+        """
+        logits = self.logits(texts) * self._slope + self._offset
+        scores: npt.NDArray[np.float32] = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+        return np.where(scores < 1e-6, 0, scores).astype(np.float32)
+
+    def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Uncalibrated, (len(texts), len(categories)): the highest over a text's windows; -100 without letters."""
+        out = np.full((len(texts), len(self.categories)), -100, np.float32)
+        windows: dict[tuple[int, ...], list[int]] = {}
+        for owner, text in enumerate(texts):
+            clean = normalise(text)
+            if any(c.isalpha() for c in clean):
+                for window in self._windows(clean):
+                    windows.setdefault(window, []).append(owner)
+        if windows:
+            found = self._outputs(list(windows))[:, : len(self.categories)]
+            for logits, owners in zip(found, windows.values(), strict=True):
+                for owner in owners:
+                    np.maximum(out[owner], logits, out=out[owner])
+        return out
+
+    def unknown_language(self, text: str) -> str | None:
+        """Why this text is not in a language that is judged, briefly; None when it is or is too short to tell."""
+        if script := foreign_script(text, self.card.scripts):
+            return f"text in {script} script"
+        clean = normalise(text)
+        if too_short_to_tell(clean):
+            return None
+        logits = self._outputs(list(self._windows(clean)))[:, len(self.categories) :]
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        known = odds[:, : len(self.card.languages)].sum(axis=1) / odds.sum(axis=1)
+        return "text in a language that is not judged" if 1 - known.min() > self.card.foreign_above else None
+
+    def _windows(self, clean: str) -> Iterator[tuple[int, ...]]:
+        begin, *pieces, end = self._tokenizer.encode(clean).ids
+        inside = WINDOW - 2
+        for start in range(0, max(1, len(pieces) - inside + STEP), STEP):
+            yield (begin, *pieces[start : start + inside], end)
+
+    def _outputs(self, windows: Sequence[tuple[int, ...]]) -> npt.NDArray[np.float32]:
+        """(len(windows), outputs); windows of about the same length are computed together."""
+        order = sorted(range(len(windows)), key=lambda n: len(windows[n]))
+        parts: list[npt.NDArray[np.float32]] = []
+        start = 0
+        while start < len(order):
+            stop = start + 1
+            while stop < len(order) and (stop + 1 - start) * len(windows[order[stop]]) <= BATCH:
+                stop += 1
+            batch = [windows[n] for n in order[start:stop]]
+            pieces = np.full((len(batch), len(batch[-1])), self.card.pad, np.int64)
+            for row, window in zip(pieces, batch, strict=True):
+                row[: len(window)] = window
+            lengths = np.array([len(window) for window in batch])
+            mask = (np.arange(pieces.shape[1]) < lengths[:, None]).astype(np.int64)
+            parts += self._session.run(None, {"pieces": pieces, "mask": mask})
+            start = stop
+        out = np.concatenate(parts)
+        return out[np.argsort(order)]

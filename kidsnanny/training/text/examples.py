@@ -1,0 +1,99 @@
+"""What the text encoder is trained on: the corpus several times, the public rows once, in a fixed order by seed."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kidsnanny.stage2.normalisation import normalise
+from kidsnanny.training.text.augment import JOINED, LONGEST_JOINED, among, augmented
+from kidsnanny.training.text.corpus import Line, read_corpus
+from kidsnanny.training.text.rows import CATEGORIES, TextRow, public_rows
+
+LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "tr", "ru", "ar", "zh", "hi", "hinglish", "other")
+"""What the language outputs tell apart."""
+CORPUS_PASSES = 4
+CORPUS_WEIGHT = 3.0
+MOST = 1_000
+"""Rows of a public source that are harmful in a category, and as many that are not, at most."""
+MOST_CHARACTERS = 600
+CHUNK = 6_000
+"""Examples that are augmented and sorted by length together."""
+SHORT = 120
+"""Characters of a harmless text that others are put among, at most."""
+
+
+@dataclass(frozen=True)
+class TrainingText:
+    """A text to learn from; `labels` follow CATEGORIES and are 1, 0, or -1 for unknown."""
+
+    text: str
+    labels: tuple[int, ...]
+    language: int
+    weight: float
+
+
+def of_line(line: Line, weight: float = 1.0) -> TrainingText:
+    """A line of the corpus: a look-alike is harmless in every category."""
+    labels = tuple(int(line.kind == "harmful" and category in line.categories) for category in CATEGORIES)
+    return TrainingText(line.text, labels, LANGUAGES.index(line.language), weight)
+
+
+def of_row(row: TextRow) -> TrainingText:
+    """A public row."""
+    language = row.language if row.language in LANGUAGES else "other"
+    return TrainingText(row.text[:MOST_CHARACTERS], row.labels, LANGUAGES.index(language), row.weight)
+
+
+class Examples:
+    """The examples in the order of training. The same folders and seed give the same ones, from any chunk on."""
+
+    def __init__(self, data: Path, corpus: Path, seed: int, passes: int = CORPUS_PASSES) -> None:
+        self.seed = seed
+        rng = random.Random(seed)
+        rows, self.sources = public_rows(data)
+        written = [line for lines in read_corpus(corpus, "train").values() for line in lines]
+        lines = [of_line(line, CORPUS_WEIGHT) for line in written]
+        public = [of_row(row) for row in _capped(rows, rng)]
+        rng.shuffle(public)
+        often = [line for _ in range(passes) for line in rng.sample(lines, len(lines))]
+        self.order = _interleaved(often, public)
+        self._harmless: dict[int, list[str]] = {}
+        for example in (*lines, *public):
+            if not any(example.labels) and len(example.text) < SHORT:
+                self._harmless.setdefault(example.language, []).append(example.text)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def chunk(self, number: int) -> list[tuple[str, TrainingText]]:
+        """The examples of a chunk, each with its augmented and normalised text."""
+        rng = random.Random(f"{self.seed} {number}")
+        return [(self._written(example, rng), example) for example in self.order[number * CHUNK : (number + 1) * CHUNK]]
+
+    @property
+    def chunks(self) -> int:
+        return -(-len(self) // CHUNK)
+
+    def _written(self, example: TrainingText, rng: random.Random) -> str:
+        text = augmented(example.text, rng)
+        others = self._harmless.get(example.language)
+        if others and rng.random() < JOINED and len(text) < LONGEST_JOINED:
+            text = among(text, others, rng)
+        return normalise(text)
+
+
+def _capped(rows: Sequence[TextRow], rng: random.Random) -> Iterator[TextRow]:
+    """The train part's labelled rows that are no bare terms, at most MOST harmful and MOST others of a source."""
+    groups: dict[tuple[str, bool], list[TextRow]] = {}
+    for row in rows:
+        if row.part == "train" and max(row.labels) >= 0 and not row.source.startswith("lexicon"):
+            groups.setdefault((row.source, 1 in row.labels), []).append(row)
+    for group in groups.values():
+        yield from rng.sample(group, min(MOST, len(group)))
+
+
+def _interleaved(one: Sequence[TrainingText], other: Sequence[TrainingText]) -> list[TrainingText]:
+    """Both, each in its order, spread evenly."""
+    placed = [((n + 0.5) / len(some), example) for some in (one, other) for n, example in enumerate(some)]
+    return [example for _, example in sorted(placed, key=lambda pair: pair[0])]
