@@ -233,6 +233,8 @@ class Signal(Record):
     score: float = Field(ge=0, le=1)
     what: str
     """The model's label, the line of text, or what the judge did."""
+    words: tuple[str, ...] = ()
+    """Of a line of text, those that carry the score; none if no word does so alone."""
     frame: int = 0
     box: Box | None = None
 
@@ -253,6 +255,8 @@ class Reason(Signal):
             saw = f"the whole picture ({saw})"
         elif self.source == "judge":
             saw = "the judge"
+        if self.words:
+            saw += f" ({', '.join(self.words)})"
         where = "frame" if self.box or self.channel != "text" else "turn"
         frame = f" in {where} {self.frame}" if self.frame else ""
         return f"{self.category.replace('_', ' ')} {self.score:.2f} from {saw}{frame}"

@@ -44,7 +44,7 @@ def test_a_text_gets_a_verdict(text: object, label: str, not_inspected: list[str
 
 def test_a_reason_names_the_turn() -> None:
     verdict = pipeline.check_text([KIND, KIND, MEAN])
-    assert str(verdict.reasons[0]) == "harassment 0.90 from the text 'you are so mean' in turn 2"
+    assert str(verdict.reasons[0]) == "harassment 0.90 from the text 'you are so mean' (mean) in turn 2"
     assert [line.quoted for line in verdict.text] == ["Ada: see you at five"] * 2 + ["Kim: you are so mean"]
 
 

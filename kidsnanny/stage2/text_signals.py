@@ -11,6 +11,7 @@ from kidsnanny.budget import leave_out, out_of_time
 from kidsnanny.inspection import ChannelSignals
 from kidsnanny.records import NotInspected, Signal, TextLine
 from kidsnanny.stage2.normalisation import MAX_CHARS, spelt_out
+from kidsnanny.stage2.occlusion import carrying_words
 from kidsnanny.stage2.stage2 import TextScorer
 
 RUN_WORDS = 12
@@ -23,6 +24,8 @@ _STOPS = (".", "!", "?", "…")
 _END = re.compile(r"(?<=[.!?…])\s+")
 MAX_CHARACTERS = 5 * MAX_CHARS
 """Of one frame, with ligatures spelt out: lines past these are not scored. No picture legibly holds a fifth of it."""
+NAMED_FROM = 0.3
+"""A signal from this score on names its words: no built-in policy's `review` is lower."""
 GRACE = 2.0
 """Seconds for which text is scored although the picture's budget is used up: reading it took far longer."""
 
@@ -120,14 +123,16 @@ def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
     signals = []
     for column, category in enumerate(model.categories):
         highest = lines[int(alone[:, column].argmax())]
+        score = float(whole[column])
         signals.append(
             Signal(
                 category=category,
                 channel="text",
                 source="text",
                 model=model.model_id.name,
-                score=float(whole[column]),
+                score=score,
                 what=f"QR code: {highest.text}" if highest.kind == "code" else highest.text,
+                words=carrying_words(model, highest.text, column) if score >= NAMED_FROM and not out_of_time() else (),
                 frame=highest.frame,
                 box=None if highest.kind == "message" else highest.box,
             )
