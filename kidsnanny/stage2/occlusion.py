@@ -1,4 +1,4 @@
-"""Which words of a text carry its score: those without which it falls (occlusion; Zeiler and Fergus, arXiv 1311.2901)."""
+"""The words that carry a score: those without which it falls (occlusion, Zeiler and Fergus, arXiv 1311.2901)."""
 
 import numpy as np
 

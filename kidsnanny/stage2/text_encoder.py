@@ -47,9 +47,10 @@ class EncoderCard(Record):
     version: str
     calibration: dict[Category, CategoryCalibration]
     """In the order of the model's outputs."""
+    told_apart: tuple[str, ...]
+    """The languages in the order of the outputs that follow the categories', as in BCP 47, and `other`."""
     languages: tuple[str, ...]
-    """Those that are judged, as ISO 639-1 codes, in the order of the outputs that follow the categories'; `hi-Latn` is
-    romanised Hindi. The outputs after these are of languages that are not judged."""
+    """Those of them that are judged."""
     scripts: tuple[str, ...]
     foreign_above: float = Field(gt=0, le=1)
     """From this probability of a language that is not judged, the text counts as one."""
@@ -70,6 +71,7 @@ class TextEncoder:
         self.card = card
         self.model_id = model_id
         self.categories = tuple(card.calibration)
+        self._judged = [n for n, language in enumerate(card.told_apart) if language in card.languages]
         self._session = session
         self._tokenizer = tokenizer
         values = card.calibration.values()
@@ -131,10 +133,17 @@ class TextEncoder:
         clean = normalise(text)
         if too_short_to_tell(clean):
             return None
-        logits = self._outputs(list(self._windows(clean)))[:, len(self.categories) :]
+        foreign = self.foreign([clean])[0] > self.card.foreign_above
+        return "text in a language that is not judged" if foreign else None
+
+    def foreign(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """The probability that a text is, in one window at least, in a language that is not judged."""
+        windows = [list(self._windows(normalise(text))) for text in texts]
+        logits = self._outputs([window for of_text in windows for window in of_text])[:, len(self.categories) :]
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        known = odds[:, : len(self.card.languages)].sum(axis=1) / odds.sum(axis=1)
-        return "text in a language that is not judged" if 1 - known.min() > self.card.foreign_above else None
+        foreign = 1 - odds[:, self._judged].sum(axis=1) / odds.sum(axis=1)
+        firsts = np.cumsum([0, *(len(of_text) for of_text in windows[:-1])])
+        return np.maximum.reduceat(foreign, firsts)
 
     def _windows(self, clean: str) -> Iterator[tuple[int, ...]]:
         begin, *pieces, end = self._tokenizer.encode(clean).ids

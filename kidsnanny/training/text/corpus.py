@@ -24,7 +24,7 @@ class Line(Record):
     categories: tuple[Category, ...]
     """Of a harmful line those it belongs to, the main one first; of a look-alike the one it looks like."""
     language: str
-    """ISO 639-1, or `hinglish` for romanised Hindi."""
+    """As in BCP 47: `de`, or `hi-Latn` for romanised Hindi."""
 
     @model_validator(mode="after")
     def _labelled(self) -> "Line":

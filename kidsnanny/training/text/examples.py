@@ -10,7 +10,7 @@ from kidsnanny.training.text.augment import JOINED, LONGEST_JOINED, among, augme
 from kidsnanny.training.text.corpus import Line, read_corpus
 from kidsnanny.training.text.rows import CATEGORIES, TextRow, public_rows
 
-LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "tr", "ru", "ar", "zh", "hi", "hinglish", "other")
+LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "tr", "ru", "ar", "zh", "hi", "hi-Latn", "other")
 """What the language outputs tell apart."""
 CORPUS_PASSES = 4
 CORPUS_WEIGHT = 3.0

@@ -12,7 +12,7 @@ from kidsnanny.training.text.rows import CATEGORIES
 
 CORPUS = Path(__file__).parents[3] / "training" / "corpus"
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
-LANGUAGES = "de fr es it pt nl pl tr ru ar zh hi hinglish".split()
+LANGUAGES = "de fr es it pt nl pl tr ru ar zh hi hi-Latn".split()
 
 
 @pytest.fixture(scope="module")
