@@ -1,10 +1,17 @@
-"""Measures the shipped text model: `python benchmarks/text_model.py --data DIR` (the text data; `train` extra).
+"""The text model beside other ways to score a text, in one run, on texts that none of them was trained on.
 
-The development set (`eval_openai_moderation_dev`) is only scored: never trained or calibrated on, but looked at between
-versions.
-The held-out part is what the trainer set aside (files' own test splits, 5 % of the other rows, 10 % of our templates,
-and whole groups of our templates). It was looked at between versions too.
-Writes `benchmarks/results/text_model-<hardware>.json` and a short table beside it.
+    python benchmarks/text_model.py --data DIR [--before TREE] [--model NAME=FOLDER ...] [--look "why"]
+
+DIR is a folder of labelled text as `weights/README.md` describes it. Systems: the shipped model; each `--model`, a
+folder of another text encoder; the model of another version's source tree; a list of harmful terms (the lexicons in
+DIR); and alt-profanity-check, where it is installed.
+
+- **Author-held-out lines**: the `test` part of `training/corpus`.
+- **Dev file**: OpenAI's moderation set, the validation half. Only scored with `--look`, whose reason is logged in the
+  results: every look at it is one chance more to choose by it.
+- **False alarms**: verdicts other than `safe` of `preteen` on harmless public texts, by source, and on pages.
+
+Writes `benchmarks/results/text_model-HARDWARE.json`.
 """
 
 import argparse
@@ -12,294 +19,279 @@ import csv
 import gzip
 import json
 import os
-import platform
 import random
 import re
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from hardware import hardware
 from sklearn.metrics import average_precision_score
 
-from kidsnanny.stage2.text_model import TextModel
-from kidsnanny.training.text import rows as text_rows
+from kidsnanny import Pipeline, Policy
+from kidsnanny.evaluation.metrics import Proportion
+from kidsnanny.models.cards import TextCard, find_card
+from kidsnanny.records import ModelId
+from kidsnanny.stage2.text_encoder import TextEncoder
+from kidsnanny.training.text.augment import misread
+from kidsnanny.training.text.corpus import Line, read_corpus
+from kidsnanny.training.text.rows import CATEGORIES, TextRow, public_rows
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).resolve().parent.parent
+CORPUS = ROOT / "training" / "corpus"
 DEV = "eval_openai_moderation_dev.csv.gz"
-BASELINE = {
-    "sexual": "0.61-0.70",
-    "hate": "0.61-0.67",
-    "harassment": "0.39-0.40",
-    "violence": "0.25-0.28",
-    "self_harm": "0.44-0.49",
-}
-"""n-gram logistic regression, tiers A and AB, as published in the data's BASELINES.md (766 rows; not re-run)."""
-LANGUAGES = ("de", "fr", "es", "it", "pt", "nl")
-Floats = npt.NDArray[np.float32]
+DEV_CATEGORIES = ("sexual", "hate", "harassment", "violence", "self_harm")
+LEXICONS = ("lexicon_dsojevic", "lexicon_ldnoobw", "lexicon_surge_profanity")
+ALARMS = 0.02
+"""Share of the look-alikes at which recall is compared between systems that have no thresholds of their own."""
+MOST_ROWS = 1_000
+"""Of a public source."""
+LEAST_ROWS = 300
+PAGES = 600
+ROUNDS = 1_000
+ERRORS = 0.1
+Scores = npt.NDArray[np.float32]
+System = Callable[[Sequence[str]], Scores]
+"""Texts -> (texts, len(CATEGORIES)), or (texts, 1) of a system that knows harm alone."""
 
 
-def interval(measure: Callable[[npt.NDArray[np.int64]], float], n: int, rounds: int = 1_000) -> list[float]:
+def terms(data: Path) -> System:
+    """1 where a text holds a term of the lexicons, as words."""
+    found: set[str] = set()
+    for name in LEXICONS:
+        with gzip.open(data / f"{name}.csv.gz", "rt", encoding="utf-8", newline="") as file:
+            found |= {row["text"].strip().casefold() for row in csv.DictReader(file)}
+    longest_first = sorted((term for term in found if len(term) > 2), key=len, reverse=True)
+    pattern = re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, longest_first)) + r")(?!\w)")
+    return lambda texts: np.array([[bool(pattern.search(text.casefold()))] for text in texts], np.float32)
+
+
+def profanity_check() -> System | None:
+    """alt-profanity-check's probability."""
+    try:
+        from profanity_check import predict_prob
+    except ImportError:
+        return None
+    return lambda texts: np.array(predict_prob(list(texts)), np.float32)[:, None]
+
+
+SCORER = """
+import json, sys
+import numpy as np
+from kidsnanny.profiles.profile import Profile
+model = Profile.load("embedded").build_stage2().text_model
+np.save(sys.argv[1], model.score(json.load(sys.stdin)))
+"""
+
+
+def before(tree: Path) -> System:
+    """The text model of another version of kidsnanny, in a process of its own."""
+
+    def score(texts: Sequence[str]) -> Scores:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "scores.npy"
+            environment = {**os.environ, "PYTHONPATH": str(tree)}
+            command = [sys.executable, "-P", "-c", SCORER, str(path)]
+            subprocess.run(command, input=json.dumps(texts), text=True, check=True, env=environment)
+            return np.load(path).astype(np.float32)
+
+    return score
+
+
+def interval(measure: Callable[[npt.NDArray[np.int64]], float], n: int) -> list[float]:
     """95 % bootstrap interval of `measure(row indices)`."""
     rng = np.random.default_rng(0)
-    values = [measure(rng.integers(0, n, n)) for _ in range(rounds)]
-    return [round(float(v), 3) for v in np.nanquantile(values, [0.025, 0.975])]
+    values = [measure(rng.integers(0, n, n)) for _ in range(ROUNDS)]
+    return [round(float(value), 3) for value in np.nanquantile(values, [0.025, 0.975])]
 
 
-def auprc(truth: npt.NDArray[np.int64], scores: Floats) -> float:
-    return float(average_precision_score(truth, scores)) if truth.any() else float("nan")
+def share(hits: Sequence[bool] | npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Of texts, with Wilson's interval."""
+    found = Proportion.of(int(np.sum(hits)), len(hits))
+    low, high = found.wilson or (0, 1)
+    return {"share": round(found.value or 0, 4), "interval_95": [round(low, 4), round(high, 4)], "texts": found.n}
 
 
-def ece(truth: npt.NDArray[np.int64], scores: Floats, bins: int = 10) -> float:
-    """Expected calibration error: mean gap of score and share of positives, over equal-width bins."""
-    which = np.minimum((scores * bins).astype(int), bins - 1)
-    gaps = [abs(scores[which == b].mean() - truth[which == b].mean()) * (which == b).mean() for b in set(which)]
-    return float(sum(gaps))
+def macro_auprc(labels: npt.NDArray[np.int64], scores: Scores, rows: npt.NDArray[np.int64]) -> float:
+    """Mean average precision over DEV_CATEGORIES, each on the rows whose label is known."""
+    values = []
+    for category in DEV_CATEGORIES:
+        column = CATEGORIES.index(category)
+        known = rows[labels[rows, column] >= 0]
+        values.append(average_precision_score(labels[known, column], scores[known, column]))
+    return float(np.mean(values))
 
 
-def ranking(truth: npt.NDArray[np.int64], scores: Floats) -> dict[str, Any]:
-    """AUPRC with its interval, ECE, and precision, recall and false-alarm rate at the default thresholds."""
+def on_dev(systems: Mapping[str, System], data: Path) -> dict[str, Any]:
+    """AUPRC on the dev file, with what each system gains over the first."""
+    with gzip.open(data / DEV, "rt", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    texts = [row["text"] for row in rows]
+    labels = np.array([[int(row.get(c) or -1) if c in DEV_CATEGORIES else -1 for c in CATEGORIES] for row in rows])
+    harm = (labels == 1).any(axis=1)
+    everything = np.arange(len(rows))
+    out: dict[str, Any] = {}
+    scores = {name: system(texts) for name, system in systems.items()}
+    rng = random.Random(0)
+    misread_texts = [misread(text, rng, ERRORS, 0) for text in texts]
+    base = next(iter(scores.values()))
+    for name, found in scores.items():
+        top = found.max(axis=1)
+        of = {
+            "any_harm": round(float(average_precision_score(harm, top)), 3),
+            "any_harm_95": interval(lambda i, top=top: float(average_precision_score(harm[i], top[i])), len(rows)),
+        }
+        if found.shape[1] == len(CATEGORIES):
+            of["macro"] = round(macro_auprc(labels, found, everything), 3)
+            of["macro_95"] = interval(lambda i, found=found: macro_auprc(labels, found, i), len(rows))
+            for category in DEV_CATEGORIES:
+                column = CATEGORIES.index(category)
+                known = labels[:, column] >= 0
+                of[category] = round(float(average_precision_score(labels[known, column], found[known, column])), 3)
+            of[f"macro_at_{ERRORS:.0%}_character_errors"] = round(
+                macro_auprc(labels, systems[name](misread_texts), everything), 3
+            )
+            if found is not base and base.shape[1] == len(CATEGORIES):
+                of["macro_gain_95"] = interval(
+                    lambda i, found=found: macro_auprc(labels, found, i) - macro_auprc(labels, base, i), len(rows)
+                )
+        out[name] = of
+    return out
+
+
+def on_lines(systems: Mapping[str, System], lines: Sequence[Line]) -> dict[str, Any]:
+    """Recall of harmful lines at ALARMS of the look-alikes, a threshold chosen on these very lines."""
+    texts = [line.text for line in lines]
+    kinds = np.array([line.kind for line in lines])
+    harmful = kinds == "harmful"
+    out: dict[str, Any] = {}
+    for name, system in systems.items():
+        top = system(texts).max(axis=1)
+        threshold = float(np.quantile(top[kinds == "look_alike"], 1 - ALARMS))
+        out[name] = {
+            f"recall_at_{ALARMS:.0%}_of_look_alikes": share(top[harmful] > threshold),
+            "plain": share(top[kinds == "plain"] > threshold),
+            "auprc": round(float(average_precision_score(harmful, top)), 3),
+        }
+    return out
+
+
+def at_thresholds(pipeline: Pipeline, lines: Sequence[Line]) -> dict[str, Any]:
+    """Verdicts of the policy on lines: harmful ones by category, look-alikes and plain ones."""
+    verdicts = list(pipeline.stream_texts([line.text for line in lines]))
+    flagged = np.array([any(reason for reason in verdict.reasons) for verdict in verdicts])
+    held = np.array([verdict.label != "safe" for verdict in verdicts])
+    kinds = np.array([line.kind for line in lines])
     out: dict[str, Any] = {
-        "positives": int(truth.sum()),
-        "labelled": len(truth),
-        "auprc": round(auprc(truth, scores), 3),
-        "auprc_95": interval(lambda i: auprc(truth[i], scores[i]), len(truth), 500 if len(truth) < 5_000 else 50),
-        "ece": round(ece(truth, scores), 3),
+        "harmful": share(flagged[kinds == "harmful"]),
+        "look_alikes": share(held[kinds == "look_alike"]),
+        "plain": share(held[kinds == "plain"]),
+        "harmful_held_back_for_any_reason": share(held[kinds == "harmful"]),
+        "by_category": {},
     }
-    for at in (0.5, 0.8):
-        hit = scores >= at
-        out[f"at_{at}"] = {
-            "precision": round(float(truth[hit].mean()), 3) if hit.any() else None,
-            "recall": round(float(hit[truth == 1].mean()), 3),
-            "false_alarms": round(float(hit[truth == 0].mean()), 4) if (truth == 0).any() else None,
-        }
+    for category in CATEGORIES:
+        of = np.array([line.kind == "harmful" and category in line.categories for line in lines])
+        if of.any():
+            out["by_category"][category] = share(flagged[of])
     return out
 
 
-def on_dev(model: TextModel, data: Path) -> dict[str, Any]:
-    with gzip.open(data / DEV, "rt", encoding="utf-8", newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    scores = model.score([row["text"] for row in rows])
+def harmless(pipeline: Pipeline, rows: Sequence[TextRow], rng: random.Random) -> dict[str, Any]:
+    """Share of harmless public texts that are held back, by source and language, and of pages of 60 to 150 words."""
     out: dict[str, Any] = {}
-    for k, category in enumerate(model.card.categories):
-        if category in BASELINE:
-            known = [i for i, row in enumerate(rows) if row[category] in ("0", "1")]
-            truth = np.array([int(rows[i][category]) for i in known])
-            out[category] = ranking(truth, scores[known, k]) | {"published_n_gram_baseline": BASELINE[category]}
+    judged = set(pipeline.stage2.text_model.card.languages) if pipeline.stage2 else set()
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        if row.part != "train" and not any(row.labels) and row.language in judged:
+            groups.setdefault(row.source, []).append(row.text)
+    for source, texts in sorted(groups.items()):
+        if len(texts) >= LEAST_ROWS:
+            some = rng.sample(texts, min(MOST_ROWS, len(texts)))
+            out[source] = share([verdict.label != "safe" for verdict in pipeline.stream_texts(some)])
+    stock = [text for source, texts in groups.items() if source in out for text in texts if len(text) < 300]
+    pages = []
+    for _ in range(PAGES):
+        wanted, page = rng.randint(60, 150), list[str]()
+        while sum(len(line.split()) for line in page) < wanted:
+            page.append(rng.choice(stock))
+        pages.append("\n".join(page))
+    out["pages of 60 to 150 words"] = share([verdict.label != "safe" for verdict in pipeline.stream_texts(pages)])
     return out
 
 
-def on_held_out(model: TextModel, data: Path, seed: int) -> dict[str, Any]:
-    """Ranking per category, false alarms of harmless rows per source and category; our whole groups and the pages."""
-    everything = [row for row in text_rows.read_rows(data, seed)[0] if row.part == "held_out" and row.foreign != 1]
-    kept = {group["name"] for group in text_rows.load_lines()[1] if group.get("part") == "held_out"}
-    apart = {*kept, text_rows.PAGE}
-    rows = [row for row in everything if row.group not in apart]
-    scores = model.score([row.text for row in rows])
-    labels = np.array([row.labels for row in rows])
-    source = np.array([row.source for row in rows])
-    public = source != text_rows.SYNTHETIC
-    harmless = ~labels.any(axis=1)
-    out: dict[str, Any] = {"public": {}, "our_templates": {}, "false_alarms": {}, "false_alarms_per_source": {}}
-    for k, category in enumerate(model.card.categories):
-        for name, which in (("public", public), ("our_templates", ~public)):
-            known = which & (labels[:, k] >= 0)
-            if (labels[known, k] == 1).any():
-                out[name][category] = ranking(labels[known, k], scores[known, k])
-        out["false_alarms"][category] = {
-            str(at): round(float((scores[harmless, k] >= at).mean()), 5) for at in (0.5, 0.8)
-        }
-    for name in ("any category", *sorted(set(source[harmless]))):
-        mine = harmless if name == "any category" else harmless & (source == name)
-        top = scores[mine].max(axis=1)
-        out["false_alarms_per_source"][name] = {"rows": int(mine.sum())} | {
-            str(at): round(float((top >= at).mean()), 5) for at in (0.5, 0.8)
-        }
-    out["whole_groups"] = {}
-    for name, around in [
-        *((name, "") for name in sorted(apart)),
-        *((name, " among harmless lines") for name in sorted(kept)),
-    ]:
-        mine = [row for row in everything if row.group == name]
-        if name != text_rows.PAGE:
-            mine = [row for row in mine if ("\n" in row.text) == bool(around)]
-        scored = model.score([row.text for row in mine])
-        wanted = [k for k, label in enumerate(mine[0].labels) if label == 1]
-        top = scored[:, wanted or slice(None)].max(axis=1)
-        loudest = np.array(model.card.categories)[scored.argmax(axis=1)]
-        out["whole_groups"][name + around] = {
-            "rows": len(mine),
-            "harm": bool(wanted),
-            "0.5": round(float((top >= 0.5).mean()), 3),
-            "0.8": round(float((top >= 0.8).mean()), 3),
-            "any_category_0.5": round(float((scored.max(axis=1) >= 0.5).mean()), 3),
-            "loudest": {
-                str(c): int(n)
-                for c, n in zip(*np.unique(loudest[scored.max(axis=1) >= 0.5], return_counts=True), strict=True)
-            },
-        }
-    return out
+def cost(pipeline: Pipeline) -> dict[str, Any]:
+    """Milliseconds, median of 20, on as many cores as this process may use."""
+    assert pipeline.stage2
+    model = pipeline.stage2.text_model
+    words = "the school trip is on friday please bring a packed lunch and good shoes see you at the gate".split()
+    lines = [" ".join(words[n % 7 : n % 7 + 11]) + f" {n}" for n in range(40)]
 
-
-def on_language(model: TextModel, data: Path, seed: int) -> dict[str, Any]:
-    """False alarms on held-out English, recall on held-out other languages, among texts long enough to be judged."""
-    texts: dict[str, list[str]] = {}
-    for path in sorted(data.glob("*.csv.gz")):
-        if path.name.startswith(text_rows.VALIDATION_ONLY):
-            continue
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as handle:
-            for row in csv.DictReader(handle):
-                part = "held_out" if row["split"] == "test" else text_rows.part_of(row["text"])
-                if part == "held_out" and row["split"] != "lexicon":
-                    texts.setdefault(row["lang"], []).append(row["text"])
-    noise = [row.text for row in text_rows.noise_rows(2_000, random.Random(seed + 1))]
-    ours = [row.text for row in text_rows.synthetic_rows(seed) if row.part == "held_out"]
-    out: dict[str, Any] = {}
-    for name, sample in (("en", texts.get("en", [])), ("our lines", ours), ("OCR noise", noise)):
-        share = [model.unknown_language(text) is not None for text in sample]
-        out[f"false alarms, {name}"] = {"texts": len(sample), "share": round(float(np.mean(share)), 5)}
-    for lang in LANGUAGES:
-        long = [text for text in texts.get(lang, []) if len(text.split()) >= 4 and sum(map(str.isalpha, text)) >= 20]
-        if long:
-            share = [model.unknown_language(text) is not None for text in long]
-            out[f"recall, {lang}"] = {"texts": len(long), "share": round(float(np.mean(share)), 3)}
-    return out
-
-
-def on_speed(folder: Path) -> dict[str, Any]:
-    def best(run: Callable[[], object], rounds: int) -> float:
+    def median(run: Callable[[], object]) -> float:
         times = []
-        for _ in range(rounds):
+        for _ in range(20):
             start = time.perf_counter()
             run()
-            times.append((time.perf_counter() - start) * 1_000)
-        return round(float(np.median(times)), 2)
+            times.append(1e3 * (time.perf_counter() - start))
+        return round(float(np.median(times)), 1)
 
-    model = TextModel.load(folder)
-    page = " ".join(["The quick brown fox reads the opening hours of the bakery on Monday."] * 20)[:1_000]
     return {
-        "model_npz_bytes": (folder / "model.npz").stat().st_size,
-        "load_ms_median_of_9": best(lambda: TextModel.load(folder), 9),
-        "score_1000_characters_ms_median_of_50": best(lambda: model.score([page]), 50),
-        "score_30_characters_ms_median_of_50": best(lambda: model.score(["see you at the bus stop at five"]), 50),
+        "text_of_64_pieces_ms": median(lambda: model.score([" ".join(words * 4)[:260]])),
+        "page_of_40_lines_ms": median(lambda: pipeline.check_text("\n".join(lines))),
+        "chat_line_ms": median(lambda: pipeline.check_text("see you at the bus stop at five")),
     }
-
-
-def hardware() -> str:
-    """e.g. `2core-epyc`: cores this process may use, and the processor's family."""
-    name = platform.processor()
-    info = Path("/proc/cpuinfo")
-    if info.exists() and (found := re.search(r"model name\s*:\s*(.+)", info.read_text())):
-        name = found[1]
-    words = [
-        w
-        for w in re.findall(r"[a-z]+", name.lower())
-        if w not in ("amd", "intel", "r", "tm", "cpu", "core", "processor")
-    ]
-    return f"{len(os.sched_getaffinity(0))}core-{words[0] if words else 'unknown'}"
-
-
-def table(result: dict[str, Any]) -> str:
-    """The figures a reader asks for first."""
-    lines = [
-        f"# Text model on {result['hardware']}",
-        "",
-        "Made by `benchmarks/text_model.py`; all figures in the .json beside it.",
-        "The development and held-out figures were looked at between versions, and our held-out lines have the same "
-        "authors as our training lines: expect less on pictures from elsewhere.",
-        "",
-    ]
-    lines += [
-        "## Development set (OpenAI moderation, validation half; never trained on, but looked at)",
-        "",
-    ]
-    lines += [
-        "| category | positives / labelled | AUPRC [95 %] | n-gram baseline (published with the data) "
-        "| P / R / false alarms at 0.5 | at 0.8 | ECE |"
-    ]
-    lines += ["|---|---|---|---|---|---|---|"]
-    for name, row in result["dev"].items():
-        low, high = row["auprc_95"]
-        cells = " | ".join(
-            f"{row[at]['precision']} / {row[at]['recall']} / {row[at]['false_alarms']}" for at in ("at_0.5", "at_0.8")
-        )
-        lines.append(
-            f"| {name} | {row['positives']} / {row['labelled']} | {row['auprc']} [{low}, {high}] "
-            f"| {row['published_n_gram_baseline']} | {cells} | {row['ece']} |"
-        )
-    for key, title in (("public", "Held-out public rows"), ("our_templates", "Held-out lines from our own templates")):
-        lines += [
-            "",
-            f"## {title}",
-            "",
-            "Same sources as the training rows: this overstates; read it for regressions.",
-            "",
-        ]
-        lines += [
-            "| category | positives / labelled | AUPRC | recall at 0.5 | at 0.8 | false alarms at 0.5 |",
-            "|---|---|---|---|---|---|",
-        ]
-        for name, row in result["held_out"][key].items():
-            a, b = row["at_0.5"], row["at_0.8"]
-            lines.append(
-                f"| {name} | {row['positives']} / {row['labelled']} | {row['auprc']} "
-                f"| {a['recall']} | {b['recall']} | {a['false_alarms']} |"
-            )
-    lines += [
-        "",
-        "## Our templates kept apart as whole groups, and harmless pages of 60 to 150 words",
-        "",
-        "For a group of harm: recall in its category. For a harmless one: share of texts that alarm in any category.",
-        "Pages are put together from held-out harmless lines, public and ours.",
-        "",
-        "| group | texts | ≥ 0.5 | ≥ 0.8 | which categories alarm at 0.5 |",
-        "|---|---|---|---|---|",
-    ]
-    for name, row in result["held_out"]["whole_groups"].items():
-        loud = ", ".join(f"{category} {count}" for category, count in row["loudest"].items())
-        kind = "recall" if row["harm"] else "false alarms"
-        lines.append(f"| {name} ({kind}) | {row['rows']} | {row['0.5']} | {row['0.8']} | {loud} |")
-    lines += [
-        "",
-        "## False alarms on held-out harmless English text",
-        "",
-        "| source | rows | any category ≥ 0.5 | ≥ 0.8 |",
-        "|---|---|---|---|",
-    ]
-    for name, row in result["held_out"]["false_alarms_per_source"].items():
-        lines.append(f"| {name} | {row['rows']} | {row['0.5']:.4f} | {row['0.8']:.4f} |")
-    lines += ["", "| category | ≥ 0.5 | ≥ 0.8 |", "|---|---|---|"]
-    lines += [
-        f"| {name} | {row['0.5']:.4f} | {row['0.8']:.4f} |" for name, row in result["held_out"]["false_alarms"].items()
-    ]
-    lines += ["", "## Language head", "", "| what | texts | share called not English |", "|---|---|---|"]
-    lines += [f"| {name} | {row['texts']} | {row['share']} |" for name, row in result["language"].items()]
-    lines += ["", "## Cost", "", *(f"- {name}: {value}" for name, value in result["cost"].items()), ""]
-    return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Score, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the text data")
-    parser.add_argument("--model", type=Path, default=HERE.parent / "weights" / "text_model")
-    parser.add_argument("--out", type=Path, default=HERE / "results")
-    args = parser.parse_args()
-    model = TextModel.load(args.model)
-    result = {
+    parser.add_argument("--model", action="append", default=[], metavar="NAME=FOLDER", help="another text encoder")
+    parser.add_argument("--before", type=Path, metavar="TREE", help="another version's source tree")
+    parser.add_argument("--look", metavar="WHY", help="score the dev file too; the reason is logged")
+    parser.add_argument("--out", type=Path, help="default: benchmarks/results/text_model-HARDWARE.json")
+    options = parser.parse_args()
+    out = options.out or ROOT / "benchmarks" / "results" / f"text_model-{hardware()}.json"
+    last = json.loads(out.read_text()) if out.is_file() else {}
+    card = find_card("kidsnanny-text", TextCard)
+    shipped = TextEncoder.load(card.locate(), ModelId(name=card.name))
+    systems: dict[str, System] = {}
+    if options.before:
+        systems["before"] = before(options.before.resolve())
+    for named in options.model:
+        name, _, folder = named.partition("=")
+        systems[name] = TextEncoder.load(Path(folder) / "model.onnx", ModelId(name=name)).score
+    systems |= {"kidsnanny-text": shipped.score, "list of terms": terms(options.data)}
+    if known := profanity_check():
+        systems["alt-profanity-check"] = known
+    pipeline = Pipeline(policy=Policy.load("preteen"))
+    lines = [line for of_author in read_corpus(CORPUS, "test").values() for line in of_author]
+    languages = sorted({line.language for line in lines})
+    rows, _ = public_rows(options.data)
+    result: dict[str, Any] = {
         "hardware": hardware(),
-        "model": {"version": model.card.version, "sha256": model.card.sha256, "seed": model.card.seed},
-        "dev": on_dev(model, args.data),
-        "held_out": on_held_out(model, args.data, model.card.seed),
-        "language": on_language(model, args.data, model.card.seed),
-        "cost": on_speed(args.model),
+        "model": {"name": card.name, "sha256": card.sha256},
+        "looks_at_dev": last.get("looks_at_dev", []),
+        "test_lines_at_preteen": {
+            language: at_thresholds(pipeline, [line for line in lines if line.language == language])
+            for language in languages
+        },
+        "test_lines_en": on_lines(systems, [line for line in lines if line.language == "en"]),
+        "harmless": harmless(pipeline, rows, random.Random(0)),
+        "cost": cost(pipeline),
+        "dev": last.get("dev", {}),
     }
-    args.out.mkdir(parents=True, exist_ok=True)
-    path = args.out / f"text_model-{result['hardware']}.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    path.with_suffix(".md").write_text(table(result), encoding="utf-8")
-    print(table(result))
+    if options.look:
+        result["looks_at_dev"].append(f"{date.today()}, {card.sha256[:12] if card.sha256 else ''}: {options.look}")
+        result["dev"] = on_dev(systems, options.data)
+    out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def decide(inspection: Inspection, policy: Policy) -> Verdict:
         findings=inspection.findings,
         text=inspection.text,
         not_inspected=tuple(missed),
-        coverage={category: tuple(by) for category, by in scores.items()},
+        coverage={category: _coverage(inspection, policy, category, by) for category, by in scores.items()},
         timings=inspection.timings,
         provenance=Provenance(
             kidsnanny=inspection.kidsnanny,
@@ -76,6 +76,18 @@ def decide(inspection: Inspection, policy: Policy) -> Verdict:
         ),
         inspection=inspection,
     )
+
+
+def _coverage(
+    inspection: Inspection, policy: Policy, category: Category, by: Mapping[Channel, float]
+) -> dict[Channel, float | None]:
+    """The channels that looked for a category, each with its recall at the policy's `review` threshold, if measured."""
+    review = policy.categories[category].review
+    found: dict[Channel, float | None] = dict.fromkeys(by)
+    for channel, said in (("image", inspection.image_signals), ("text", inspection.text_signals)):
+        if said and channel in found:
+            found[channel] = next((recall for at, recall in said.recall.get(category, ()) if at >= review), None)
+    return found
 
 
 def channel_scores(inspection: Inspection, policy: Policy) -> dict[Category, dict[Channel, float]]:

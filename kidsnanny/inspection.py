@@ -33,6 +33,9 @@ class ChannelSignals(Record):
     looked_for: dict[ModelKind, tuple[Category, ...]]
     """Kind of model -> the categories that it looked for. A category without a signal was looked for and not found."""
     signals: tuple[Signal, ...] = ()
+    recall: dict[Category, tuple[tuple[float, float], ...]] = Field(default_factory=dict)
+    """Rising thresholds, and the share of what is harmful that scores at least as much, as the model's card has it; a
+    category that is not here was not measured."""
     not_inspected: tuple[NotInspected, ...] = ()
     """What these models could not judge."""
 

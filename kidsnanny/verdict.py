@@ -1,6 +1,6 @@
 """What a policy makes of an inspection."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 from pydantic import SerializerFunctionWrapHandler, ValidationError, field_serializer, model_validator
@@ -21,6 +21,8 @@ from kidsnanny.records import (
 from kidsnanny.taxonomy import CATEGORIES, Category
 from kidsnanny.toml_files import first_fault
 
+WEAK = 0.75
+"""A recall below this is told to a parent."""
 SHARED = ("source", "findings", "text", "timings")
 """Fields of the inspection that the verdict has as well; its JSON holds them once, in the verdict."""
 
@@ -67,8 +69,9 @@ class Verdict(Record):
     findings: VisualFindings | None
     text: tuple[TextLine, ...]
     not_inspected: tuple[NotInspected, ...]
-    coverage: dict[Category, tuple[Channel, ...]]
-    """Category -> the channels that looked for it in this very picture."""
+    coverage: dict[Category, dict[Channel, float | None]]
+    """Category -> the channels that looked for it in this very picture -> the share of what is harmful that the
+    channel's model finds at this policy's `review` threshold, as its card has it; None if that was not measured."""
     timings: dict[str, float]
     """Stage -> milliseconds."""
     provenance: Provenance
@@ -153,4 +156,15 @@ class Verdict(Record):
         ]
         if not looked:
             return "for nothing, because no part of it could be looked at"
-        return "; ".join([*looked, *([f"not for {', '.join(self.not_looked_for)}"] if self.not_looked_for else [])])
+        return "; ".join(
+            [*looked, *self._weak(), *([f"not for {', '.join(self.not_looked_for)}"] if self.not_looked_for else [])]
+        )
+
+    def _weak(self) -> Iterator[str]:
+        """Where much of what is harmful in the text is missed."""
+        weak: dict[int, list[str]] = {}
+        for category, by in self.coverage.items():
+            if (recall := by.get("text")) is not None and recall < WEAK:
+                weak.setdefault(round(10 * recall), []).append(category)
+        for tenths, categories in sorted(weak.items()):
+            yield f"it finds about {tenths} in 10 harmful texts of {', '.join(categories)}"

@@ -55,6 +55,22 @@ def inspector(*lines: str, judge: AgeJudge | None = None, **options: object) -> 
     return Inspector(stage1=ScriptedStage1(), stage2=stage2, **options)
 
 
+@pytest.mark.parametrize(
+    ("policy", "recall"),
+    [("child", 0.8), ("preteen", 0.6), ("teen", 0.5)],
+    ids=POLICIES,
+)
+def test_coverage_has_the_recall_at_the_policys_threshold(policy: str, recall: float) -> None:
+    seen = inspector("hello").inspect(red(0))
+    assert seen.text_signals
+    measured = {"harassment": ((0.4, 0.8), (0.5, 0.6), (0.7, 0.5))}
+    seen = seen.model_copy(update={"text_signals": seen.text_signals.model_copy(update={"recall": measured})})
+    verdict = decide(seen, Policy.load(policy))
+    assert verdict.coverage["harassment"] == {"text": recall}
+    assert verdict.coverage["scam"] == {"text": None}
+    assert Verdict.from_json(verdict.model_dump_json()) == verdict
+
+
 SOURCES = {
     "harmless": (red(0), ()),
     "nudity": (red(250), ()),

@@ -78,7 +78,7 @@ def test_stage2_none_is_vision_only() -> None:
 
 def test_coverage_tells_what_was_looked_for_and_str_what_was_not() -> None:
     verdict = scripted()(red(0))
-    assert verdict.coverage == {"nudity": ("image",), "harassment": ("text",), "scam": ("text",)}
+    assert verdict.coverage == {"nudity": {"image": None}, "harassment": {"text": None}, "scam": {"text": None}}
     assert set(verdict.scores) == set(verdict.coverage)
     assert set(verdict.coverage) | set(verdict.not_looked_for) == set(CATEGORIES)
     assert str(verdict).endswith(
@@ -91,20 +91,26 @@ def test_coverage_tells_what_was_looked_for_and_str_what_was_not() -> None:
     ("coverage", "says"),
     [
         ({}, "Looked for nothing, because no part of it could be looked at."),
-        ({"scam": ("text",)}, "Looked for scam in its text; not for sexual, "),
-        ({"self_harm": ("image",)}, "Looked for self harm in the picture; not for sexual, "),
+        ({"scam": {"text": None}}, "Looked for scam in its text; not for sexual, "),
+        ({"scam": {"text": 0.75}}, "Looked for scam in its text; not for sexual, "),
         (
-            {"gore": ("image", "judge"), "scam": ("judge",)},
+            {"scam": {"text": 0.62}, "hate": {"text": 0.58}, "violence": {"text": 0.31}},
+            "violence in its text; it finds about 3 in 10 harmful texts of violence; "
+            "it finds about 6 in 10 harmful texts of scam, hate; not for sexual, ",
+        ),
+        ({"self_harm": {"image": None}}, "Looked for self harm in the picture; not for sexual, "),
+        (
+            {"gore": {"image": None, "judge": None}, "scam": {"judge": None}},
             "Looked for gore in the picture; for gore, scam in the picture, by the judge; not for sexual, ",
         ),
         (
-            {"gore": ("image", "judge"), "scam": ("text", "judge")},
+            {"gore": {"image": None, "judge": None}, "scam": {"text": None, "judge": None}},
             "Looked for gore in the picture; for scam in its text; for gore, scam in the picture and its text, by the ",
         ),
-        (dict.fromkeys(CATEGORIES, ("text",)), "weapons, illegal, scam in its text."),
+        ({category: {"text": None} for category in CATEGORIES}, "weapons, illegal, scam in its text."),
     ],
 )
-def test_str_says_what_was_looked_for_whoever_looked(coverage: dict[str, tuple[str, ...]], says: str) -> None:
+def test_str_says_what_was_looked_for_whoever_looked(coverage: dict[str, dict[str, float | None]], says: str) -> None:
     said = str(scripted()(red(0)).model_copy(update={"coverage": coverage}))
     assert says in said
     assert "Looked not" not in said
@@ -451,7 +457,7 @@ def test_warm_up_gives_the_pipeline_back() -> None:
 def test_the_embedded_profile_looks_for_what_its_models_cover(pipeline: Pipeline) -> None:
     verdict = pipeline(ROOT / "examples" / "card_birthday.png")
     assert verdict.label == "safe"
-    assert verdict.coverage["nudity"] == ("image",)
+    assert verdict.coverage["nudity"] == {"image": None}
     assert {"gore", "illegal"} <= set(verdict.not_looked_for)
     assert "Happy Birthday, Amelie!" in [line.text for line in verdict.text]
 

@@ -34,10 +34,8 @@ class CategoryCalibration(Record):
 
     slope: float = Field(gt=0)
     offset: float
-    recall: float = Field(ge=0, le=1)
-    """Share of harmful lines by authors of no training text that reach the policy `preteen`'s `review` threshold."""
-    recall_95: tuple[float, float]
-    """Its 95 % interval."""
+    recall: tuple[float, ...] = ()
+    """Share of the harmful lines, by authors of no training text, that score at least each of the card's thresholds."""
 
 
 class EncoderCard(Record):
@@ -47,6 +45,8 @@ class EncoderCard(Record):
     version: str
     calibration: dict[Category, CategoryCalibration]
     """In the order of the model's outputs."""
+    thresholds: tuple[float, ...]
+    """Rising ones, for which recall was measured."""
     told_apart: tuple[str, ...]
     """The languages in the order of the outputs that follow the categories', as in BCP 47, and `other`."""
     languages: tuple[str, ...]
@@ -71,6 +71,11 @@ class TextEncoder:
         self.card = card
         self.model_id = model_id
         self.categories = tuple(card.calibration)
+        self.recall = {
+            category: tuple(zip(card.thresholds, one.recall, strict=True))
+            for category, one in card.calibration.items()
+            if one.recall
+        }
         self._judged = [n for n, language in enumerate(card.told_apart) if language in card.languages]
         self._session = session
         self._tokenizer = tokenizer

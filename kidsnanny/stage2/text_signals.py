@@ -73,7 +73,10 @@ def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals
             if why := model.unknown_language(_join(run)):
                 unknown[frame, why] = NotInspected(part="text", reason=why, frame=frame)
     return ChannelSignals(
-        looked_for={"text": model.categories}, signals=tuple(signals), not_inspected=tuple(unknown.values())
+        looked_for={"text": model.categories},
+        signals=tuple(signals),
+        recall=getattr(model, "recall", {}),
+        not_inspected=tuple(unknown.values()),
     )
 
 

@@ -191,7 +191,7 @@ def test_a_picture_is_screened_by_both(card_of: Maker) -> None:
     both = Ensemble(Classifier(card_of()), Yolo("nudenet-320n"))
     verdict = Pipeline(stage1=both, stage2=None)(bands(64, 48, RED))
     assert verdict.label == "unsafe"
-    assert verdict.coverage == {"sexual": ("image",), "nudity": ("image",)}
+    assert verdict.coverage == {"sexual": {"image": None}, "nudity": {"image": None}}
     assert verdict.provenance.models["stage1"] == both.models
     assert {reason.category: reason.source for reason in verdict.reasons} == {
         "sexual": "classifier",

@@ -146,7 +146,7 @@ def test_the_label_follows_the_deed(score: float, label: str) -> None:
     verdict = look(FIGHT.model_copy(update={"relations": (HITTING.model_copy(update={"score": score}),)}))
     assert verdict.label == label
     assert verdict.scores["violence"] == score
-    assert verdict.coverage["weapons"] == ("image",)
+    assert verdict.coverage["weapons"] == {"image": None}
     if label == "unsafe":
         assert str(verdict.reasons[0]) == "violence 0.93 from man:0 hitting woman:1"
         assert "Found violence 0.93 from man:0 hitting woman:1. Looked for" in str(verdict)

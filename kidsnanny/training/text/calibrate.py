@@ -23,6 +23,7 @@ FOREIGN_FALSE_ALARMS = 0.003
 """Share of the texts in judged languages that may count as another."""
 FAMILIAR_WORDS = 5
 """Of the texts that this is chosen on, at least."""
+THRESHOLDS = (0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
 SCRIPTS = ("Latin", "Cyrillic", "Arabic", "CJK", "Devanagari")
 VERSION = "3"
 
@@ -37,11 +38,12 @@ def calibrated(folder: Path, base: BaseEncoder, corpus: Path, rows: Sequence[Tex
         rows: the public rows; their calibration part is used.
         seed: of the training.
     """
-    blank = CategoryCalibration(slope=1, offset=0, recall=0, recall_95=(0, 0))
+    blank = CategoryCalibration(slope=1, offset=0)
     card = EncoderCard(
         name="kidsnanny-text",
         version=VERSION,
         calibration=dict.fromkeys(CATEGORIES, blank),
+        thresholds=THRESHOLDS,
         told_apart=LANGUAGES,
         languages=LANGUAGES[:-1],
         scripts=SCRIPTS,
@@ -76,6 +78,19 @@ def calibrated(folder: Path, base: BaseEncoder, corpus: Path, rows: Sequence[Tex
     familiar = [text for text in (*groups["look-alikes"], *groups["plain"]) if len(text.split()) >= FAMILIAR_WORDS]
     foreign = float(np.quantile(model.foreign(familiar), 1 - FOREIGN_FALSE_ALARMS))
     return card.model_copy(update={"calibration": found, "foreign_above": max(0.5, foreign)})
+
+
+def measured(card: EncoderCard, folder: Path, corpus: Path) -> EncoderCard:
+    """The card with the recall of each category on the English lines of the corpus' test part."""
+    model = TextEncoder.load(folder / WEIGHTS, ModelId(name=card.name))
+    lines = [line for of_author in read_corpus(corpus, "test").values() for line in of_author if line.language == "en"]
+    found = dict(card.calibration)
+    for column, (category, calibration) in enumerate(card.calibration.items()):
+        of_category = texts(line for line in lines if line.kind == "harmful" and category in line.categories)
+        scores = model.score(of_category)[:, column]
+        recall = tuple(round(float((scores >= threshold).mean()), 3) for threshold in card.thresholds)
+        found[category] = calibration.model_copy(update={"recall": recall})
+    return card.model_copy(update={"calibration": found})
 
 
 def texts(lines: Iterable[Line]) -> list[str]:

@@ -88,7 +88,7 @@ def calibrations(
         review, block = _logit(rules[category].review), _logit(rules[category].block)
         slope = (block - review) / max(LEAST_SPAN, high[column] - low[column])
         offset = review - slope * low[column]
-        found[category] = CategoryCalibration(slope=slope, offset=offset, recall=0, recall_95=(0, 0))
+        found[category] = CategoryCalibration(slope=slope, offset=offset)
     return found
 
 

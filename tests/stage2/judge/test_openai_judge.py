@@ -431,7 +431,7 @@ def test_what_the_judge_may_do(data: bytes, lines: tuple[str, ...], score: float
         verdict = pipeline(data)
         assert (authority, verdict.label) == (authority, label)
         assert scripted.asked
-        assert verdict.coverage["gore"] == ("judge",)
+        assert verdict.coverage["gore"] == {"judge": None}
 
 
 def test_every_lowering_is_a_reason() -> None:
