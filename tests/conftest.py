@@ -93,8 +93,9 @@ class ScriptedTextModel:
     def score(self, texts: Sequence[str]) -> np.ndarray:
         return np.array([[0.9 * ("mean" in text), 0.0] for text in texts], np.float32)
 
-    def unknown_language(self, text: str) -> str | None:
-        return "text in a language the model does not know" if text.startswith("x") else None
+    def unknown_languages(self, passages: Sequence[str]) -> list[str | None]:
+        said = "text in a language the model does not know"
+        return [said if passage.startswith("x") else None for passage in passages]
 
 
 def scripted(*lines: str, **ocr: object) -> Pipeline:

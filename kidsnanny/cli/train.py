@@ -13,19 +13,21 @@ train_app = typer.Typer(no_args_is_help=True, help="Train the small models that 
 @train_app.command("text")
 def train_text(
     data: Annotated[Path, typer.Option(help="Folder of *.csv.gz training files (see weights/README.md).")],
-    out: Annotated[Path, typer.Option(help="Folder to write model.npz and card.toml to.")],
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder to write model.onnx, tokenizer.json and card.toml to.")],
+    corpus: Annotated[Path, typer.Option(help="Folder of the written corpus.")] = Path("training/corpus"),
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")] = 0,
 ) -> None:
-    r"""Train the text model from a folder of labelled text.
+    r"""Train the text model from a folder of labelled text and the corpus; on two cores it takes an hour.
 
+    A run that was ended goes on where it was when the same command is given again. Uses a GPU if there is one.
     Needs `pip install 'kidsnanny\[train]'`.
 
     Example: kidsnanny train text --data labelled-text/ --out my-text-model
     """
-    from kidsnanny.training.text.train_text import train
-
-    with exit_on_error(Exit.COMPONENT):
-        train(data, out, seed=seed)
+    with exit_without_extra("Training a text model", "train"):
+        from kidsnanny.training.text import train_text as training
+    with exit_on_error(Exit.COMPONENT, interrupted=f"Interrupted; the same command goes on from what {out} holds."):
+        training.train_text(data, corpus, out, seed=seed)
 
 
 @train_app.command("student")

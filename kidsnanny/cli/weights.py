@@ -100,7 +100,7 @@ def path(name: Annotated[str, typer.Argument(help="A name from `kidsnanny weight
 
 @weights_app.command()
 def add(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CARD.toml, or weights as .safetensors, .onnx or .npz.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CARD.toml, or weights as .safetensors or .onnx.")],
     like: Annotated[str | None, typer.Option(metavar="NAME", help="The card that the weights are for.")] = None,
     name: Annotated[str | None, typer.Option(metavar="NEW", help="Copy that card under this name.")] = None,
 ) -> None:

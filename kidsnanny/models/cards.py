@@ -16,7 +16,7 @@ from kidsnanny.records import Record
 from kidsnanny.taxonomy import Category
 from kidsnanny.toml_files import first_fault, read_toml, why_unread
 
-FORMATS = (".safetensors", ".onnx", ".npz")
+FORMATS = (".safetensors", ".onnx")
 """The formats of weights that are only data. A .pt, .pth, .bin or .pkl is a pickle: a program that runs when loaded."""
 SOURCES = ("hub", "package", "shipped", "path")
 Score = Annotated[float, Field(ge=0, le=1, strict=True)]
@@ -238,8 +238,8 @@ class BaseCard(Card):
 class TextCard(Card):
     """Weights of a text model, as `kidsnanny train text` writes them."""
 
-    formats: ClassVar[tuple[str, ...]] = (".npz",)
-    beside: ClassVar[tuple[str, ...]] = ("card.toml",)
+    formats: ClassVar[tuple[str, ...]] = (".onnx",)
+    beside: ClassVar[tuple[str, ...]] = ("tokenizer.json", "card.toml")
     role: Literal["text"]
 
 

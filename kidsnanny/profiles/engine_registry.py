@@ -25,7 +25,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "ppocr": "kidsnanny.stage2.ocr.ppocr:PpOcr",
         "paddle": "kidsnanny.profiles.factories:paddle",
     },
-    "text_model": {"ngram": "kidsnanny.profiles.factories:ngram"},
+    "text_model": {"encoder": "kidsnanny.profiles.factories:encoder"},
     "judge": {"openai": "kidsnanny.profiles.factories:openai"},
     "baselines": {},  # the built-in ones are in evaluation/systems/registry.py
 }

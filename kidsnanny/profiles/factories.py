@@ -10,12 +10,13 @@ from pydantic import validate_call
 
 from kidsnanny.models.cards import Card, TextCard, find_card
 from kidsnanny.models.runtime import Device, Precision
+from kidsnanny.records import ModelId
 from kidsnanny.stage1.classifier import Classifier
 from kidsnanny.stage1.detector import Yolo
 from kidsnanny.stage1.scene_graphs import SceneGraphs, load_student
 from kidsnanny.stage2.judge.openai_judge import URL, OpenAIJudge
 from kidsnanny.stage2.ocr.paddle import PaddleOcr
-from kidsnanny.stage2.text_model import TextModel
+from kidsnanny.stage2.text_encoder import TextEncoder
 from kidsnanny.taxonomy import CATEGORIES, Category
 
 
@@ -44,9 +45,10 @@ def paddle(*, lang: str = "en", models: Path | None = None, download: bool = Fal
 
 
 @validate_call
-def ngram(*, model: str = "kidsnanny-text") -> TextModel:
+def encoder(*, model: str = "kidsnanny-text") -> TextEncoder:
     """Our own text model by its card."""
-    return TextModel.load(find_card(model, TextCard).locate().parent)
+    card = find_card(model, TextCard)
+    return TextEncoder.load(card.locate(), ModelId(name=card.name, revision=(card.sha256 or "")[:12]))
 
 
 @validate_call

@@ -86,7 +86,7 @@ class Profile(Record):
                 raise ComponentError(f"{self.name}: a text model and a judge read what an OCR reads; add [ocr].")
             return None
         judge = self._built("judge", self.judge) if self.judge is not None else None
-        text_model = self.text_model or {"engine": "ngram"}
+        text_model = self.text_model or {"engine": "encoder"}
         return Stage2(self._built("ocr", self.ocr), self._built("text_model", text_model), judge)
 
     def _built(self, kind: Kind, table: dict[str, Any]) -> Any:

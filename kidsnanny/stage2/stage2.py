@@ -23,8 +23,8 @@ class TextScorer(Protocol):
         """(len(texts), len(categories)) probabilities in 0..1."""
         ...
 
-    def unknown_language(self, text: str) -> str | None:
-        """Why the model cannot judge this text, or None."""
+    def unknown_languages(self, passages: Sequence[str]) -> list[str | None]:
+        """Of each passage of one text: why the model cannot judge it, or None."""
         ...
 
 

@@ -4,14 +4,17 @@ text -> `normalise` -> pieces of words -> windows -> the encoder -> one logit pe
 calibration -> probabilities. Needs onnxruntime and the tokenizers package, neither torch nor transformers.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, ValidationError
 
+from kidsnanny.engines import renew_after_fork
 from kidsnanny.errors import WeightsError
 from kidsnanny.models.onnx import OnnxSession, onnx_session
 from kidsnanny.records import ModelId, Record
@@ -27,6 +30,14 @@ WINDOW, STEP = 64, 40
 by window: nothing is cut, and one bad line does not drown in a page."""
 BATCH = 2_048
 """Pieces that are computed at once, padding counted."""
+KEPT = 1_000
+"""Windows whose outputs are kept: a text is scored as a whole and line by line, and its language is asked for."""
+MAYBE_FOREIGN = 0.02
+FOREIGN = "text in a language that is not judged"
+
+
+Window = tuple[int, ...]
+"""Pieces, between the two ends."""
 
 
 class CategoryCalibration(Record):
@@ -67,7 +78,7 @@ class TextEncoder:
 
     reentrant = True
 
-    def __init__(self, card: EncoderCard, model_id: ModelId, session: OnnxSession, tokenizer: "Tokenizer") -> None:
+    def __init__(self, card: EncoderCard, model_id: ModelId, weights: Path, tokenizer: "Tokenizer") -> None:
         self.card = card
         self.model_id = model_id
         self.categories = tuple(card.calibration)
@@ -77,11 +88,19 @@ class TextEncoder:
             if one.recall
         }
         self._judged = [n for n, language in enumerate(card.told_apart) if language in card.languages]
-        self._session = session
+        self._weights = weights
+        self._session: OnnxSession | None = None  # opened with the first text: most photographs have none
+        self._kept: OrderedDict[Window, npt.NDArray[np.float32]] = OrderedDict()
+        self.after_fork()
+        renew_after_fork(self)
         self._tokenizer = tokenizer
         values = card.calibration.values()
         self._slope = np.array([one.slope for one in values], np.float32)
         self._offset = np.array([one.offset for one in values], np.float32)
+
+    def after_fork(self) -> None:
+        """Another thread of the parent may have held the lock."""
+        self._lock = Lock()
 
     @classmethod
     def load(cls, weights: Path, model_id: ModelId) -> Self:
@@ -104,7 +123,7 @@ class TextEncoder:
             tokenizer = Tokenizer.from_file(str(words))
         except Exception as error:  # the package raises nothing narrower
             raise WeightsError(f"{words}: the tokenizer cannot be read ({error}); {fix}.") from error
-        return cls(card, model_id, onnx_session(weights), tokenizer)
+        return cls(card, model_id, weights, tokenizer)
 
     def score(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Calibrated probabilities 0..1, (len(texts), len(categories)); a text without letters scores 0.
@@ -118,7 +137,7 @@ class TextEncoder:
     def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Uncalibrated, (len(texts), len(categories)): the highest over a text's windows; -100 without letters."""
         out = np.full((len(texts), len(self.categories)), -100, np.float32)
-        windows: dict[tuple[int, ...], list[int]] = {}
+        windows: dict[Window, list[int]] = {}
         for owner, text in enumerate(texts):
             clean = normalise(text)
             if any(c.isalpha() for c in clean):
@@ -131,15 +150,18 @@ class TextEncoder:
                     np.maximum(out[owner], logits, out=out[owner])
         return out
 
-    def unknown_language(self, text: str) -> str | None:
-        """Why this text is not in a language that is judged, briefly; None when it is or is too short to tell."""
-        if script := foreign_script(text, self.card.scripts):
-            return f"text in {script} script"
-        clean = normalise(text)
-        if too_short_to_tell(clean):
-            return None
-        foreign = self.foreign([clean])[0] > self.card.foreign_above
-        return "text in a language that is not judged" if foreign else None
+    def unknown_languages(self, passages: Sequence[str]) -> list[str | None]:
+        """Of each passage of one text: why it is not in a language that is judged, briefly; None when it is or is too
+        short to tell. The passages' languages are told apart only if the whole text looks a little like another's.
+        """
+        found = [foreign_script(passage, self.card.scripts) for passage in passages]
+        said = [f"text in {script} script" if script else None for script in found]
+        clean = [normalise(passage) for passage in passages]
+        long = [n for n, passage in enumerate(clean) if not said[n] and not too_short_to_tell(passage)]
+        if long and (len(passages) == 1 or self.foreign([" ".join(passages)])[0] >= MAYBE_FOREIGN):
+            for n, foreign in zip(long, self.foreign([clean[n] for n in long]), strict=True):
+                said[n] = FOREIGN if foreign > self.card.foreign_above else None
+        return said
 
     def foreign(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """The probability that a text is, in one window at least, in a language that is not judged."""
@@ -150,13 +172,32 @@ class TextEncoder:
         firsts = np.cumsum([0, *(len(of_text) for of_text in windows[:-1])])
         return np.maximum.reduceat(foreign, firsts)
 
-    def _windows(self, clean: str) -> Iterator[tuple[int, ...]]:
+    def _windows(self, clean: str) -> Iterator[Window]:
         begin, *pieces, end = self._tokenizer.encode(clean).ids
         inside = WINDOW - 2
         for start in range(0, max(1, len(pieces) - inside + STEP), STEP):
             yield (begin, *pieces[start : start + inside], end)
 
-    def _outputs(self, windows: Sequence[tuple[int, ...]]) -> npt.NDArray[np.float32]:
+    def _outputs(self, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
+        """(len(windows), outputs); what was computed lately is not computed again."""
+        with self._lock:
+            known = {window: self._kept[window] for window in windows if window in self._kept}
+        if fresh := [window for window in dict.fromkeys(windows) if window not in known]:
+            known.update(zip(fresh, self._computed(fresh), strict=True))
+        with self._lock:
+            for window in fresh:
+                self._kept[window] = known[window]
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return np.stack([known[window] for window in windows])
+
+    def _opened(self) -> OnnxSession:
+        with self._lock:
+            if self._session is None:
+                self._session = onnx_session(self._weights)
+            return self._session
+
+    def _computed(self, windows: Sequence[Window]) -> npt.NDArray[np.float32]:
         """(len(windows), outputs); windows of about the same length are computed together."""
         order = sorted(range(len(windows)), key=lambda n: len(windows[n]))
         parts: list[npt.NDArray[np.float32]] = []
@@ -171,7 +212,6 @@ class TextEncoder:
                 row[: len(window)] = window
             lengths = np.array([len(window) for window in batch])
             mask = (np.arange(pieces.shape[1]) < lengths[:, None]).astype(np.int64)
-            parts += self._session.run(None, {"pieces": pieces, "mask": mask})
+            parts += self._opened().run(None, {"pieces": pieces, "mask": mask})
             start = stop
-        out = np.concatenate(parts)
-        return out[np.argsort(order)]
+        return np.concatenate(parts)[np.argsort(order)]

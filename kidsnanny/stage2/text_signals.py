@@ -69,8 +69,8 @@ def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals
         if length > MAX_CHARS:
             endless = f"more than {MAX_CHARS:,} characters of text in one frame"
             unknown[frame, endless] = NotInspected(part="text", reason=endless, frame=frame)
-        for run in _runs(scored):
-            if why := model.unknown_language(_join(run)):
+        for why in model.unknown_languages([_join(run) for run in _runs(scored)]):
+            if why:
                 unknown[frame, why] = NotInspected(part="text", reason=why, frame=frame)
     return ChannelSignals(
         looked_for={"text": model.categories},

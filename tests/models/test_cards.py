@@ -25,7 +25,6 @@ from kidsnanny.models.cards import (
 )
 from kidsnanny.models.hub import pull
 from kidsnanny.models.store import digest, home, is_random, pin, pin_exported, pinned
-from kidsnanny.stage2.text_model import TextModel
 
 pytestmark = pytest.mark.usefixtures("own_home")
 GOOD = shipped()["nudenet-320n"]
@@ -154,11 +153,6 @@ def test_a_card_is_found_by_name_or_passed_on() -> None:
         find_card("nudenet-320n", ClassifierCard)
     with pytest.raises(TypeError, match="expected a card or its name, got int"):
         find_card(3, Card)
-
-
-def test_the_text_models_own_card_agrees() -> None:
-    card = shipped()["kidsnanny-text"]
-    assert TextModel.load(card.locate().parent).card.sha256 == card.sha256
 
 
 def test_looking_creates_no_home(own_home: Path) -> None:

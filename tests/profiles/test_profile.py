@@ -13,7 +13,7 @@ from kidsnanny.models.store import digest
 from kidsnanny.profiles.profile import PROFILES, Profile
 from kidsnanny.stage1.detector import Yolo
 from kidsnanny.stage2.ocr.ppocr import PpOcr
-from kidsnanny.stage2.text_model import TextModel
+from kidsnanny.stage2.text_encoder import TextEncoder
 
 STAGE1 = '[[stage1]]\nmodel = "nudenet-320n"\n'
 OCR = '[ocr]\nengine = "ppocr"\n'
@@ -31,7 +31,7 @@ def test_the_built_in_profiles_load() -> None:
         profile = Profile.load(name)
         assert profile.name == name
         assert profile.ocr == {"engine": "ppocr"}
-        assert profile.text_model == {"engine": "ngram"}
+        assert profile.text_model == {"engine": "encoder"}
         assert (profile.judge is None) == (name == "embedded")
 
 
@@ -41,7 +41,7 @@ def test_embedded_is_a_detector_an_ocr_and_a_text_model() -> None:
     stage2 = profile.build_stage2()
     assert stage2 is not None
     assert isinstance(stage2.ocr, PpOcr)
-    assert isinstance(stage2.text_model, TextModel)
+    assert isinstance(stage2.text_model, TextEncoder)
     assert stage2.judge is None
 
 
@@ -108,7 +108,7 @@ WRONG = {
         r"mine: judge: in_flight: it is 'many', expected a whole number; openai takes url, .*; correct the profile",
     ),
     "unknown text model": (
-        NAME + STAGE1 + OCR + '[text_model]\nengine = "ngram"\nmodel = "mine"\n',
+        NAME + STAGE1 + OCR + '[text_model]\nengine = "encoder"\nmodel = "mine"\n',
         r"mine.*`kidsnanny weights list`",
     ),
     "judge without ocr": (

@@ -28,8 +28,8 @@ class Listener:
         self.asked += texts
         return np.array([[0.9 * (text == self.harmful)] for text in texts], np.float32)
 
-    def unknown_language(self, _: str) -> str | None:
-        return None
+    def unknown_languages(self, passages: Sequence[str]) -> list[str | None]:
+        return [None] * len(passages)
 
 
 def lines(*texts: str, gap: int = 5, frames: Sequence[int] | None = None) -> tuple[TextLine, ...]:

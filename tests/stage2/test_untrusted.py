@@ -4,12 +4,11 @@ import time
 import unicodedata
 
 import pytest
-from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kidsnanny.profiles.factories import encoder
 from kidsnanny.stage2.normalisation import normalise
-from kidsnanny.stage2.text_model import TextModel
 from kidsnanny.stage2.untrusted import MAX_CHARACTERS, MAX_LINE, MAX_LINES, clean, suspicion
 
 CLEANED = [
@@ -139,9 +138,9 @@ HOSTILE = {repr(c): c for c in "a#.@-_+:/0[({<|`~!?=%&*'\"\\\tﷺéΩ中\u0301\u
 @pytest.mark.parametrize("piece", HOSTILE.values(), ids=HOSTILE)
 def test_no_text_takes_long(piece: str) -> None:
     """Whatever repeats: the time of twice the text is not far from twice the time, and all of it short."""
-    model = TextModel.load(ROOT / "weights" / "text_model")
+    model = encoder()
     for text in ((piece * LONG)[:LONG], "‹" + (piece * LONG)[: LONG - 1]):
-        for work in (lambda t: suspicion([t]), lambda t: clean([t]), normalise, model.unknown_language):
+        for work in (lambda t: suspicion([t]), lambda t: clean([t]), normalise, lambda t: model.unknown_languages([t])):
             start = time.process_time()
             work(text)
             assert time.process_time() - start < 1

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import tomli_w
 
-from kidsnanny.models.onnx import onnx_session
 from kidsnanny.records import ModelId
 from kidsnanny.stage2.text_encoder import CategoryCalibration, EncoderCard, TextEncoder
 from kidsnanny.training.text.base_encoder import SPECIAL, BaseEncoder, tokenizer
@@ -54,7 +53,7 @@ def calibrated(folder: Path, base: BaseEncoder, corpus: Path, rows: Sequence[Tex
         seed=seed,
         notes=NOTES,
     )
-    model = TextEncoder(card, ModelId(name=card.name), onnx_session(folder / WEIGHTS), tokenizer(base.pieces))
+    model = TextEncoder(card, ModelId(name=card.name), folder / WEIGHTS, tokenizer(base.pieces))
     lines = [line for of_author in read_corpus(corpus, "validation").values() for line in of_author]
     harmful = {
         column: model.logits(texts(line for line in lines if line.kind == "harmful" and category in line.categories))

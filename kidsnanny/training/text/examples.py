@@ -8,7 +8,7 @@ from pathlib import Path
 from kidsnanny.stage2.normalisation import normalise
 from kidsnanny.training.text.augment import JOINED, LONGEST_JOINED, among, augmented
 from kidsnanny.training.text.corpus import Line, read_corpus
-from kidsnanny.training.text.rows import CATEGORIES, TextRow, public_rows
+from kidsnanny.training.text.rows import CATEGORIES, TextRow, noise_rows, public_rows
 
 LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "tr", "ru", "ar", "zh", "hi", "hi-Latn", "other")
 """What the language outputs tell apart."""
@@ -17,6 +17,8 @@ CORPUS_WEIGHT = 3.0
 MOST = 1_000
 """Rows of a public source that are harmful in a category, and as many that are not, at most."""
 MOST_CHARACTERS = 600
+NOISE = 1_500
+"""Rows of what OCR makes of textures."""
 CHUNK = 6_000
 """Examples that are augmented and sorted by length together."""
 SHORT = 120
@@ -51,10 +53,10 @@ class Examples:
     def __init__(self, data: Path, corpus: Path, seed: int, passes: int = CORPUS_PASSES) -> None:
         self.seed = seed
         rng = random.Random(seed)
-        rows, self.sources = public_rows(data)
+        self.rows, self.sources = public_rows(data)
         written = [line for lines in read_corpus(corpus, "train").values() for line in lines]
         lines = [of_line(line, CORPUS_WEIGHT) for line in written]
-        public = [of_row(row) for row in _capped(rows, rng)]
+        public = [of_row(row) for row in (*_capped(self.rows, rng), *noise_rows(NOISE, rng))]
         rng.shuffle(public)
         often = [line for _ in range(passes) for line in rng.sample(lines, len(lines))]
         self.order = _interleaved(often, public)
