@@ -41,6 +41,7 @@ from kidsnanny.models.cards import TextCard, find_card
 from kidsnanny.records import ModelId
 from kidsnanny.stage2.text_encoder import TextEncoder
 from kidsnanny.training.text.augment import misread
+from kidsnanny.training.text.calibrate import HARMLESS
 from kidsnanny.training.text.corpus import Line, read_corpus
 from kidsnanny.training.text.rows import CATEGORIES, TextRow, public_rows
 
@@ -209,7 +210,7 @@ def harmless(pipeline: Pipeline, rows: Sequence[TextRow], rng: random.Random) ->
     judged = set(pipeline.stage2.text_model.card.languages) if pipeline.stage2 else set()
     groups: dict[str, list[str]] = {}
     for row in rows:
-        if row.part != "train" and not any(row.labels) and row.language in judged:
+        if row.part == "held_out" and row.source.startswith(HARMLESS) and row.language in judged:
             groups.setdefault(row.source, []).append(row.text)
     for source, texts in sorted(groups.items()):
         if len(texts) >= LEAST_ROWS:

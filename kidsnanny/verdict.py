@@ -166,5 +166,6 @@ class Verdict(Record):
         for category, by in self.coverage.items():
             if (recall := by.get("text")) is not None and recall < WEAK:
                 weak.setdefault(round(10 * recall), []).append(category)
-        for tenths, categories in sorted(weak.items()):
-            yield f"it finds about {tenths} in 10 harmful texts of {', '.join(categories)}"
+        if weak:
+            shares = (f"{tenths} in 10 of {', '.join(categories)}" for tenths, categories in sorted(weak.items()))
+            yield f"of harmful texts it finds about {'; '.join(shares)}"

@@ -95,8 +95,7 @@ def test_coverage_tells_what_was_looked_for_and_str_what_was_not() -> None:
         ({"scam": {"text": 0.75}}, "Looked for scam in its text; not for sexual, "),
         (
             {"scam": {"text": 0.62}, "hate": {"text": 0.58}, "violence": {"text": 0.31}},
-            "violence in its text; it finds about 3 in 10 harmful texts of violence; "
-            "it finds about 6 in 10 harmful texts of scam, hate; not for sexual, ",
+            "of harmful texts it finds about 3 in 10 of violence; 6 in 10 of scam, hate; not for sexual, ",
         ),
         ({"self_harm": {"image": None}}, "Looked for self harm in the picture; not for sexual, "),
         (
