@@ -50,7 +50,7 @@ def of_row(row: TextRow) -> TrainingText:
 class Examples:
     """The examples in the order of training. The same folders and seed give the same ones, from any chunk on."""
 
-    def __init__(self, data: Path, corpus: Path, seed: int, passes: int = CORPUS_PASSES) -> None:
+    def __init__(self, data: Path, corpus: Path, seed: int, passes: int | None = None) -> None:
         self.seed = seed
         rng = random.Random(seed)
         self.rows, self.sources = public_rows(data)
@@ -58,7 +58,7 @@ class Examples:
         lines = [of_line(line, CORPUS_WEIGHT) for line in written]
         public = [of_row(row) for row in (*_capped(self.rows, rng), *noise_rows(NOISE, rng))]
         rng.shuffle(public)
-        often = [line for _ in range(passes) for line in rng.sample(lines, len(lines))]
+        often = [line for _ in range(passes or CORPUS_PASSES) for line in rng.sample(lines, len(lines))]
         self.order = _interleaved(often, public)
         self._harmless: dict[int, list[str]] = {}
         for example in (*lines, *public):

@@ -92,3 +92,43 @@ def test_unknown_labels_teach_nothing() -> None:
     found = logits.grad[0, : len(CATEGORIES)]
     assert found[0] < 0
     assert not found[1:].any()
+
+
+def test_the_command_writes_a_model_that_is_read_back(
+    data: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from kidsnanny.cli.app import app
+    from kidsnanny.records import ModelId
+    from kidsnanny.stage2.text_encoder import TextEncoder
+    from kidsnanny.training.text import examples, train_encoder, train_text
+
+    monkeypatch.setattr(train_text, "read_base", small_encoder)
+    monkeypatch.setattr(examples, "NOISE", 20)
+    monkeypatch.setattr(examples, "CORPUS_PASSES", 40)
+    monkeypatch.setattr(train_encoder, "LEARNING_RATE", 2e-3)
+    out = tmp_path / "out"
+    command = ["train", "text", "--data", str(data), "--corpus", str(corpus), "--out", str(out)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in out.iterdir()) == ["card.toml", "model.onnx", "tokenizer.json"]
+    model = TextEncoder.load(out / "model.onnx", ModelId(name="mine"))
+    harassment = model.categories.index("harassment")
+    mean, kind = model.score([f"{MEAN} 7", f"{KIND} 7"])[:, harassment]
+    assert mean > 0.5 > kind
+    assert set(model.recall) == set(CATEGORIES)
+    assert model.recall["harassment"][0][1] == 1
+
+
+@pytest.mark.parametrize(("missing", "said"), [("data", "no *.csv.gz"), ("corpus", "no *.jsonl")])
+def test_a_folder_without_its_files_is_named(data: Path, corpus: Path, tmp_path: Path, missing: str, said: str) -> None:
+    from typer.testing import CliRunner
+
+    from kidsnanny.cli.app import app
+
+    folders = {"data": str(data), "corpus": str(corpus)} | {missing: str(tmp_path / "nothing")}
+    command = ["train", "text", *(word for name, folder in folders.items() for word in (f"--{name}", folder))]
+    done = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 3
+    assert said in done.output
