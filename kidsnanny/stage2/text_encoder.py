@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 WINDOW, STEP = 64, 40
 """Pieces of a window, its ends counted, and from a window's beginning to the next one's. Longer texts are scored window
 by window: nothing is cut, and one bad line does not drown in a page."""
-BATCH = 2_048
-"""Pieces that are computed at once, padding counted."""
+BATCH, PADDING = 2_048, 8
+"""Pieces that are computed at once, padding counted, and how much of it a window may get."""
 KEPT = 1_000
 """Windows whose outputs are kept: a text is scored as a whole and line by line, and its language is asked for."""
 MAYBE_FOREIGN = 0.02
@@ -203,8 +203,11 @@ class TextEncoder:
         parts: list[npt.NDArray[np.float32]] = []
         start = 0
         while start < len(order):
-            stop = start + 1
-            while stop < len(order) and (stop + 1 - start) * len(windows[order[stop]]) <= BATCH:
+            stop, shortest = start + 1, len(windows[order[start]])
+            while stop < len(order):
+                longest = len(windows[order[stop]])
+                if longest > shortest + PADDING or (stop + 1 - start) * longest > BATCH:
+                    break
                 stop += 1
             batch = [windows[n] for n in order[start:stop]]
             pieces = np.full((len(batch), len(batch[-1])), self.card.pad, np.int64)

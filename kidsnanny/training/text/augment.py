@@ -25,10 +25,10 @@ NAMES = (
 )
 PLAIN = 0.42
 """Share of the texts that stay as they are."""
-JOINED = 0.15
-"""Share of the texts that stand among harmless ones."""
-LONGEST_JOINED = 160
-"""Characters of a text that is put among others."""
+JOINED = 0.25
+"""Share of the texts that stand among harmless ones, as in a chat or on a page."""
+LONGEST_JOINED = 260
+"""Characters of a text and those around it: about a window."""
 
 
 def misread(text: str, rng: random.Random, errors: float, joined: float) -> str:
@@ -124,7 +124,9 @@ def augmented(text: str, rng: random.Random) -> str:
 
 
 def among(text: str, others: Sequence[str], rng: random.Random) -> str:
-    """The text among one or two others, in any order."""
-    lines = rng.sample(others, min(len(others), rng.randint(1, 2)))
-    lines.insert(rng.randint(0, len(lines)), text)
+    """The text among one to five others, in any order, as many as leave it within LONGEST_JOINED characters."""
+    lines = [text]
+    for other in rng.sample(others, min(len(others), rng.randint(1, 5))):
+        if sum(map(len, lines)) + len(other) <= LONGEST_JOINED:
+            lines.insert(rng.randint(0, len(lines)), other)
     return rng.choice("\n ").join(lines)

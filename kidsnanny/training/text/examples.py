@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kidsnanny.stage2.normalisation import normalise
-from kidsnanny.training.text.augment import JOINED, LONGEST_JOINED, among, augmented
+from kidsnanny.training.text.augment import JOINED, among, augmented
 from kidsnanny.training.text.corpus import Line, read_corpus
 from kidsnanny.training.text.rows import CATEGORIES, TextRow, noise_rows, public_rows
 
 LANGUAGES = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "tr", "ru", "ar", "zh", "hi", "hi-Latn", "other")
 """What the language outputs tell apart."""
-CORPUS_PASSES = 4
+CORPUS_PASSES = 5
 CORPUS_WEIGHT = 3.0
 MOST = 1_000
 """Rows of a public source that are harmful in a category, and as many that are not, at most."""
 MOST_CHARACTERS = 600
-NOISE = 1_500
-"""Rows of what OCR makes of textures."""
+NOISE = 2_000
+"""Rows of what OCR makes of textures, and of addresses and credits."""
 CHUNK = 6_000
 """Examples that are augmented and sorted by length together."""
 SHORT = 120
@@ -38,13 +38,16 @@ class TrainingText:
 def of_line(line: Line, weight: float = 1.0) -> TrainingText:
     """A line of the corpus: a look-alike is harmless in every category."""
     labels = tuple(int(line.kind == "harmful" and category in line.categories) for category in CATEGORIES)
-    return TrainingText(line.text, labels, LANGUAGES.index(line.language), weight)
+    return TrainingText(line.text, labels, _language(line.language), weight)
 
 
 def of_row(row: TextRow) -> TrainingText:
     """A public row."""
-    language = row.language if row.language in LANGUAGES else "other"
-    return TrainingText(row.text[:MOST_CHARACTERS], row.labels, LANGUAGES.index(language), row.weight)
+    return TrainingText(row.text[:MOST_CHARACTERS], row.labels, _language(row.language), row.weight)
+
+
+def _language(code: str) -> int:
+    return LANGUAGES.index(code if code in LANGUAGES else "other")
 
 
 class Examples:
@@ -80,17 +83,18 @@ class Examples:
     def _written(self, example: TrainingText, rng: random.Random) -> str:
         text = augmented(example.text, rng)
         others = self._harmless.get(example.language)
-        if others and rng.random() < JOINED and len(text) < LONGEST_JOINED:
+        if others and rng.random() < JOINED:
             text = among(text, others, rng)
         return normalise(text)
 
 
 def _capped(rows: Sequence[TextRow], rng: random.Random) -> Iterator[TextRow]:
-    """The train part's labelled rows that are no bare terms, at most MOST harmful and MOST others of a source."""
-    groups: dict[tuple[str, bool], list[TextRow]] = {}
+    """The train part's labelled rows that are no bare terms: at most MOST harmful ones and MOST others of a source, and
+    as many in languages that are not judged."""
+    groups: dict[tuple[str, bool, bool], list[TextRow]] = {}
     for row in rows:
         if row.part == "train" and max(row.labels) >= 0 and not row.source.startswith("lexicon"):
-            groups.setdefault((row.source, 1 in row.labels), []).append(row)
+            groups.setdefault((row.source, 1 in row.labels, row.language in LANGUAGES), []).append(row)
     for group in groups.values():
         yield from rng.sample(group, min(MOST, len(group)))
 

@@ -131,13 +131,40 @@ def read_file(path: Path) -> Iterator[TextRow]:
             yield TextRow(text, values, source, weight, part, raw["lang"])
 
 
+SITES = (
+    "{word}{word}.com {word}-{word}.com.cn www.{word}.org {word}.net/{word} {word}.io https://{word}.example".split()
+)
+CREDITS = (
+    "{site}",
+    "{site}",
+    "© {site}",
+    "photo: {name} / {site}",
+    "Picture by {name}",
+    "{name}/{word} agency",
+    "visit {site}",
+    "Tel. {number}",
+    "No. {number}",
+    "{word}@{site}",
+)
+_WORDS = (
+    "foto search shop stock news image monga bay garden travel media school kitchen city blue bright green happy home"
+).split()
+
+
 def noise_rows(count: int, rng: random.Random) -> list[TextRow]:
-    """Meaningless short strings as OCR finds them on logos, number plates and textures: harmless in every category."""
+    """What stands in pictures and means no harm: for the most part short strings as OCR finds them on logos, number
+    plates and textures, and for the rest web addresses, credits and numbers."""
     alphabet = "il|1l0oO8BYSZ25-_.,:;/\\()xXwvnmHTE 'aeiou"
     zeros = (0,) * len(CATEGORIES)
     out = []
-    for _ in range(count):
+    for n in range(count):
         text = "".join(rng.choice(alphabet) for _ in range(rng.randint(1, 14)))
+        if n % 4 == 0:
+            site = re.sub("{word}", lambda _: rng.choice(_WORDS), rng.choice(SITES))
+            number = "".join(rng.choice("0123456789 -") for _ in range(rng.randint(5, 14)))
+            facts = {"site": site, "name": rng.choice(NAMES), "number": number, "word": rng.choice(_WORDS)}
+            text = rng.choice(CREDITS).format(**facts)
+            text = text.upper() if rng.random() < 0.3 else text
         out.append(TextRow(text, zeros, "noise"))
     return out
 

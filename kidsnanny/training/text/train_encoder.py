@@ -27,7 +27,7 @@ from kidsnanny.training.text.rows import CATEGORIES
 
 PIECES = 60_000
 """Of the vocabulary."""
-LEARNING_RATE = 1e-4
+LEARNING_RATE = 2e-4
 HEAD_FASTER = 10
 WARM_UP = 0.05
 """Share of the examples."""
