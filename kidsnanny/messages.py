@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
+from textwrap import wrap
 
 from pydantic import ValidationError
 
@@ -21,6 +22,8 @@ class Turn(Record):
 Text = str | Sequence[Turn | Mapping[str, str]]
 """One message, or a conversation: turns, or mappings with `text` and maybe `speaker`."""
 _NOWHERE = Box(0, 0, 0, 0)
+LONGEST = 2_000
+"""Characters of a line; a longer one becomes several."""
 FORMAT = "TEXT"
 """Of a text's `Media`."""
 
@@ -54,7 +57,7 @@ def turns(text: object) -> tuple[Turn, ...]:
 def lines(said: Sequence[Turn]) -> Iterator[TextLine]:
     """The lines of all turns that are not blank; the `frame` of a line is its turn."""
     for n, turn in enumerate(said):
-        for line in turn.text.splitlines():
+        for line in (piece for written in turn.text.splitlines() for piece in wrap(written, LONGEST)):
             if line.strip():
                 yield TextLine(
                     text=line,

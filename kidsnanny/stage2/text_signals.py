@@ -24,6 +24,9 @@ _STOPS = (".", "!", "?", "…")
 _END = re.compile(r"(?<=[.!?…])\s+")
 MAX_CHARACTERS = 5 * MAX_CHARS
 """Of one frame, with ligatures spelt out: lines past these are not scored. No picture legibly holds a fifth of it."""
+PAGE_LINES, FIRST_PASS = 12, 0.05
+"""A frame of more lines is scored sentence by sentence and line by line only if it scores this much as a whole, which
+the text model reads window by window."""
 NAMED_FROM = 0.3
 """A signal from this score on names its words: no built-in policy's `review` is lower."""
 GRACE = 2.0
@@ -48,10 +51,17 @@ def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals
     start = time.perf_counter()
     frames, columns = _by_frame(lines, "line") + _by_frame(lines, "message"), _by_frame(lines, "column")
     codes = [line for line in lines if line.kind == "code"]
-    alone = [*frames, *([line] for line in codes if not (_LEADS.search(line.text) and " " not in line.text))]
-    passages = [*alone, *columns, *(_over_frames(frames) if len(frames) > 1 else ())]
+    bounded = [_bounded(frame) for frame in frames]
+    pieces = [piece for frame, _ in bounded for piece in _passages([frame])]
+    alone = [*pieces, *([line] for line in codes if not (_LEADS.search(line.text) and " " not in line.text))]
+    passages = [*alone, *columns, *(_passages([frame for frame, _ in bounded]) if len(frames) > 1 else ())]
     signals: list[Signal] = []
     unknown: dict[tuple[int, str], NotInspected] = {}
+    for frame, length in bounded:
+        most = MAX_CHARACTERS if frame[0].kind == "message" else MAX_CHARS
+        if length > most:
+            endless = f"more than {most:,} characters of text in one frame"
+            unknown[frame[0].frame, endless] = NotInspected(part="text", reason=endless, frame=frame[0].frame)
     for line in codes:
         if _LEADS.search(line.text):
             shown = line.text if len(line.text) <= 80 else f"{line.text[:79]}…"
@@ -61,17 +71,12 @@ def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals
         if n and out_of_time() and time.perf_counter() - start > GRACE:
             leave_out(f"{len(passages) - n} of {len(passages)} passages of text were not scored")
             break
-        scored, length = _bounded(passage)
-        signals += _signals(model, scored)
+        signals += _signals(model, passage)
         if n >= len(alone):
             continue
-        frame = passage[0].frame
-        if length > MAX_CHARS:
-            endless = f"more than {MAX_CHARS:,} characters of text in one frame"
-            unknown[frame, endless] = NotInspected(part="text", reason=endless, frame=frame)
-        for why in model.unknown_languages([_join(run) for run in _runs(scored)]):
+        for why in model.unknown_languages([_join(run) for run in _runs(passage)]):
             if why:
-                unknown[frame, why] = NotInspected(part="text", reason=why, frame=frame)
+                unknown[passage[0].frame, why] = NotInspected(part="text", reason=why, frame=passage[0].frame)
     return ChannelSignals(
         looked_for={"text": model.categories},
         signals=tuple(signals),
@@ -95,9 +100,9 @@ def _bounded(lines: Sequence[TextLine]) -> tuple[list[TextLine], int]:
     return list(lines), length - 1
 
 
-def _over_frames(frames: Sequence[Sequence[TextLine]]) -> Iterator[list[TextLine]]:
+def _passages(frames: Sequence[Sequence[TextLine]]) -> Iterator[list[TextLine]]:
     """The text of all frames, a line that stood in the frame before left out, in passages that a text model reads to
-    their end; each begins in the middle of the one before."""
+    their end; each begins in the last quarter of the one before."""
     passage: list[TextLine] = []
     length = fresh = 0
     before: set[str] = set()
@@ -108,7 +113,7 @@ def _over_frames(frames: Sequence[Sequence[TextLine]]) -> Iterator[list[TextLine
             characters = len(spelt_out(line.text)) + 1
             if passage and length + characters > MAX_CHARS:
                 yield passage
-                passage, fresh = passage[-(-len(passage) // 2) :], 0
+                passage, fresh = passage[-(-len(passage) * 3 // 4) :], 0
                 length = sum(len(spelt_out(one.text)) + 1 for one in passage)
             passage.append(line)
             length += characters
@@ -119,8 +124,12 @@ def _over_frames(frames: Sequence[Sequence[TextLine]]) -> Iterator[list[TextLine
 
 
 def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
-    texts = [_join(lines), *dict.fromkeys(_sentences(lines))]
-    scores = model.score([*texts, *(line.text for line in lines)])
+    texts, apart = [_join(lines)], [line.text for line in lines]
+    if len(lines) > PAGE_LINES and model.score(texts).max() < FIRST_PASS:
+        apart = apart[:1]
+    else:
+        texts += dict.fromkeys(_sentences(lines))
+    scores = model.score([*texts, *apart])
     alone = scores[len(texts) :]
     whole = np.maximum(scores[: len(texts)].max(axis=0), LINE_WEIGHT * alone.max(axis=0))
     signals = []

@@ -26,7 +26,11 @@ class Listener:
 
     def score(self, texts: Sequence[str]) -> np.ndarray:
         self.asked += texts
-        return np.array([[0.9 * (text == self.harmful)] for text in texts], np.float32)
+        hints = [self.harmful and self.harmful in text for text in texts]
+        return np.array(
+            [[0.9 if text == self.harmful else 0.1 * bool(hint)] for text, hint in zip(texts, hints, strict=True)],
+            np.float32,
+        )
 
     def unknown_languages(self, passages: Sequence[str]) -> list[str | None]:
         return [None] * len(passages)
@@ -100,6 +104,13 @@ def test_over_frames_a_line_is_left_out_where_it_stood_in_the_frame_before(
     model = Listener(together)
     reasons = text_signals(model, lines(*texts, frames=frames)).signals
     assert max(reason.score for reason in reasons) == pytest.approx(0.9)
+
+
+def test_a_page_is_cleared_by_its_windows() -> None:
+    page = lines(*(f"Line {n}." for n in range(30)))
+    model = Listener()
+    text_signals(model, page)
+    assert set(model.asked) == {" ".join(line.text for line in page), "Line 0."}
 
 
 def many(texts: Sequence[str], per_frame: int = 1_000) -> list[TextLine]:

@@ -145,7 +145,7 @@ def train(examples: Examples, base: BaseEncoder, folder: Path, seed: int) -> Enc
     columns = TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         bar = progress.add_task("training on texts", total=len(examples), completed=seen)
-        for step, batch in _batches(Batches(examples, base), at):
+        for count, (step, batch) in enumerate(_batches(Batches(examples, base), at), 1):
             share = seen / len(examples)
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * min(1, share / WARM_UP) * max(0.01, 1 - share)
@@ -159,7 +159,7 @@ def train(examples: Examples, base: BaseEncoder, folder: Path, seed: int) -> Enc
             seen += len(batch.examples)
             smooth = value.item() if smooth is None else 0.98 * smooth + 0.02 * value.item()
             progress.update(bar, completed=seen, description=f"training on texts, loss {smooth:.3f}")
-            if step[1] % CHECKPOINT_EVERY == 0:
+            if count % CHECKPOINT_EVERY == 0:
                 state = {"run": run, "chunk": step[0], "batch": step[1], "seen": seen, "loss": smooth}
                 _keep(path, state, network, optimizer)
                 print(json.dumps({"texts": seen, "loss": round(smooth, 4)}), file=sys.stderr, flush=True)
