@@ -38,8 +38,8 @@ def test_every_category_has_harmful_lines_and_look_alikes(
 ) -> None:
     lines = [line for part in PARTS for of_author in corpus[part].values() for line in of_author]
     kinds = Counter(line.kind for line in lines if category in line.categories)
-    assert kinds["harmful"] >= 500
-    assert kinds["look_alike"] >= 700
+    assert kinds["harmful"] >= 1_500
+    assert kinds["look_alike"] >= 1_700
 
 
 @pytest.mark.parametrize("part", ["train", "test"])
