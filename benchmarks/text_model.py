@@ -1,12 +1,13 @@
 """The text model beside other ways to score a text, in one run, on texts that none of them was trained on.
 
-    python benchmarks/text_model.py --data DIR [--before TREE] [--model NAME=FOLDER ...] [--look "why"]
+    python benchmarks/text_model.py --data DIR [--before NAME=TREE ...] [--model NAME=FOLDER ...] [--look "why"]
 
 DIR is a folder of labelled text as `weights/README.md` describes it. Systems: the shipped model; each `--model`, a
-folder of another text encoder; the model of another version's source tree; a list of harmful terms (the lexicons in
-DIR); and alt-profanity-check, where it is installed.
+folder of another text encoder; the text model in another version's source tree, the first of which is what gains are
+measured against; a list of harmful terms (the lexicons in DIR); and alt-profanity-check, where it is installed.
 
 - **Author-held-out lines**: the `test` part of `training/corpus`.
+- **Drowned**: pages of harmless test lines, with and without one harmful line that is flagged by itself.
 - **Dev file**: OpenAI's moderation set, the validation half. Only scored with `--look`, whose reason is logged in the
   results: every look at it is one chance more to choose by it.
 - **False alarms**: verdicts other than `safe` of `preteen` on harmless public texts, by source, and on pages.
@@ -56,6 +57,8 @@ MOST_ROWS = 1_000
 """Of a public source."""
 LEAST_ROWS = 300
 PAGES = 600
+DROWNED_IN = (12, 39)
+"""Harmless lines around a harmful one."""
 ROUNDS = 1_000
 ERRORS = 0.1
 Scores = npt.NDArray[np.float32]
@@ -204,6 +207,29 @@ def at_thresholds(pipeline: Pipeline, lines: Sequence[Line]) -> dict[str, Any]:
     return out
 
 
+def drowned(pipeline: Pipeline, lines: Sequence[Line], rng: random.Random) -> dict[str, Any]:
+    """Of harmful lines that are flagged by themselves, the share still flagged among others; and of those pages without
+    the line, the share flagged.
+    """
+
+    def flagged(texts: Sequence[str]) -> list[bool]:
+        return [bool(verdict.reasons) for verdict in pipeline.stream_texts(texts)]
+
+    one_line = [(" ".join(line.text.split()), line.kind) for line in lines]
+    harmful = [text for text, kind in one_line if kind == "harmful"]
+    found = [text for text, hit in zip(harmful, flagged(harmful), strict=True) if hit]
+    found = rng.sample(found, min(PAGES // 2, len(found)))
+    others = [text for text, kind in one_line if kind != "harmful"]
+    out: dict[str, Any] = {}
+    for many in DROWNED_IN:
+        pages = [rng.sample(others, many) for _ in found]
+        out[f"{many} harmless lines"] = share(flagged(["\n".join(page) for page in pages]))
+        for page, text in zip(pages, found, strict=True):
+            page.insert(rng.randrange(many + 1), text)
+        out[f"{many} harmless lines and a harmful one"] = share(flagged(["\n".join(page) for page in pages]))
+    return out
+
+
 def harmless(pipeline: Pipeline, rows: Sequence[TextRow], rng: random.Random) -> dict[str, Any]:
     """Share of harmless public texts that are held back, by source and language, and of pages of 60 to 150 words."""
     out: dict[str, Any] = {}
@@ -254,7 +280,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the text data")
     parser.add_argument("--model", action="append", default=[], metavar="NAME=FOLDER", help="another text encoder")
-    parser.add_argument("--before", type=Path, metavar="TREE", help="another version's source tree")
+    parser.add_argument("--before", action="append", default=[], metavar="NAME=TREE", help="another version's source")
     parser.add_argument("--look", metavar="WHY", help="score the dev file too; the reason is logged")
     parser.add_argument("--out", type=Path, help="default: benchmarks/results/text_model-HARDWARE.json")
     options = parser.parse_args()
@@ -263,8 +289,9 @@ def main() -> None:
     card = find_card("kidsnanny-text", TextCard)
     shipped = TextEncoder.load(card.locate(), ModelId(name=card.name))
     systems: dict[str, System] = {}
-    if options.before:
-        systems["before"] = before(options.before.resolve())
+    for named in options.before:
+        name, _, tree = named.partition("=")
+        systems[name] = before(Path(tree).resolve())
     for named in options.model:
         name, _, folder = named.partition("=")
         systems[name] = TextEncoder.load(Path(folder) / "model.onnx", ModelId(name=name)).score
@@ -284,6 +311,7 @@ def main() -> None:
             for language in languages
         },
         "test_lines_en": on_lines(systems, [line for line in lines if line.language == "en"]),
+        "drowned": drowned(pipeline, [line for line in lines if line.language == "en"], random.Random(0)),
         "harmless": harmless(pipeline, rows, random.Random(0)),
         "cost": cost(pipeline),
         "dev": last.get("dev", {}),

@@ -68,6 +68,22 @@ HARMLESS = [
     "Battery 20% remaining",
     "Mon-Fri 8-17, Sat 9-12",
 ]
+ADDRESSES = [
+    "mongabay.com",
+    "www.alibaba.com.cn",
+    "FOTOSEARCH.com",
+    "imgflip.com",
+    "unicef.org",
+    "google.com",
+    "https://www.rijksmuseum.nl/en/visit",
+    "shutterstock.com 1186542107",
+    "Photo: Maria Keller / Alpenbild",
+    "© 2021 Northlight Pictures",
+    "Corner Bakery & Sons, 14 Mill Lane",
+    "Müller & Söhne GmbH",
+    "VAT no. 281 447 190",
+    "@ellen.bakes on instagram.com",
+]
 HARMFUL = [
     ("self_harm", "i want to die, i can't go on"),
     ("substances", "selling weed and pills, dm me"),
@@ -96,6 +112,10 @@ class TestJudgement:
     @pytest.mark.parametrize("text", HARMLESS)
     def test_everyday_text_stays_below_review(self, model: TextEncoder, text: str) -> None:
         assert model.score([text]).max() < 0.5
+
+    @pytest.mark.parametrize("text", ADDRESSES)
+    def test_an_address_a_credit_or_a_name_alone_is_no_scam(self, model: TextEncoder, text: str) -> None:
+        assert model.score([text])[0, model.categories.index("scam")] < 0.5
 
     @pytest.mark.parametrize("text", PAGES)
     def test_everyday_pages_stay_below_review(self, model: TextEncoder, text: str) -> None:
