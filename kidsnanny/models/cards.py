@@ -209,10 +209,27 @@ class ClassifierCard(NetworkCard):
     """Subtracted from values in 0..1."""
     std: Three
     """Divides what is left."""
-    interpolation: Literal["bilinear", "bicubic"]
+    interpolation: Literal["bilinear", "bicubic", "lanczos"]
     crop: float | None = Field(default=None, gt=0, le=1)
-    """None: the frame is squashed to the square. Otherwise its shorter side becomes input / crop, and the centre is
-    cut out."""
+    """None: the whole frame is seen. Otherwise its shorter side becomes input / crop, and the centre is cut out."""
+    fit: Literal["squash", "blur"] | None = None
+    """Of an ONNX file. `squash`: the frame is stretched to a square first, as it is anyway without `crop`. `blur`: it is
+    fitted into the square, in front of itself stretched and blurred."""
+    jpeg: bool = False
+    """Of an ONNX file: whether the square goes through JPEG once, as all that the network has seen did."""
+    layout: Literal["rgb", "bgr_last"] = "rgb"
+    """Of an ONNX file. `bgr_last`: blue, green, red, as the last axis; `mean` and `std` stay in red, green, blue."""
+    probabilities: bool = False
+    """Whether the network ends in its softmax."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.fit == "blur" and self.crop is not None:
+            raise ValueError('crop and fit = "blur" exclude each other')
+        of_onnx = self.fit or self.jpeg or self.layout != "rgb" or self.interpolation == "lanczos"
+        if of_onnx and Path(self.weights).suffix != ".onnx":
+            raise ValueError("fit, jpeg, layout and lanczos are of ONNX files; leave them out")
+        return self
 
 
 class DetectorCard(NetworkCard):

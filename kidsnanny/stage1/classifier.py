@@ -5,11 +5,12 @@ same for all three, so the same weights give the same probabilities.
 """
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from kidsnanny.errors import ComponentError
 from kidsnanny.media.loader import RGB
@@ -22,6 +23,13 @@ from kidsnanny.taxonomy import Category
 
 BATCH = 32
 """Frames in one network call."""
+BLUR = 10
+"""Pixels of standard deviation."""
+_RESAMPLING = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 
 
 class Classifier:
@@ -55,8 +63,7 @@ class Classifier:
         self.models: tuple[ModelId, ...] = (self.network.model_id,)
         self._labels = LabelMap(self.card.labels)
         self.categories: Mapping[ModelKind, frozenset[Category]] = {"classifier": self._labels.categories}
-        side = self.card.input
-        probes = np.stack([np.full((3, side, side), level, np.float32) for level in (0.0, 0.5)])
+        probes = [_card_pixels(np.full((8, 8, 3), level, np.uint8), self.card) for level in (0, 128)]
         outputs = [self.network(probe[None])()[0] for probe in probes]
         logits = outputs[0]
         if logits.shape != (len(self._labels.names),):
@@ -64,8 +71,10 @@ class Classifier:
                 f"{self.card.name}: its network returns {logits.shape} where the card has {len(self._labels.names)} "
                 "labels; fix the card."
             )
-        if all(row.min() >= 0 and abs(row.sum() - 1) < 1e-4 for row in outputs):  # a second softmax would dampen them
-            raise ComponentError(f"{self.card.name}: its network returns probabilities; export it without its softmax.")
+        sums = all(row.min() >= 0 and abs(row.sum() - 1) < 1e-4 for row in outputs)
+        if sums != self.card.probabilities:  # a second softmax would dampen them
+            what, fix = ("probabilities", "true") if sums else ("logits", "false")
+            raise ComponentError(f"{self.card.name}: its network returns {what}; set probabilities = {fix} in the card.")
 
     def screen(self, frames: Sequence[RGB]) -> list[tuple[Detection, ...]]:
         """Every label's probability for each (H, W, 3) uint8 RGB frame, the likeliest first.
@@ -83,13 +92,13 @@ class Classifier:
             ComponentError: the network returned NaN or infinity.
             TypeError: a frame is not an (H, W, 3) uint8 array.
         """
-        return _softmax(self._start(frames), self.card.name)
+        return self._probabilities(self._start(frames))
 
     def start(self, frames: Sequence[Any]) -> Started:
         """Start the network on frames (on CUDA: tensors of the same shape and type); the function that it returns waits
         for what `screen` returns."""
         started = self._start(frames)
-        return lambda: [self._detections(row.tolist()) for row in _softmax(started, self.card.name)]
+        return lambda: [self._detections(row.tolist()) for row in self._probabilities(started)]
 
     def signals(self, findings: VisualFindings) -> list[Signal]:
         """For each frame and category, the sum over the labels of probability times weight in the card's `labels`.
@@ -106,10 +115,21 @@ class Classifier:
 
     def _pixels(self, frames: Sequence[Any]) -> Any:
         if self.network.device == "cpu":
-            return np.stack([pixels(frame, self.card) for frame in frames])
+            return np.stack([_card_pixels(frame, self.card) for frame in frames])
         import torch
 
         return torch.stack([_pixels_tensor(frame, self.card) for frame in frames])
+
+    def _probabilities(self, started: Sequence[Output]) -> npt.NDArray[np.float32]:
+        outputs = [wait() for wait in started]
+        if not outputs:
+            return np.zeros((0, 0), np.float32)
+        if not all(np.isfinite(batch).all() for batch in outputs):
+            raise ComponentError(f"{self.card.name}: its network returned NaN or infinity; use float32.")
+        found = np.concatenate(outputs)
+        if not self.card.probabilities:
+            found = np.exp(found - found.max(axis=1, keepdims=True))
+        return np.asarray(found / found.sum(axis=1, keepdims=True), np.float32)
 
     def _detections(self, probabilities: list[float]) -> tuple[Detection, ...]:
         found = zip(self._labels.names, probabilities, strict=True)
@@ -117,16 +137,6 @@ class Classifier:
             Detection(label=label, score=min(1.0, probability), model=self.card.name)
             for label, probability in sorted(found, key=lambda pair: -pair[1])
         )
-
-
-def _softmax(started: Sequence[Output], name: str) -> npt.NDArray[np.float32]:
-    logits = [wait() for wait in started]
-    if not logits:
-        return np.zeros((0, 0), np.float32)
-    if not all(np.isfinite(batch).all() for batch in logits):
-        raise ComponentError(f"{name}: its network returned NaN or infinity; use float32.")
-    shifted = np.exp(np.concatenate(logits) - np.concatenate(logits).max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
 
 
 class Preparation(Protocol):
@@ -137,7 +147,7 @@ class Preparation(Protocol):
     @property
     def crop(self) -> float | None: ...
     @property
-    def interpolation(self) -> Literal["bilinear", "bicubic"]: ...
+    def interpolation(self) -> Literal["bilinear", "bicubic", "lanczos"]: ...
     @property
     def mean(self) -> Three: ...
     @property
@@ -150,19 +160,53 @@ def pixels(frame: RGB, card: Preparation) -> npt.NDArray[np.float32]:
     `crop` is timm's crop_pct: the shorter side becomes input / crop, and the centre is cut out. Without it the frame is
     squashed to the square, as transformers' ViT processor does.
     """
-    side = card.input
-    resampling = Image.Resampling.BILINEAR if card.interpolation == "bilinear" else Image.Resampling.BICUBIC
-    image = Image.fromarray(frame)
+    return _normalised(_square(Image.fromarray(frame), card), card)
+
+
+def _square(image: Image.Image, card: Preparation) -> Image.Image:
+    side, resampling = card.input, _RESAMPLING[card.interpolation]
     if card.crop is None:
-        small = image.resize((side, side), resampling)
-    else:
-        size, (left, top) = _cropped(image.size, side, card.crop)
-        scale = image.width / size[0], image.height / size[1]
-        right, bottom = min(image.width, (left + side) * scale[0]), min(image.height, (top + side) * scale[1])
-        small = image.resize((side, side), resampling, box=(left * scale[0], top * scale[1], right, bottom))
+        return image.resize((side, side), resampling)
+    size, (left, top) = _cropped(image.size, side, card.crop)
+    scale = image.width / size[0], image.height / size[1]
+    right, bottom = min(image.width, (left + side) * scale[0]), min(image.height, (top + side) * scale[1])
+    return image.resize((side, side), resampling, box=(left * scale[0], top * scale[1], right, bottom))
+
+
+def _normalised(square: Image.Image, card: Preparation) -> npt.NDArray[np.float32]:
     mean, std = np.array(card.mean, np.float32), np.array(card.std, np.float32)
-    scaled = (np.asarray(small, np.float32) / np.float32(255) - mean) / std
+    scaled = (np.asarray(square, np.float32) / np.float32(255) - mean) / std
     return np.ascontiguousarray(scaled.transpose(2, 0, 1), np.float32)
+
+
+def _card_pixels(frame: RGB, card: ClassifierCard) -> npt.NDArray[np.float32]:
+    """As `pixels`, and as `fit`, `jpeg` and `layout` of the card say; with `bgr_last` (input, input, 3)."""
+    image, side = Image.fromarray(frame), card.input
+    if card.fit == "blur":
+        square = _over_its_blur(image, side, _RESAMPLING[card.interpolation])
+    elif card.fit == "squash" and card.crop:
+        large, left = int(side / card.crop), int(side / card.crop - side) // 2
+        square = image.resize((large, large), _RESAMPLING[card.interpolation])
+        square = square.crop((left, left, left + side, left + side))
+    else:
+        square = _square(image, card)
+    if card.jpeg:
+        file = BytesIO()
+        square.save(file, "JPEG")
+        square = Image.open(file)
+    found = _normalised(square, card)
+    return np.ascontiguousarray(found[::-1].transpose(1, 2, 0)) if card.layout == "bgr_last" else found
+
+
+def _over_its_blur(image: Image.Image, side: int, resampling: Image.Resampling) -> Image.Image:
+    scale = side / max(image.size)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    front = image.resize(size, resampling)
+    if size == (side, side):
+        return front
+    square = front.resize((side, side), resampling).filter(ImageFilter.GaussianBlur(BLUR))
+    square.paste(front, ((side - size[0]) // 2, (side - size[1]) // 2))
+    return square
 
 
 def _pixels_tensor(frame: Any, card: Preparation) -> Any:
