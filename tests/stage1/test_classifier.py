@@ -10,10 +10,10 @@ from networks import colour_classifier
 from PIL import Image
 
 from kidsnanny import ComponentError, Pipeline, WeightsError
-from kidsnanny.models.cards import CARD, ClassifierCard
+from kidsnanny.models.cards import CARD, ClassifierCard, DetectorCard
 from kidsnanny.models.runtime import Network, Output, network
 from kidsnanny.models.store import digest
-from kidsnanny.records import Detection, VisualFindings
+from kidsnanny.records import Detection, ModelId, VisualFindings
 from kidsnanny.stage1.classifier import Classifier, pixels
 from kidsnanny.stage1.detector import Yolo
 from kidsnanny.stage1.ensemble import Ensemble
@@ -118,7 +118,7 @@ def test_another_models_detections_are_not_its_own(card_of: Maker) -> None:
 def test_a_network_that_does_not_fit_the_labels_is_refused(card_of: Maker) -> None:
     with pytest.raises(ComponentError, match=r"returns \(2,\) where the card has 4 labels"):
         Classifier(card_of(labels=LEVELS))
-    facts = card_of().model_dump(exclude={"role", "mean", "std", "interpolation", "crop"})
+    facts = card_of().model_dump(include=set(DetectorCard.model_fields) - {"role"})
     with pytest.raises(ComponentError, match=r"where a YOLO v8 or v11 returns \(6, anchors\); fix the card's labels"):
         Yolo(CARD.validate_python(facts | {"role": "detector"}))
 
@@ -236,16 +236,62 @@ def test_random_weights_are_named_and_never_say_safe(card_of: Maker) -> None:
     assert "are random, so what they say means nothing" in str(verdict)
 
 
-def test_a_network_that_ends_in_a_softmax_is_refused(tmp_path: Path) -> None:
+def test_whether_a_network_ends_in_a_softmax_is_said_by_the_card(tmp_path: Path, card_of: Maker) -> None:
     """A second softmax over probabilities would dampen them: a certain 1.0 of two would become 0.73."""
+    with pytest.raises(ComponentError, match="returns logits; set probabilities = false in the card"):
+        Classifier(card_of(probabilities=True))
+    logits = Classifier(card_of())
     path = tmp_path / "colours.onnx"
-    colour_classifier(path, (0, 1))
     model = onnx.load(path)
     model.graph.node[-1].output[0] = "before"
     model.graph.node.append(onnx.helper.make_node("Softmax", ["before"], ["logits"]))
     onnx.save(model, path)
-    prepared = {"mean": (0, 0, 0), "std": (1, 1, 1), "interpolation": "bilinear", "input": SIDE, "labels": BINARY}
-    facts = {"name": "colours", "role": "classifier", "what": "colours", "licence": "ours", "path": path}
-    files = {"files": {path.name: {"sha256": digest(path)}}}
-    with pytest.raises(ComponentError, match="returns probabilities; export it without its softmax"):
-        Classifier(CARD.validate_python(facts | prepared | files))
+    files = {path.name: {"sha256": digest(path)}}
+    facts = logits.card.model_dump(exclude={"files"}) | {"files": files}
+    with pytest.raises(ComponentError, match="returns probabilities; set probabilities = true in the card"):
+        Classifier(CARD.validate_python(facts))
+    ended = Classifier(CARD.validate_python(facts | {"probabilities": True}))
+    frames = [bands(64, 48, RED, GREEN), bands(64, 48, RED)]
+    assert np.allclose(ended.probabilities(frames), logits.probabilities(frames), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("facts", "shape", "expected"),
+    [
+        ({"fit": "squash", "crop": 0.5}, (300, 100), (1 / 6, 2 / 3, 1 / 6)),  # the middle half of what was stretched
+        ({"fit": "blur"}, (100, 300), (1 / 3, 1 / 3, 1 / 3)),  # all of it
+        ({"jpeg": True}, (300, 100), (1 / 3, 1 / 3, 1 / 3)),
+    ],
+)
+def test_other_ways_to_reach_the_network(
+    card_of: Maker, facts: dict[str, object], shape: tuple[int, int], expected: tuple[float, ...]
+) -> None:
+    network = Seeing()
+    Classifier(card_of(**facts), runs=network).probabilities([bands(*shape, RED, GREEN, BLUE)])
+    assert np.abs(network.given.mean((0, 2, 3)) - expected).max() < 0.05
+
+
+def test_blue_first_and_channels_last(card_of: Maker) -> None:
+    network = Seeing()
+    Classifier(card_of(layout="bgr_last", mean=(0.5, 0.0, 0.0)), runs=network).probabilities([bands(9, 9, RED)])
+    assert network.given.shape == (1, SIDE, SIDE, 3)
+    assert network.given[0, 0, 0].tolist() == [0.0, 0.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    "facts", [{"fit": "blur", "crop": 1.0}, {"files": {"a.safetensors": {}}, "path": Path("a.safetensors"), "jpeg": True}]
+)
+def test_a_card_with_ways_that_exclude_each_other_is_refused(card_of: Maker, facts: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"exclude each other|are of ONNX files"):
+        card_of(**facts)
+
+
+class Seeing:
+    """A network that keeps what it was given."""
+
+    device = "cpu"
+    model_id = ModelId(name="seeing")
+
+    def __call__(self, inputs: np.ndarray) -> Output:
+        self.given = inputs
+        return lambda: np.zeros((len(inputs), 2), np.float32)
