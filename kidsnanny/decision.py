@@ -1,6 +1,6 @@
 """What an inspection means for a child: thresholds, floors, fusion and the judge's authority. All of it is pure."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from kidsnanny.inspection import ChannelSignals, Inspection, JudgeOpinion
@@ -9,7 +9,6 @@ from kidsnanny.records import (
     Action,
     Channel,
     Label,
-    ModelKind,
     NotInspected,
     Reason,
     Record,
@@ -101,10 +100,8 @@ def channel_scores(inspection: Inspection, policy: Policy) -> dict[Category, dic
         if not said:
             continue
         for category in CATEGORIES:
-            kinds = [kind for kind, categories in said.looked_for.items() if category in categories]
-            if kinds:
-                of_category = [signal for signal in said.signals if signal.category == category]
-                found[category][channel] = fuse(policy, kinds, of_category)
+            if any(category in categories for categories in said.looked_for.values()):
+                found[category][channel] = fuse(policy, said, category)
     return {category: by for category, by in found.items() if by}
 
 
@@ -207,14 +204,29 @@ def _after_judge(rules: JudgeRules, by_channel: Mapping[Channel, float], *, may_
     return counted
 
 
-def fuse(policy: Policy, kinds: Collection[ModelKind], signals: Sequence[Signal]) -> float:
-    """A channel's score for one category, in 0..1.
+SUPPORT = 0.3
+"""A score of another kind of model that supports a score in full."""
+SUPPORTED_BY: dict[Category, tuple[Category, ...]] = {"sexual": ("sexual", "nudity"), "nudity": ("sexual", "nudity")}
+"""Categories of which a score supports one of another; every other category supports itself alone."""
+
+
+def fuse(policy: Policy, said: ChannelSignals, category: Category) -> float:
+    """A channel's score for one category, in 0..1. Of one kind of model the highest score counts, of whichever frame and
+    model; a kind that found nothing scores 0.
+
+    With `fusion = "agreement"`, a score s that no other kind supports counts as s ** `alone`, and as s itself from a
+    support of SUPPORT on, in the same frame; in between the exponent falls in proportion. A category that no other kind
+    could support counts as it is. The form and its constants are ours.
 
     Args:
-        policy: says which of `max`, `mean` and `min` over the kinds of model is taken.
-        kinds: those that look for the category; one that found nothing scores 0.
-        signals: theirs, of that category. Of one kind the highest score counts, of whichever frame and model.
+        policy: says which of `agreement`, `max`, `mean` and `min` over the kinds of model is taken.
+        said: by the models of the channel, at least one of which looked for the category.
+        category: to score.
     """
+    signals = [signal for signal in said.signals if signal.category == category]
+    if policy.image.fusion == "agreement":
+        return max((_agreed(policy, said, signal) for signal in signals), default=0.0)
+    kinds = [kind for kind, categories in said.looked_for.items() if category in categories]
     highest = [max((s.score for s in signals if s.source == kind), default=0.0) for kind in kinds]
     match policy.image.fusion:
         case "max":
@@ -223,6 +235,19 @@ def fuse(policy: Policy, kinds: Collection[ModelKind], signals: Sequence[Signal]
             return min(highest)
         case "mean":
             return fmean(highest)
+
+
+def _agreed(policy: Policy, said: ChannelSignals, signal: Signal) -> float:
+    """A signal's score, less if another kind of model could support it and does not."""
+    related = SUPPORTED_BY.get(signal.category, (signal.category,))
+    others = [kind for kind, found in said.looked_for.items() if kind != signal.source and set(related) & set(found)]
+    if not others:
+        return signal.score
+    support = max(
+        (s.score for s in said.signals if s.frame == signal.frame and s.source in others and s.category in related),
+        default=0.0,
+    )
+    return float(signal.score ** (1 + (policy.image.alone - 1) * (1 - min(1.0, support / SUPPORT))))
 
 
 SHORT = 3, 1.4

@@ -51,8 +51,11 @@ Band = Annotated[tuple[Score, Score], AfterValidator(_rising)]
 class ImageRules(Record):
     """How the kinds of model of Stage 1 become one score per category."""
 
-    fusion: Literal["max", "mean", "min"]
-    """Of the kinds that look for the category: `max` believes whoever is alarmed, `min` asks that all are."""
+    fusion: Literal["agreement", "max", "mean", "min"]
+    """Of the kinds that look for the category: `agreement` believes whoever is alarmed, less where another kind could have
+    agreed and does not; `max` believes whoever is alarmed, `min` asks that all are."""
+    alone: float = Field(default=3.0, ge=1, le=10, strict=True)
+    """With `agreement`: the exponent on a score that no other kind supports. 1 is `max`."""
 
 
 class JudgeRules(Record):

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from kidsnanny.decision import combine, fuse, unreadable_text
 from kidsnanny.errors import PolicyError
+from kidsnanny.inspection import ChannelSignals
 from kidsnanny.policy import BUILT_IN, ImageRules, Policy
-from kidsnanny.records import Box, NotInspected, Signal, TextLine
-from kidsnanny.taxonomy import CATEGORIES
+from kidsnanny.records import Box, ModelKind, NotInspected, Signal, TextLine
+from kidsnanny.taxonomy import CATEGORIES, Category
 
 PRETEEN = Policy.load("preteen")
 STRICT = PRETEEN.model_copy(update={"on_failure": "unsafe"})
@@ -181,36 +182,63 @@ def test_another_type_is_no_policy(policy: object) -> None:
         Policy.load(policy)
 
 
-# what each kind of eye says of one category (None: it does not look for it) -> the score by each rule
+# what each kind of model says of one category (None: it does not look for it) -> the score by each rule
 FUSION = [
-    ((0.8,), None, {"max": 0.8, "mean": 0.8, "min": 0.8}),
-    (None, (0.3,), {"max": 0.3, "mean": 0.3, "min": 0.3}),
-    ((0.8,), (0.4,), {"max": 0.8, "mean": 0.6, "min": 0.4}),
-    ((0.8,), (), {"max": 0.8, "mean": 0.4, "min": 0.0}),  # it looked and found nothing
-    ((0.1, 0.9, 0.2), (0.3, 0.7), {"max": 0.9, "mean": 0.8, "min": 0.7}),  # the loudest of each kind
-    ((), (), {"max": 0.0, "mean": 0.0, "min": 0.0}),
+    ((0.8,), None, {"max": 0.8, "mean": 0.8, "min": 0.8, "agreement": 0.8}),
+    (None, (0.3,), {"max": 0.3, "mean": 0.3, "min": 0.3, "agreement": 0.3}),
+    ((0.8,), (0.4,), {"max": 0.8, "mean": 0.6, "min": 0.4, "agreement": 0.8}),
+    ((0.8,), (0.15,), {"max": 0.8, "mean": 0.475, "min": 0.15, "agreement": 0.8**2}),  # half of the support
+    ((0.8,), (), {"max": 0.8, "mean": 0.4, "min": 0.0, "agreement": 0.8**3}),  # it looked and found nothing
+    ((0.02,), (0.72,), {"max": 0.72, "mean": 0.37, "min": 0.02, "agreement": 0.72 ** (3 - 2 / 15)}),
+    ((1.0,), (), {"max": 1.0, "mean": 0.5, "min": 0.0, "agreement": 1.0}),
+    ((0.1, 0.9, 0.2), (0.3, 0.7), {"max": 0.9, "mean": 0.8, "min": 0.7, "agreement": 0.9}),  # the loudest of each kind
+    ((), (), {"max": 0.0, "mean": 0.0, "min": 0.0, "agreement": 0.0}),
 ]
+
+
+def image_signals(
+    *found: tuple[ModelKind, Category, float, int], **looked_for: tuple[Category, ...]
+) -> ChannelSignals:
+    """What models of some kinds say: kind, category, score, frame."""
+    signals = (
+        Signal(category=category, channel="image", source=kind, score=score, what="x", frame=frame)
+        for kind, category, score, frame in found
+    )
+    return ChannelSignals.model_validate({"looked_for": looked_for, "signals": tuple(signals)})
 
 
 @pytest.mark.parametrize(("classifier", "detector", "scores"), FUSION)
 def test_stage_1s_score_is_fused_by_the_policys_rule(
     classifier: tuple[float, ...] | None, detector: tuple[float, ...] | None, scores: dict[str, float]
 ) -> None:
-    said = {
-        kind: found for kind, found in {"classifier": classifier, "detector": detector}.items() if found is not None
-    }
-    reasons = [
-        Signal(category="nudity", channel="image", source=kind, score=score, what="x")
-        for kind, found in said.items()
-        for score in found
-    ]
+    kinds = {"classifier": classifier, "detector": detector}
+    said = image_signals(
+        *((kind, "nudity", score, 0) for kind, found in kinds.items() for score in found or ()),
+        **{kind: ("nudity",) for kind, found in kinds.items() if found is not None},
+    )
     for rule, score in scores.items():
         policy = PRETEEN.model_copy(update={"image": ImageRules(fusion=rule)})
-        assert fuse(policy, said, reasons) == pytest.approx(score)
+        assert fuse(policy, said, "nudity") == pytest.approx(score)
+
+
+@pytest.mark.parametrize(
+    ("found", "category", "score"),
+    [
+        ((("classifier", "sexual", 0.8, 0), ("detector", "nudity", 0.4, 0)), "sexual", 0.8),  # the one supports the other
+        ((("classifier", "sexual", 0.8, 0), ("detector", "nudity", 0.4, 1)), "sexual", 0.8**3),  # not of another frame
+        ((("classifier", "gore", 0.8, 0),), "gore", 0.8),  # nobody else looks for it
+        ((("classifier", "gore", 0.8, 0), ("detector", "nudity", 0.9, 0)), "gore", 0.8),
+    ],
+)
+def test_agreement_is_of_related_categories_in_one_frame(
+    found: tuple[tuple[ModelKind, Category, float, int], ...], category: Category, score: float
+) -> None:
+    said = image_signals(*found, classifier=("sexual", "nudity", "gore"), detector=("nudity",))
+    assert fuse(PRETEEN, said, category) == pytest.approx(score)
 
 
 def test_the_rule_is_the_users_to_choose(tmp_path: Path) -> None:
     file = tmp_path / "careful.toml"
     file.write_text('name = "careful"\nbase = "child"\n[image]\nfusion = "min"\n')
     assert Policy.load(file).image.fusion == "min"
-    assert {Policy.load(name).image.fusion for name in BUILT_IN} == {"max"}
+    assert {Policy.load(name).image.fusion for name in BUILT_IN} == {"agreement"}

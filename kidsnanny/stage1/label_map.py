@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 
-from kidsnanny.records import Detection, ModelKind, Signal
+from kidsnanny.records import Box, Detection, ModelKind, Signal
 from kidsnanny.taxonomy import Category
 
 Labels = Mapping[str, Mapping[Category, float]]
@@ -34,12 +34,13 @@ class LabelMap:
             source: the kind of model.
             summed: False for labels that occur side by side: one signal for each detection and category, score times
                 weight. True for labels whose scores are the probabilities of exclusive classes: one signal for each
-                frame and category, the sum of score times weight over the labels, which names the label that adds most.
+                frame, box and category, the sum of score times weight over the labels, which names the label that adds
+                most.
         """
         own = [found for found in detections if found.model == model]
         if summed:
-            own.sort(key=lambda found: found.frame)
-            groups = [list(group) for _, group in groupby(own, key=lambda found: found.frame)]
+            own.sort(key=_place)
+            groups = [list(group) for _, group in groupby(own, key=_place)]
         else:
             groups = [[found] for found in own]
         signals = []
@@ -59,6 +60,10 @@ class LabelMap:
                     )
                 )
         return signals
+
+
+def _place(found: Detection) -> tuple[int, Box]:
+    return found.frame, found.box or Box(0, 0, 0, 0)
 
 
 def one_word(label: str) -> str:

@@ -13,7 +13,7 @@ from kidsnanny import ComponentError, Pipeline, WeightsError
 from kidsnanny.models.cards import CARD, ClassifierCard, DetectorCard
 from kidsnanny.models.runtime import Network, Output, network
 from kidsnanny.models.store import digest
-from kidsnanny.records import Detection, ModelId, VisualFindings
+from kidsnanny.records import Box, Detection, ModelId, VisualFindings
 from kidsnanny.stage1.classifier import Classifier, pixels
 from kidsnanny.stage1.detector import Yolo
 from kidsnanny.stage1.ensemble import Ensemble
@@ -207,6 +207,24 @@ def test_both_together_find_what_each_finds_alone(card_of: Maker) -> None:
     together = Ensemble(*models).screen(frames)
     alone = [model.screen(frames) for model in models]
     assert together == [first + second for first, second in zip(*alone, strict=True)]
+
+
+def test_the_classifier_looks_closer_where_the_detector_found_something(
+    card_of: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a corner of a large frame it sees nothing when it looks at all of it."""
+    frame = bands(1000, 800, GREEN)
+    frame[700:, :100] = RED
+    detector = Yolo("nudenet-320n")
+    found = Detection(label="FEMALE_BREAST_EXPOSED", score=0.7, box=Box(20, 730, 60, 760), model="nudenet-320n")
+    monkeypatch.setattr(detector, "screen", lambda frames: [(found,) for _ in frames])
+    verdict = Pipeline(stage1=Ensemble(Classifier(card_of()), detector), stage2=None)(frame)
+    closer = [one for one in verdict.findings.detections if one.model == "colours" and one.box]
+    assert {one.box for one in closer} == {Box(0, 685, 100, 800)}
+    assert max(closer, key=lambda one: one.score).label == "NSFW"
+    assert verdict.label == "unsafe"
+    frame[700:, :100] = GREEN
+    assert Pipeline(stage1=Ensemble(Classifier(card_of()), detector), stage2=None)(frame).label == "safe"
 
 
 def test_a_model_that_fails_is_not_passed_over(card_of: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
