@@ -42,9 +42,8 @@ from kidsnanny.models.cards import TextCard, find_card
 from kidsnanny.records import ModelId
 from kidsnanny.stage2.text_encoder import TextEncoder
 from kidsnanny.training.text.augment import misread
-from kidsnanny.training.text.calibrate import HARMLESS
 from kidsnanny.training.text.corpus import Line, read_corpus
-from kidsnanny.training.text.rows import CATEGORIES, TextRow, public_rows
+from kidsnanny.training.text.rows import CATEGORIES, HARMLESS, TextRow, public_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT / "training" / "corpus"

@@ -24,9 +24,9 @@ _STOPS = (".", "!", "?", "…")
 _END = re.compile(r"(?<=[.!?…])\s+")
 MAX_CHARACTERS = 5 * MAX_CHARS
 """Of one frame, with ligatures spelt out: lines past these are not scored. No picture legibly holds a fifth of it."""
-PAGE_LINES, FIRST_PASS = 12, 0.05
-"""A frame of more lines is scored sentence by sentence and line by line only if it scores this much as a whole, which
-the text model reads window by window."""
+PAGE_LINES, SENTENCE = 12, 200
+"""Of more lines than these, one that is part of a sentence is not scored by itself, if the sentence has at most so many
+characters and so is seen whole."""
 NAMED_FROM = 0.3
 """A signal from this score on names its words: no built-in policy's `review` is lower."""
 GRACE = 2.0
@@ -124,17 +124,23 @@ def _passages(frames: Sequence[Sequence[TextLine]]) -> Iterator[list[TextLine]]:
 
 
 def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
-    texts, apart = [_join(lines)], [line.text for line in lines]
-    if len(lines) > PAGE_LINES and model.score(texts).max() < FIRST_PASS:
-        apart = apart[:1]
-    else:
-        texts += dict.fromkeys(_sentences(lines))
-    scores = model.score([*texts, *apart])
-    alone = scores[len(texts) :]
-    whole = np.maximum(scores[: len(texts)].max(axis=0), LINE_WEIGHT * alone.max(axis=0))
+    paragraphs = [(part, _END.split(_join(part))) for part in _paragraphs(lines)]
+    texts = [_join(lines), *dict.fromkeys(sentence for _, sentences in paragraphs for sentence in sentences)]
+    apart = [
+        line
+        for part, sentences in paragraphs
+        for line in part
+        if len(lines) <= PAGE_LINES or len(part) == 1 or max(map(len, sentences)) > SENTENCE
+    ]
+    scores = model.score([*texts, *(line.text for line in apart)])
+    alone = scores[len(texts) :].max(axis=0, initial=0.0)
+    whole = np.maximum(scores[: len(texts)].max(axis=0), LINE_WEIGHT * alone)
+    if whole.max() >= NAMED_FROM or not apart:
+        apart = list(lines)
+    by_line = model.score([line.text for line in apart])
     signals = []
     for column, category in enumerate(model.categories):
-        highest = lines[int(alone[:, column].argmax())]
+        highest = apart[int(by_line[:, column].argmax())]
         score = float(whole[column])
         signals.append(
             Signal(
@@ -152,8 +158,8 @@ def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
     return signals
 
 
-def _sentences(lines: Sequence[TextLine]) -> Iterator[str]:
-    """The text cut into sentences. A line goes on in the next one if it has no full stop at its end, the next begins
+def _paragraphs(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
+    """Lines that go on in one another. A line goes on in the next one if it has no full stop at its end, the next begins
     small, and there is less than a line's height between them.
     """
     passage: list[TextLine] = []
@@ -165,10 +171,10 @@ def _sentences(lines: Sequence[TextLine]) -> Iterator[str]:
             or line.frame != before.frame
             or line.box.y0 - before.box.y1 > line.box.y1 - line.box.y0
         ):
-            yield from _END.split(_join(passage))
+            yield passage
             passage = []
         passage.append(line)
-    yield from _END.split(_join(passage))
+    yield passage
 
 
 def _join(lines: Sequence[TextLine]) -> str:

@@ -106,11 +106,14 @@ def test_over_frames_a_line_is_left_out_where_it_stood_in_the_frame_before(
     assert max(reason.score for reason in reasons) == pytest.approx(0.9)
 
 
-def test_a_page_is_cleared_by_its_windows() -> None:
-    page = lines(*(f"Line {n}." for n in range(30)))
+def test_on_a_long_page_no_line_is_scored_apart_from_its_short_sentence() -> None:
+    printed = [text for n in range(10) for text in (f"Page {n} begins", "and ends here.")]
+    chat = [f"word {n} and so on" for n in range(30)]
     model = Listener()
-    text_signals(model, page)
-    assert set(model.asked) == {" ".join(line.text for line in page), "Line 0."}
+    text_signals(model, lines(*printed, *chat))
+    assert {f"Page {n} begins and ends here." for n in range(10)} < set(model.asked)
+    assert set(chat) < set(model.asked)
+    assert not set(printed) & set(model.asked)
 
 
 def many(texts: Sequence[str], per_frame: int = 1_000) -> list[TextLine]:

@@ -55,7 +55,7 @@ def _words(examples: Examples) -> Iterator[str]:
         if row.part == "train" and seen.setdefault(row.source, 0) < MOST_ROWS:
             seen[row.source] += 1
             yield normalise(row.text)
-    for example in examples.order:
+    for example in examples.stages[0]:
         yield normalise(example.text)
 
 
