@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
+import numpy.typing as npt
 
 from kidsnanny.budget import leave_out, out_of_time
 from kidsnanny.inspection import ChannelSignals
@@ -24,9 +25,12 @@ _STOPS = (".", "!", "?", "…")
 _END = re.compile(r"(?<=[.!?…])\s+")
 MAX_CHARACTERS = 5 * MAX_CHARS
 """Of one frame, with ligatures spelt out: lines past these are not scored. No picture legibly holds a fifth of it."""
-PAGE_LINES, SENTENCE = 12, 200
-"""Of more lines than these, one that is part of a sentence is not scored by itself, if the sentence has at most so many
-characters and so is seen whole."""
+EXCUSED = 0.15
+"""A line counts by itself only if its paragraph scores at least so much: what reads badly in half of a sentence is excused by
+the whole, and a harmful line among others still shows."""
+FULL = 0.8
+"""A line that is at least so wide as the next one may go on in it although that begins with a capital: "to Dad about" /
+"Saturday"."""
 NAMED_FROM = 0.3
 """A signal from this score on names its words: no built-in policy's `review` is lower."""
 GRACE = 2.0
@@ -124,23 +128,24 @@ def _passages(frames: Sequence[Sequence[TextLine]]) -> Iterator[list[TextLine]]:
 
 
 def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
-    paragraphs = [(part, _END.split(_join(part))) for part in _paragraphs(lines)]
-    texts = [_join(lines), *dict.fromkeys(sentence for _, sentences in paragraphs for sentence in sentences)]
-    apart = [
-        line
-        for part, sentences in paragraphs
-        for line in part
-        if len(lines) <= PAGE_LINES or len(part) == 1 or max(map(len, sentences)) > SENTENCE
-    ]
-    scores = model.score([*texts, *(line.text for line in apart)])
-    alone = scores[len(texts) :].max(axis=0, initial=0.0)
-    whole = np.maximum(scores[: len(texts)].max(axis=0), LINE_WEIGHT * alone)
-    if whole.max() >= NAMED_FROM or not apart:
-        apart = list(lines)
-    by_line = model.score([line.text for line in apart])
+    paragraphs = list(_paragraphs(lines))
+    sentences = [_END.split(_join(part)) for part in paragraphs]
+    scores = model.score([_join(lines), *(sentence for of_part in sentences for sentence in of_part)])
+    ends = 1 + np.cumsum([len(of_part) for of_part in sentences])
+    whole = scores.max(axis=0)
+    doubted: list[tuple[TextLine, npt.NDArray[np.bool_]]] = []
+    for part, of_part, end in zip(paragraphs, sentences, ends, strict=True):
+        counts = scores[end - len(of_part) : end].max(axis=0) >= EXCUSED
+        if len(part) > 1 and counts.any():
+            doubted += ((line, counts) for line in part)
+    if doubted:
+        alone = model.score([line.text for line, _ in doubted]) * np.stack([counts for _, counts in doubted])
+        whole = np.maximum(whole, LINE_WEIGHT * alone.max(axis=0))
+    named = list(lines) if whole.max() >= NAMED_FROM else list(lines[:1])
+    by_line = model.score([line.text for line in named])
     signals = []
     for column, category in enumerate(model.categories):
-        highest = apart[int(by_line[:, column].argmax())]
+        highest = named[int(by_line[:, column].argmax())]
         score = float(whole[column])
         signals.append(
             Signal(
@@ -160,14 +165,14 @@ def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
 
 def _paragraphs(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
     """Lines that go on in one another. A line goes on in the next one if it has no full stop at its end, the next begins
-    small, and there is less than a line's height between them.
+    small or the line is about as wide, and there is less than a line's height between them.
     """
     passage: list[TextLine] = []
     for line in lines:
         before = passage[-1] if passage else None
         if before and (
             before.text.endswith(_STOPS)
-            or not line.text[:1].islower()
+            or not (line.text[:1].islower() or _width(before) >= FULL * _width(line) > 0)
             or line.frame != before.frame
             or line.box.y0 - before.box.y1 > line.box.y1 - line.box.y0
         ):
@@ -175,6 +180,10 @@ def _paragraphs(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
             passage = []
         passage.append(line)
     yield passage
+
+
+def _width(line: TextLine) -> int:
+    return line.box.x1 - line.box.x0
 
 
 def _join(lines: Sequence[TextLine]) -> str:

@@ -23,7 +23,10 @@ FOREIGN_FALSE_ALARMS = 0.003
 FAMILIAR_WORDS = 5
 """Of the texts that this is chosen on, at least."""
 THRESHOLDS = (0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
-SCRIPTS = ("Latin", "Cyrillic", "Arabic", "CJK", "Devanagari")
+JUDGED = ("en", "de", "fr", "es", "it", "pt", "nl", "tr", "zh", "hi")
+"""The languages in which at least .6 of the harmful lines of the corpus' test authors were found at 3 % of the look-alikes.
+Arabic, Polish, Russian and romanised Hindi were not: text in them is `not_inspected`."""
+SCRIPTS = ("Latin", "CJK", "Devanagari")
 VERSION = "3"
 
 
@@ -44,7 +47,7 @@ def calibrated(folder: Path, base: BaseEncoder, corpus: Path, rows: Sequence[Tex
         calibration=dict.fromkeys(CATEGORIES, blank),
         thresholds=THRESHOLDS,
         told_apart=LANGUAGES,
-        languages=LANGUAGES[:-1],
+        languages=JUDGED,
         scripts=SCRIPTS,
         foreign_above=1,
         pad=SPECIAL.index("<pad>"),

@@ -25,6 +25,9 @@ SEARCHES, STEPS, STEP_SIZES = 8, 6_000, (0.05, 0.1, 0.2, 0.4, 0.8)
 EVENNESS = 0.3
 """What the mean of log(0.1 + recall) over the categories counts, against the recall of all harm: the first half of a category
 is worth more than the second."""
+MARGIN = 0.1
+"""A harmless text so little below a threshold counts as an alarm: computed in bytes, a logit depends by that much on the
+texts that are computed with it."""
 LEAST_SPAN = 0.7
 """Between a category's two points, as logits: fewer lines do not tell them apart."""
 Logits = npt.NDArray[np.float32]
@@ -66,7 +69,7 @@ def points(harmful: Logits, labels: npt.NDArray[np.bool_], harmless: Mapping[str
             tried[lowered] -= rng.choice(STEP_SIZES)
             if rng.random() < 0.5:
                 tried[raised] = min(highest, tried[raised] + rng.choice(STEP_SIZES))
-            allowed = all((group.logits >= tried).any(axis=1).mean() <= group.share for group in groups)
+            allowed = all((group.logits >= tried - MARGIN).any(axis=1).mean() <= group.share for group in groups)
             if allowed and (value := worth(tried)) >= best:
                 found, best = tried, value
         return best, found
