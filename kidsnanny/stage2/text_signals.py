@@ -26,8 +26,8 @@ _END = re.compile(r"(?<=[.!?…])\s+")
 MAX_CHARACTERS = 5 * MAX_CHARS
 """Of one frame, with ligatures spelt out: lines past these are not scored. No picture legibly holds a fifth of it."""
 EXCUSED = 0.15
-"""A line counts by itself only if its paragraph scores at least so much: what reads badly in half of a sentence is excused by
-the whole, and a harmful line among others still shows."""
+"""A line counts by itself only if its paragraph scores at least so much: what reads badly in half of a sentence is
+excused by the whole, and a harmful line among others still shows."""
 FULL = 0.8
 """A line that is at least so wide as the next one may go on in it although that begins with a capital: "to Dad about" /
 "Saturday"."""
@@ -164,8 +164,8 @@ def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
 
 
 def _paragraphs(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
-    """Lines that go on in one another. A line goes on in the next one if it has no full stop at its end, the next begins
-    small or the line is about as wide, and there is less than a line's height between them.
+    """Lines that go on in one another. A line goes on in the next one if it has no full stop at its end, the next
+    begins small or the line is about as wide, and there is less than a line's height between them.
     """
     passage: list[TextLine] = []
     for line in lines:

@@ -53,7 +53,10 @@ SENTENCES = [
     (lines("We meet at the", "gate at eight."), ["We meet at the gate at eight."]),
     (lines("We meet at eight.", "bring shoes"), ["We meet at eight.", "bring shoes"]),
     (lines("Hi", "Worldwide"), ["Hi", "Worldwide"]),
-    (lines("not a word to Dad about", "Saturday! It is only pizza"), ["not a word to Dad about Saturday!", "It is only pizza"]),
+    (
+        lines("not a word to Dad about", "Saturday! It is only pizza"),
+        ["not a word to Dad about Saturday!", "It is only pizza"],
+    ),
     (lines("THEN I WILL", "BLOW YOU UP"), ["THEN I WILL BLOW YOU UP"]),
     (lines("one. two! three", "four"), ["one.", "two!", "three four"]),
     (lines("it is", "3 pounds"), ["it is", "3 pounds"]),

@@ -24,8 +24,8 @@ FAMILIAR_WORDS = 5
 """Of the texts that this is chosen on, at least."""
 THRESHOLDS = (0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
 JUDGED = ("en", "de", "fr", "es", "it", "pt", "nl", "tr", "zh", "hi")
-"""The languages in which at least .6 of the harmful lines of the corpus' test authors were found at 3 % of the look-alikes.
-Arabic, Polish, Russian and romanised Hindi were not: text in them is `not_inspected`."""
+"""The languages in which at least .6 of the harmful lines of the corpus' test authors were found at 3 % of the
+look-alikes. In Arabic, Polish, Russian and romanised Hindi less was: text in them is `not_inspected`."""
 SCRIPTS = ("Latin", "CJK", "Devanagari")
 VERSION = "3"
 

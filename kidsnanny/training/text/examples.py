@@ -69,9 +69,7 @@ class Examples:
         again = [line for _ in range(passes or FINISHING_PASSES) for line in rng.sample(lines, len(lines))]
         self.stages = _interleaved(often, public), _interleaved(again, everyday)
         """The second is learnt at a lower rate."""
-        self._chunks = [
-            stage[start : start + CHUNK] for stage in self.stages for start in range(0, len(stage), CHUNK)
-        ]
+        self._chunks = [stage[start : start + CHUNK] for stage in self.stages for start in range(0, len(stage), CHUNK)]
         self._harmless: dict[int, list[str]] = {}
         for example in (*lines, *public):
             if not any(example.labels) and len(example.text) < SHORT:

@@ -18,8 +18,8 @@ from kidsnanny.training.text.train_encoder import EncoderNetwork, padded
 WEIGHTS = "model.onnx"
 BATCH = 32
 MIGRATION = 0.85
-"""SmoothQuant's alpha: how much of the activations' range moves into the weights. The paper has .5 for large models; .85
-left the least noise here."""
+"""SmoothQuant's alpha: how much of the activations' range moves into the weights. The paper has .5 for large models;
+.85 left the least noise here."""
 
 
 def export(network: EncoderNetwork, base: BaseEncoder, folder: Path, texts: Sequence[str]) -> None:

@@ -23,11 +23,11 @@ HIGH_PRECISION = 0.2
 SEARCHES, STEPS, STEP_SIZES = 8, 6_000, (0.05, 0.1, 0.2, 0.4, 0.8)
 """The best of so many searches is taken, each of so many steps, as logits."""
 EVENNESS = 0.3
-"""What the mean of log(0.1 + recall) over the categories counts, against the recall of all harm: the first half of a category
-is worth more than the second."""
+"""What the mean of log(0.1 + recall) over the categories counts, against the recall of all harm: the first half of a
+category is worth more than the second."""
 MARGIN = 0.1
-"""A harmless text so little below a threshold counts as an alarm: computed in bytes, a logit depends by that much on the
-texts that are computed with it."""
+"""A harmless text so little below a threshold counts as an alarm: computed in bytes, a logit depends by that much on
+the texts that are computed with it."""
 LEAST_SPAN = 0.7
 """Between a category's two points, as logits: fewer lines do not tell them apart."""
 Logits = npt.NDArray[np.float32]
@@ -41,8 +41,8 @@ class Harmless(NamedTuple):
 
 
 def points(harmful: Logits, labels: npt.NDArray[np.bool_], harmless: Mapping[str, Harmless]) -> npt.NDArray[np.float64]:
-    """A threshold per category. A search in random steps: each lowers one threshold and may raise another, and is kept if no
-    group alarms more often than it may and what is found is worth no less.
+    """A threshold per category. A search in random steps: each lowers one threshold and may raise another, and is kept
+    if no group alarms more often than it may and what is found is worth no less.
 
     Args:
         harmful: logits of harmful texts (texts, categories).

@@ -171,8 +171,8 @@ def train(examples: Examples, base: BaseEncoder, folder: Path, seed: int) -> Enc
 
 
 def _pace(seen: int, first: int, second: int) -> float:
-    """The share of the learning rate after `seen` examples: it rises and falls in the first stage, and falls again in the
-    second."""
+    """The share of the learning rate after `seen` examples: it rises and falls in the first stage, and falls again in
+    the second."""
     if seen < first:
         return min(1, seen / first / WARM_UP) * max(0.01, 1 - seen / first)
     return FINISHING_RATE * max(0.01, 1 - (seen - first) / second)
