@@ -44,7 +44,7 @@ def test_what_can_be_told_apart_is_found() -> None:
     found = points(HARMFUL, LABELS, GROUPS)
     recall = [(HARMFUL[column] >= found).any(axis=1).mean() for column in LABELS.T]
     assert recall[0] > 0.95
-    assert 0.3 < recall[1] < 0.95
+    assert 0.1 < recall[1] < 0.95
     assert recall[2] < 0.1
 
 
