@@ -320,7 +320,10 @@ def test_an_exported_file_that_is_missing_is_wrong(tmp_path: Path) -> None:
             ["add", "x.safetensors", "--like", "ppocrv6-small-det", "--name", "mine"],
             "mine: files names no .onnx file",
         ),
-        (["add", "x.npz", "--like", "nudenet-320n", "--name", "mine"], "x.npz: expected weights as .safetensors, .onnx"),
+        (
+            ["add", "x.npz", "--like", "nudenet-320n", "--name", "mine"],
+            "x.npz: expected weights as .safetensors, .onnx",
+        ),
         (["add", "ours.toml", "--like", "mine"], "--like and --name go with a file of weights"),
         (["pull"], "Missing argument"),
         (["pull", "none"], "there is no card of that name; `kidsnanny weights list` has all names."),
