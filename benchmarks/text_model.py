@@ -44,7 +44,7 @@ from kidsnanny.records import ModelId
 from kidsnanny.stage2.text_encoder import TextEncoder
 from kidsnanny.training.text.augment import misread
 from kidsnanny.training.text.corpus import Line, read_corpus
-from kidsnanny.training.text.rows import CATEGORIES, HARMLESS, TextRow, public_rows
+from kidsnanny.training.text.rows import CATEGORIES, HARMLESS, NOISY, TextRow, public_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT / "training" / "corpus"
@@ -53,10 +53,10 @@ DEV_CATEGORIES = ("sexual", "hate", "harassment", "violence", "self_harm")
 LEXICONS = ("lexicon_dsojevic", "lexicon_ldnoobw", "lexicon_surge_profanity")
 ALARMS = 0.02
 """Share of the look-alikes at which recall is compared between systems that have no thresholds of their own."""
-MOST_ROWS = 1_000
+MOST_ROWS = 500
 """Of a public source."""
 LEAST_ROWS = 300
-PAGES = 600
+PAGES = 300
 DROWNED_IN = (12, 39)
 """Harmless lines around a harmful one."""
 ROUNDS = 1_000
@@ -242,7 +242,8 @@ def harmless(pipeline: Pipeline, rows: Sequence[TextRow], rng: random.Random) ->
         if len(texts) >= LEAST_ROWS:
             some = rng.sample(texts, min(MOST_ROWS, len(texts)))
             out[source] = share([verdict.label != "safe" for verdict in pipeline.stream_texts(some)])
-    stock = [text for source, texts in groups.items() if source in out for text in texts if len(text) < 300]
+    everyday = (texts for source, texts in groups.items() if source in out and source != NOISY)
+    stock = [text for texts in everyday for text in texts if len(text) < 300]
     pages = []
     for _ in range(PAGES):
         wanted, page = rng.randint(60, 150), list[str]()

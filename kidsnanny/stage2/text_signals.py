@@ -26,8 +26,8 @@ _END = re.compile(r"(?<=[.!?…])\s+")
 MAX_CHARACTERS = 5 * MAX_CHARS
 """Of one frame, with ligatures spelt out: lines past these are not scored. No picture legibly holds a fifth of it."""
 EXCUSED = 0.15
-"""A line counts by itself only if its paragraph scores at least so much: what reads badly in half of a sentence is
-excused by the whole, and a harmful line among others still shows."""
+"""A sentence counts only if the text that it stands in scores at least so much, and a line only if its paragraph does: what
+reads badly by itself is excused by what stands around it, and a harmful line among others mostly still shows."""
 FULL = 0.8
 """A line that is at least so wide as the next one may go on in it although that begins with a capital: "to Dad about" /
 "Saturday"."""
@@ -38,8 +38,9 @@ GRACE = 2.0
 
 
 def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals:
-    """Score the text of each frame as a whole, sentence by sentence (one bad sentence drowns in a page), line by line
-    at a discount (chats have no full stops), and of all frames together (sentences may run over frames). Each score
+    """Score the text of each frame as a whole, which the model reads in windows, and if that leaves a doubt sentence by
+    sentence and at a discount line by line (chats have no full stops); and that of all frames together (sentences may run
+    over frames). Each score
     names the line that scores highest by itself.
 
     The language is identified passage by passage, so that a foreign one on an English page is not passed over. A frame
@@ -128,19 +129,9 @@ def _passages(frames: Sequence[Sequence[TextLine]]) -> Iterator[list[TextLine]]:
 
 
 def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
-    paragraphs = list(_paragraphs(lines))
-    sentences = [_END.split(_join(part)) for part in paragraphs]
-    scores = model.score([_join(lines), *(sentence for of_part in sentences for sentence in of_part)])
-    ends = 1 + np.cumsum([len(of_part) for of_part in sentences])
-    whole = scores.max(axis=0)
-    doubted: list[tuple[TextLine, npt.NDArray[np.bool_]]] = []
-    for part, of_part, end in zip(paragraphs, sentences, ends, strict=True):
-        counts = scores[end - len(of_part) : end].max(axis=0) >= EXCUSED
-        if len(part) > 1 and counts.any():
-            doubted += ((line, counts) for line in part)
-    if doubted:
-        alone = model.score([line.text for line, _ in doubted]) * np.stack([counts for _, counts in doubted])
-        whole = np.maximum(whole, LINE_WEIGHT * alone.max(axis=0))
+    whole = model.score([_join(lines)])[0]
+    if (whole >= EXCUSED).any():
+        whole = np.maximum(whole, np.where(whole >= EXCUSED, _parts(model, lines), 0))
     named = list(lines) if whole.max() >= NAMED_FROM else list(lines[:1])
     by_line = model.score([line.text for line in named])
     signals = []
@@ -161,6 +152,25 @@ def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
             )
         )
     return signals
+
+
+def _parts(model: TextScorer, lines: Sequence[TextLine]) -> npt.NDArray[np.float32]:
+    """The highest score by category of the sentences, and at a discount of the lines of paragraphs that do not excuse
+    them."""
+    paragraphs = list(_paragraphs(lines))
+    sentences = [_END.split(_join(part)) for part in paragraphs]
+    scores = model.score([sentence for of_part in sentences for sentence in of_part])
+    ends = np.cumsum([len(of_part) for of_part in sentences])
+    highest: npt.NDArray[np.float32] = scores.max(axis=0)
+    doubted: list[tuple[TextLine, npt.NDArray[np.bool_]]] = []
+    for part, of_part, end in zip(paragraphs, sentences, ends, strict=True):
+        counts = scores[end - len(of_part) : end].max(axis=0) >= EXCUSED
+        if len(part) > 1 and counts.any():
+            doubted += ((line, counts) for line in part)
+    if doubted:
+        alone = model.score([line.text for line, _ in doubted]) * np.stack([counts for _, counts in doubted])
+        highest = np.maximum(highest, LINE_WEIGHT * alone.max(axis=0))
+    return highest
 
 
 def _paragraphs(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:

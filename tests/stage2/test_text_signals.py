@@ -21,14 +21,17 @@ class Listener:
     categories: tuple[Category, ...] = ("hate",)
     reentrant = True
 
-    def __init__(self, harmful: str = "") -> None:
-        self.harmful, self.asked = harmful, []
+    def __init__(self, harmful: str = "", otherwise: float = 0.0) -> None:
+        self.harmful, self.otherwise, self.asked = harmful, otherwise, []
 
     def score(self, texts: Sequence[str]) -> np.ndarray:
         self.asked += texts
         hints = [self.harmful and self.harmful in text for text in texts]
         return np.array(
-            [[0.9 if text == self.harmful else 0.2 * bool(hint)] for text, hint in zip(texts, hints, strict=True)],
+            [
+                [0.9 if text == self.harmful else max(self.otherwise, 0.2 * bool(hint))]
+                for text, hint in zip(texts, hints, strict=True)
+            ],
             np.float32,
         )
 
@@ -67,7 +70,7 @@ SENTENCES = [
 
 @pytest.mark.parametrize(("given", "expected"), SENTENCES)
 def test_sentences_are_asked_about(given: tuple[TextLine, ...], expected: list[str]) -> None:
-    model = Listener()
+    model = Listener(otherwise=0.2)
     text_signals(model, given)
     whole = " ".join(line.text for line in given)
     assert [text for text in model.asked if text][: len(expected) + 1] == [whole, *expected]
@@ -114,13 +117,26 @@ def test_over_frames_a_line_is_left_out_where_it_stood_in_the_frame_before(
     assert max(reason.score for reason in reasons) == pytest.approx(0.9)
 
 
-def test_what_its_sentence_excuses_is_not_held_against_a_line() -> None:
+def test_a_text_that_reads_harmless_as_a_whole_is_asked_about_once() -> None:
+    model = Listener()
+    text_signals(model, lines("We meet at eight.", "Bring shoes."))
+    assert set(model.asked) == {"We meet at eight. Bring shoes.", "We meet at eight."}  # the second to name a line
+
+
+@pytest.mark.parametrize(
+    ("whole", "sentence", "score"), [(0.05, 0.05, 0.05), (0.2, 0.05, 0.2), (0.2, 0.2, 0.9 * LINE_WEIGHT)]
+)
+def test_what_stands_around_a_line_may_excuse_it(whole: float, sentence: float, score: float) -> None:
+    said = {"If someone leaves you out tell a teacher. Be kind.": whole, "leaves you out": 0.9}
+    said["If someone leaves you out tell a teacher."] = sentence
+
     class Excusing(Listener):
         def score(self, texts: Sequence[str]) -> np.ndarray:
-            return np.array([[0.9 if text == "leaves you out" else 0.05] for text in texts], np.float32)
+            return np.array([[said.get(text, 0.0)] for text in texts], np.float32)
 
-    (reason,) = text_signals(Excusing(), lines("If someone", "leaves you out", "tell a teacher.")).signals
-    assert reason.score == pytest.approx(0.05)
+    given = lines("If someone", "leaves you out", "tell a teacher.", "Be kind.")
+    (reason,) = text_signals(Excusing(), given).signals
+    assert reason.score == pytest.approx(score)
 
 
 def many(texts: Sequence[str], per_frame: int = 1_000) -> list[TextLine]:
