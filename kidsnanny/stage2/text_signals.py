@@ -26,8 +26,8 @@ _END = re.compile(r"(?<=[.!?…])\s+")
 MAX_CHARACTERS = 5 * MAX_CHARS
 """Of one frame, with ligatures spelt out: lines past these are not scored. No picture legibly holds a fifth of it."""
 EXCUSED = 0.15
-"""A sentence counts only if the text that it stands in scores at least so much, and a line only if its paragraph does: what
-reads badly by itself is excused by what stands around it, and a harmful line among others mostly still shows."""
+"""A sentence counts only if the text that it stands in scores at least so much, and a line only if its paragraph does:
+what reads badly by itself is excused by what stands around it, and a harmful line among others mostly still shows."""
 FULL = 0.8
 """A line that is at least so wide as the next one may go on in it although that begins with a capital: "to Dad about" /
 "Saturday"."""
@@ -39,8 +39,8 @@ GRACE = 2.0
 
 def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals:
     """Score the text of each frame as a whole, which the model reads in windows, and if that leaves a doubt sentence by
-    sentence and at a discount line by line (chats have no full stops); and that of all frames together (sentences may run
-    over frames). Each score
+    sentence and at a discount line by line (chats have no full stops); and that of all frames together (sentences may
+    run over frames). Each score
     names the line that scores highest by itself.
 
     The language is identified passage by passage, so that a foreign one on an English page is not passed over. A frame
