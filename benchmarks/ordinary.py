@@ -2,9 +2,9 @@
 
     python benchmarks/ordinary.py FOLDER [FOLDER ...] [--policy NAME] [--html FILE]
 
-Each FOLDER, with everything below it, is one set of pictures that nobody should hold back. A cause counts once for each
-picture that it holds back: a category and the channel that scored it, or what could not be inspected. With `--html`, the
-pictures held back, worst first, as mosaics in one page.
+Each FOLDER, with everything below it, is one set of pictures that nobody should hold back. A cause counts once for a
+picture that it holds back: a category and the channel that scored it, or what could not be inspected. With `--html`,
+the pictures held back, worst first, as mosaics in one page.
 
 Writes `benchmarks/results/ordinary-HARDWARE.json`, and no name of a picture into it.
 """
@@ -66,7 +66,9 @@ def main() -> None:
                 parser.error(f"{folder}: no picture is in it; name a folder of pictures.")
             labels: Counter[str] = Counter()
             why: Counter[str] = Counter()
-            for path, verdict in zip(pictures, track(pipeline.stream(pictures), folder.name, len(pictures)), strict=True):
+            for path, verdict in zip(
+                pictures, track(pipeline.stream(pictures), folder.name, len(pictures)), strict=True
+            ):
                 labels[verdict.label] += 1
                 if verdict.label != "safe":
                     why.update(causes(verdict))

@@ -1,6 +1,7 @@
 """The text model beside other ways to score a text, in one run, on texts that none of them was trained on.
 
     python benchmarks/text_model.py --data DIR [--before NAME=TREE ...] [--model NAME=FOLDER ...] [--look "why"]
+    python benchmarks/text_model.py --data DIR --cost
 
 DIR is a folder of labelled text as `weights/README.md` describes it. Systems: the shipped model; each `--model`, a
 folder of another text encoder; the text model in another version's source tree, the first of which is what gains are
@@ -42,9 +43,8 @@ from kidsnanny.models.cards import TextCard, find_card
 from kidsnanny.records import ModelId
 from kidsnanny.stage2.text_encoder import TextEncoder
 from kidsnanny.training.text.augment import misread
-from kidsnanny.training.text.calibrate import HARMLESS
 from kidsnanny.training.text.corpus import Line, read_corpus
-from kidsnanny.training.text.rows import CATEGORIES, TextRow, public_rows
+from kidsnanny.training.text.rows import CATEGORIES, HARMLESS, NOISY, TextRow, public_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 CORPUS = ROOT / "training" / "corpus"
@@ -53,10 +53,10 @@ DEV_CATEGORIES = ("sexual", "hate", "harassment", "violence", "self_harm")
 LEXICONS = ("lexicon_dsojevic", "lexicon_ldnoobw", "lexicon_surge_profanity")
 ALARMS = 0.02
 """Share of the look-alikes at which recall is compared between systems that have no thresholds of their own."""
-MOST_ROWS = 1_000
+MOST_ROWS = 500
 """Of a public source."""
 LEAST_ROWS = 300
-PAGES = 600
+PAGES = 300
 DROWNED_IN = (12, 39)
 """Harmless lines around a harmful one."""
 ROUNDS = 1_000
@@ -242,7 +242,8 @@ def harmless(pipeline: Pipeline, rows: Sequence[TextRow], rng: random.Random) ->
         if len(texts) >= LEAST_ROWS:
             some = rng.sample(texts, min(MOST_ROWS, len(texts)))
             out[source] = share([verdict.label != "safe" for verdict in pipeline.stream_texts(some)])
-    stock = [text for source, texts in groups.items() if source in out for text in texts if len(text) < 300]
+    everyday = (texts for source, texts in groups.items() if source in out and source != NOISY)
+    stock = [text for texts in everyday for text in texts if len(text) < 300]
     pages = []
     for _ in range(PAGES):
         wanted, page = rng.randint(60, 150), list[str]()
@@ -254,24 +255,28 @@ def harmless(pipeline: Pipeline, rows: Sequence[TextRow], rng: random.Random) ->
 
 
 def cost(pipeline: Pipeline) -> dict[str, Any]:
-    """Milliseconds, median of 20, on as many cores as this process may use."""
+    """Milliseconds, median of 20 texts that differ, on as many cores as this process may use."""
     assert pipeline.stage2
     model = pipeline.stage2.text_model
     words = "the school trip is on friday please bring a packed lunch and good shoes see you at the gate".split()
-    lines = [" ".join(words[n % 7 : n % 7 + 11]) + f" {n}" for n in range(40)]
+    rng = random.Random(0)
 
-    def median(run: Callable[[], object]) -> float:
+    def some(count: int) -> str:
+        return " ".join(rng.choice(words) for _ in range(count))
+
+    def median(run: Callable[[str], object], texts: Sequence[str]) -> float:
         times = []
-        for _ in range(20):
+        for text in texts:  # what was scored lately is kept, so each is new
             start = time.perf_counter()
-            run()
+            run(text)
             times.append(1e3 * (time.perf_counter() - start))
         return round(float(np.median(times)), 1)
 
+    model.score(["so that the session is open"])
     return {
-        "text_of_64_pieces_ms": median(lambda: model.score([" ".join(words * 4)[:260]])),
-        "page_of_40_lines_ms": median(lambda: pipeline.check_text("\n".join(lines))),
-        "chat_line_ms": median(lambda: pipeline.check_text("see you at the bus stop at five")),
+        "text_of_64_pieces_ms": median(lambda text: model.score([text]), [some(57) for _ in range(20)]),
+        "page_of_40_lines_ms": median(pipeline.check_text, ["\n".join(some(9) for _ in range(40)) for _ in range(20)]),
+        "chat_line_ms": median(pipeline.check_text, [some(8) for _ in range(20)]),
     }
 
 
@@ -282,10 +287,16 @@ def main() -> None:
     parser.add_argument("--model", action="append", default=[], metavar="NAME=FOLDER", help="another text encoder")
     parser.add_argument("--before", action="append", default=[], metavar="NAME=TREE", help="another version's source")
     parser.add_argument("--look", metavar="WHY", help="score the dev file too; the reason is logged")
+    parser.add_argument("--cost", action="store_true", help="measure times alone, on an idle machine; the rest stays")
     parser.add_argument("--out", type=Path, help="default: benchmarks/results/text_model-HARDWARE.json")
     options = parser.parse_args()
     out = options.out or ROOT / "benchmarks" / "results" / f"text_model-{hardware()}.json"
     last = json.loads(out.read_text()) if out.is_file() else {}
+    pipeline = Pipeline(policy=Policy.load("preteen"))
+    if options.cost:
+        last[f"cost on {hardware()}"] = cost(pipeline)
+        out.write_text(json.dumps(last, indent=1) + "\n", "utf-8")
+        return
     card = find_card("kidsnanny-text", TextCard)
     shipped = TextEncoder.load(card.locate(), ModelId(name=card.name))
     systems: dict[str, System] = {}
@@ -298,7 +309,6 @@ def main() -> None:
     systems |= {"kidsnanny-text": shipped.score, "list of terms": terms(options.data)}
     if known := profanity_check():
         systems["alt-profanity-check"] = known
-    pipeline = Pipeline(policy=Policy.load("preteen"))
     lines = [line for of_author in read_corpus(CORPUS, "test").values() for line in of_author]
     languages = sorted({line.language for line in lines})
     rows, _ = public_rows(options.data)
@@ -313,7 +323,6 @@ def main() -> None:
         "test_lines_en": on_lines(systems, [line for line in lines if line.language == "en"]),
         "drowned": drowned(pipeline, [line for line in lines if line.language == "en"], random.Random(0)),
         "harmless": harmless(pipeline, rows, random.Random(0)),
-        "cost": cost(pipeline),
         "dev": last.get("dev", {}),
     }
     if options.look:

@@ -4,6 +4,7 @@ Boxes are pixel `(x0, y0, x1, y1)` in the decoded, EXIF-applied frame; frames ar
 times are milliseconds.
 """
 
+import string
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Self
 
@@ -256,7 +257,7 @@ class Reason(Signal):
         elif self.source == "judge":
             saw = "the judge"
         if self.words:
-            saw += f" ({', '.join(self.words)})"
+            saw += f" ({', '.join(word.strip(string.punctuation) for word in self.words)})"
         where = "frame" if self.box or self.channel != "text" else "turn"
         frame = f" in {where} {self.frame}" if self.frame else ""
         return f"{self.category.replace('_', ' ')} {self.score:.2f} from {saw}{frame}"

@@ -22,7 +22,10 @@ from kidsnanny.stage2.ocr.ocr import Ocr, prove
 from kidsnanny.stage2.stage2 import Stage2, TextScorer
 from kidsnanny.taxonomy import CATEGORIES, Category
 
-PACKAGES = ("numpy", "pillow", "pydantic", "onnxruntime", "simplejpeg", "opencv-python-headless", "rapidocr", "nudenet")
+PACKAGES = (
+    *("numpy", "pillow", "pydantic", "onnxruntime", "simplejpeg", "opencv-python-headless", "rapidocr", "nudenet"),
+    "tokenizers",
+)
 SCAM = "Your parcel is on hold. Click the link and enter your card number and PIN to pay the fee."
 HARMLESS = "We have football practice at five, bring your shoes and a bottle of water."
 
@@ -72,7 +75,7 @@ def _weights(card: Card) -> str:
     try:
         path = card.locate()
     except NotHereError as error:
-        if not card.hub:
+        if card.shipped or card.path or card.package in PACKAGES:
             raise
         return f"not needed by the {DEFAULT} profile; {error}"
     return f"{path}, sha256 {digest(path)} verified, licence {card.licence}"

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from kidsnanny.cli.console import Exit, fail
 from kidsnanny.inspection import Inspection
@@ -28,19 +28,28 @@ class Written(NamedTuple):
 def read(path: str) -> list[Written]:
     """The messages of a file, or of standard input for -; blank lines are none.
 
-    A file whose name ends with .jsonl, or whose first line is a JSON object, has an object a line, with `text`, or with
-    `turns` (a list of objects with `speaker` and `text`).
+    A line is a message, or a JSON object with `text`, or with `turns` (a list of objects with `speaker` and `text`). A
+    whole file may be JSON as well: such an object, the turns of one conversation, or a list of messages. In a file
+    that is JSON by its name (.json, .jsonl, .ndjson) or its first character, nothing else is a message.
     """
     try:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except (OSError, AttributeError) as error:
         why = getattr(error, "strerror", None) or "it is closed"
         fail(Exit.USAGE, f"{path}: the text cannot be read ({why}); check the path and its permissions.")
-    numbered = [(n, line) for n, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1) if line.strip()]
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    numbered = [(n, line) for n, line in enumerate(data.splitlines(), 1) if line.strip()]
     if not numbered:
         fail(Exit.USAGE, f"{path}: there is no text in it; give a file with a message a line.")
-    as_json = path.endswith((".jsonl", ".ndjson")) or numbered[0][1].lstrip().startswith(b'{"')
-    return [_written(f"{path}:{n}", line, as_json) for n, line in numbered]
+    as_json = path.endswith((".json", ".jsonl", ".ndjson")) or numbered[0][1].lstrip()[:1] in (b"{", b"[")
+    if as_json and len(numbered) > 1:
+        try:
+            whole = json.loads(data)
+        except (ValueError, RecursionError):
+            pass
+        else:
+            return _of_json(path, whole)
+    return [one for n, line in numbered for one in _of_line(f"{path}:{n}", line, as_json)]
 
 
 def check(pipeline: "Pipeline", written: Sequence[Written]) -> "Iterator[Verdict]":
@@ -58,18 +67,33 @@ def check(pipeline: "Pipeline", written: Sequence[Written]) -> "Iterator[Verdict
             yield verdict.model_copy(update={"source": one.name, "inspection": inspection})
 
 
-def _written(name: str, line: bytes, as_json: bool) -> Written:
+def _of_line(name: str, line: bytes, as_json: bool) -> list[Written]:
     try:
         text = line.decode()
-        if not as_json:
-            return Written(name, text)
-        given = json.loads(text)
-        found = given["turns"] if "turns" in given else given["text"]
-        turns(found)
     except UnicodeDecodeError:
-        return Written(name, "", "it is not UTF-8; save the file as UTF-8")
+        return [Written(name, "", "it is not UTF-8; save the file as UTF-8")]
+    try:
+        given = json.loads(text) if as_json or text.lstrip().startswith("{") else text
     except (ValueError, RecursionError) as error:
-        return Written(name, "", f"it is not JSON ({error}); give an object a line")
-    except (KeyError, TypeError):
-        return Written(name, "", "it is no object with text, or with turns of speaker and text; give one of them")
-    return Written(name, found)
+        if not as_json:
+            return [Written(name, text)]
+        return [Written(name, "", f"it is not JSON ({error}); give an object a line")]
+    if isinstance(given, str) and not as_json:
+        return [Written(name, given)]
+    if not as_json and not {"text", "turns"} & set(given):  # braces, but no message of ours
+        return [Written(name, text)]
+    return _of_json(name, given)
+
+
+def _of_json(name: str, given: object) -> list[Written]:
+    """A message, a conversation, or a list of either, whose names then have a second number."""
+    if isinstance(given, list) and given and not all(isinstance(one, dict) and "speaker" in one for one in given):
+        return [found for n, one in enumerate(given, 1) for found in _of_json(f"{name}:{n}", one)]
+    found = given.get("turns", given.get("text")) if isinstance(given, dict) else given
+    if found is None:
+        return [Written(name, "", "it has neither text nor turns; give one of them")]
+    try:
+        turns(found)
+    except TypeError as error:
+        return [Written(name, "", str(error).rstrip("."))]
+    return [Written(name, cast("Text", found))]

@@ -25,7 +25,7 @@ from kidsnanny.toml_files import first_fault, read_toml, why_unread
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-WINDOW, STEP = 64, 40
+WINDOW, STEP = 64, 48
 """Pieces of a window, its ends counted, and from a window's beginning to the next one's. Longer texts are scored window
 by window: nothing is cut, and one bad line does not drown in a page."""
 BATCH, PADDING = 2_048, 8

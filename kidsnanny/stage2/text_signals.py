@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
+import numpy.typing as npt
 
 from kidsnanny.budget import leave_out, out_of_time
 from kidsnanny.inspection import ChannelSignals
@@ -24,9 +25,12 @@ _STOPS = (".", "!", "?", "…")
 _END = re.compile(r"(?<=[.!?…])\s+")
 MAX_CHARACTERS = 5 * MAX_CHARS
 """Of one frame, with ligatures spelt out: lines past these are not scored. No picture legibly holds a fifth of it."""
-PAGE_LINES, FIRST_PASS = 12, 0.05
-"""A frame of more lines is scored sentence by sentence and line by line only if it scores this much as a whole, which
-the text model reads window by window."""
+EXCUSED = 0.15
+"""A sentence counts only if the text that it stands in scores at least so much, and a line only if its paragraph does:
+what reads badly by itself is excused by what stands around it, and a harmful line among others mostly still shows."""
+FULL = 0.8
+"""A line that is at least so wide as the next one may go on in it although that begins with a capital: "to Dad about" /
+"Saturday"."""
 NAMED_FROM = 0.3
 """A signal from this score on names its words: no built-in policy's `review` is lower."""
 GRACE = 2.0
@@ -34,8 +38,9 @@ GRACE = 2.0
 
 
 def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals:
-    """Score the text of each frame as a whole, sentence by sentence (one bad sentence drowns in a page), line by line
-    at a discount (chats have no full stops), and of all frames together (sentences may run over frames). Each score
+    """Score the text of each frame as a whole, which the model reads in windows, and if that leaves a doubt sentence by
+    sentence and at a discount line by line (chats have no full stops); and that of all frames together (sentences may
+    run over frames). Each score
     names the line that scores highest by itself.
 
     The language is identified passage by passage, so that a foreign one on an English page is not passed over. A frame
@@ -124,17 +129,14 @@ def _passages(frames: Sequence[Sequence[TextLine]]) -> Iterator[list[TextLine]]:
 
 
 def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
-    texts, apart = [_join(lines)], [line.text for line in lines]
-    if len(lines) > PAGE_LINES and model.score(texts).max() < FIRST_PASS:
-        apart = apart[:1]
-    else:
-        texts += dict.fromkeys(_sentences(lines))
-    scores = model.score([*texts, *apart])
-    alone = scores[len(texts) :]
-    whole = np.maximum(scores[: len(texts)].max(axis=0), LINE_WEIGHT * alone.max(axis=0))
+    whole = model.score([_join(lines)])[0]
+    if (whole >= EXCUSED).any():
+        whole = np.maximum(whole, np.where(whole >= EXCUSED, _parts(model, lines), 0))
+    named = list(lines) if whole.max() >= NAMED_FROM else list(lines[:1])
+    by_line = model.score([line.text for line in named])
     signals = []
     for column, category in enumerate(model.categories):
-        highest = lines[int(alone[:, column].argmax())]
+        highest = named[int(by_line[:, column].argmax())]
         score = float(whole[column])
         signals.append(
             Signal(
@@ -152,23 +154,46 @@ def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
     return signals
 
 
-def _sentences(lines: Sequence[TextLine]) -> Iterator[str]:
-    """The text cut into sentences. A line goes on in the next one if it has no full stop at its end, the next begins
-    small, and there is less than a line's height between them.
+def _parts(model: TextScorer, lines: Sequence[TextLine]) -> npt.NDArray[np.float32]:
+    """The highest score by category of the sentences, and at a discount of the lines of paragraphs that do not excuse
+    them."""
+    paragraphs = list(_paragraphs(lines))
+    sentences = [_END.split(_join(part)) for part in paragraphs]
+    scores = model.score([sentence for of_part in sentences for sentence in of_part])
+    ends = np.cumsum([len(of_part) for of_part in sentences])
+    highest: npt.NDArray[np.float32] = scores.max(axis=0)
+    doubted: list[tuple[TextLine, npt.NDArray[np.bool_]]] = []
+    for part, of_part, end in zip(paragraphs, sentences, ends, strict=True):
+        counts = scores[end - len(of_part) : end].max(axis=0) >= EXCUSED
+        if len(part) > 1 and counts.any():
+            doubted += ((line, counts) for line in part)
+    if doubted:
+        alone = model.score([line.text for line, _ in doubted]) * np.stack([counts for _, counts in doubted])
+        highest = np.maximum(highest, LINE_WEIGHT * alone.max(axis=0))
+    return highest
+
+
+def _paragraphs(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
+    """Lines that go on in one another. A line goes on in the next one if it has no full stop at its end, the next
+    begins small or the line is about as wide, and there is less than a line's height between them.
     """
     passage: list[TextLine] = []
     for line in lines:
         before = passage[-1] if passage else None
         if before and (
             before.text.endswith(_STOPS)
-            or not line.text[:1].islower()
+            or not (line.text[:1].islower() or _width(before) >= FULL * _width(line) > 0)
             or line.frame != before.frame
             or line.box.y0 - before.box.y1 > line.box.y1 - line.box.y0
         ):
-            yield from _END.split(_join(passage))
+            yield passage
             passage = []
         passage.append(line)
-    yield from _END.split(_join(passage))
+    yield passage
+
+
+def _width(line: TextLine) -> int:
+    return line.box.x1 - line.box.x0
 
 
 def _join(lines: Sequence[TextLine]) -> str:

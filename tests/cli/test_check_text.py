@@ -32,6 +32,20 @@ FILES = {
         [(1, "unsafe")],
         10,
     ),
+    "an object behind plain lines": (
+        "a.txt",
+        b'hello\n{"text": "you are mean"}\n{smile}\n',
+        [(1, "safe"), (2, "unsafe"), (3, "safe")],
+        10,
+    ),
+    "one object over lines": (
+        "a.txt",
+        b'{"turns": [\n{"speaker": "x", "text": "you are mean"}\n]}',
+        [(None, "unsafe")],
+        10,
+    ),
+    "a conversation as a list": ("a.txt", b'[{"speaker": "x", "text": "you are mean"}]', [(1, "unsafe")], 10),
+    "a list over lines": ("a.json", b'[\n"hello",\n{"text": "you are mean"}\n]', [("1", "safe"), ("2", "unsafe")], 10),
     "bad lines": (
         "a.jsonl",
         b'nope\n{"texts": 1}\n{"text": 1}\n[]\n{"turns": [1]}\n{"text": "hello"}\n' + b"[" * 100_000,
@@ -48,7 +62,9 @@ def test_each_line_gets_a_verdict(tmp_path: Path, case: str) -> None:
     path.write_bytes(data)
     ended = runner.invoke(app, ["check", "--jsonl", "--text", str(path)])
     printed = [json.loads(line) for line in ended.stdout.splitlines()]
-    assert [(one["source"], one["label"]) for one in printed] == [(f"{path}:{n}", label) for n, label in verdicts]
+    assert [(one["source"], one["label"]) for one in printed] == [
+        (f"{path}:{n}" if n else str(path), label) for n, label in verdicts
+    ]
     assert ended.exit_code == code
 
 

@@ -84,11 +84,9 @@ def test_whatever_is_read_comes_to_valid_lines(boxes: list[tuple[int, int, int, 
 
 
 @pytest.mark.parametrize("letters", [24, 32, 48])
-@pytest.mark.parametrize("text", ["I WILL HURT YOU", "KILL YOURSELF"])
+@pytest.mark.parametrize("text", ["NOBODY LIKES YOU", "KILL YOURSELF"])
 @pytest.mark.parametrize("side_by_side", [False, True])
-def test_a_threat_written_downwards_is_no_less_a_threat(
-    pipeline: Pipeline, letters: int, text: str, side_by_side: bool
-) -> None:
+def test_harm_written_downwards_is_held_back(pipeline: Pipeline, letters: int, text: str, side_by_side: bool) -> None:
     words = text.split() if side_by_side else [text]
     step, font = round(1.25 * letters), ImageFont.load_default(letters)
     picture = Image.new("RGB", (400, step * (max(map(len, words)) + 2)), "white")
@@ -96,4 +94,4 @@ def test_a_threat_written_downwards_is_no_less_a_threat(
     for column, word in enumerate(words):
         for row, letter in enumerate(word):
             draw.text((60 + 2 * letters * column, step * (row + 1)), letter, "black", font=font, anchor="mm")
-    assert pipeline(picture).label == "unsafe"
+    assert pipeline(picture).reasons

@@ -21,14 +21,17 @@ class Listener:
     categories: tuple[Category, ...] = ("hate",)
     reentrant = True
 
-    def __init__(self, harmful: str = "") -> None:
-        self.harmful, self.asked = harmful, []
+    def __init__(self, harmful: str = "", otherwise: float = 0.0) -> None:
+        self.harmful, self.otherwise, self.asked = harmful, otherwise, []
 
     def score(self, texts: Sequence[str]) -> np.ndarray:
         self.asked += texts
         hints = [self.harmful and self.harmful in text for text in texts]
         return np.array(
-            [[0.9 if text == self.harmful else 0.1 * bool(hint)] for text, hint in zip(texts, hints, strict=True)],
+            [
+                [0.9 if text == self.harmful else max(self.otherwise, 0.2 * bool(hint))]
+                for text, hint in zip(texts, hints, strict=True)
+            ],
             np.float32,
         )
 
@@ -40,7 +43,10 @@ def lines(*texts: str, gap: int = 5, frames: Sequence[int] | None = None) -> tup
     """Lines of 20 px, one below the other."""
     return tuple(
         TextLine(
-            text=text, confidence=1, box=Box(0, n * (20 + gap), 99, n * (20 + gap) + 20), frame=(frames or [0] * 99)[n]
+            text=text,
+            confidence=1,
+            box=Box(0, n * (20 + gap), 8 * len(text), n * (20 + gap) + 20),
+            frame=(frames or [0] * 99)[n],
         )
         for n, text in enumerate(texts)
     )
@@ -49,9 +55,14 @@ def lines(*texts: str, gap: int = 5, frames: Sequence[int] | None = None) -> tup
 SENTENCES = [
     (lines("We meet at the", "gate at eight."), ["We meet at the gate at eight."]),
     (lines("We meet at eight.", "bring shoes"), ["We meet at eight.", "bring shoes"]),
-    (lines("Hello", "World"), ["Hello", "World"]),
+    (lines("Hi", "Worldwide"), ["Hi", "Worldwide"]),
+    (
+        lines("not a word to Dad about", "Saturday! It is only pizza"),
+        ["not a word to Dad about Saturday!", "It is only pizza"],
+    ),
+    (lines("THEN I WILL", "BLOW YOU UP"), ["THEN I WILL BLOW YOU UP"]),
     (lines("one. two! three", "four"), ["one.", "two!", "three four"]),
-    (lines("it costs", "3 pounds"), ["it costs", "3 pounds"]),
+    (lines("it is", "3 pounds"), ["it is", "3 pounds"]),
     (lines("far above", "far below", gap=30), ["far above", "far below"]),
     (lines("a chat", "without stops", "runs on"), ["a chat without stops runs on"]),
 ]
@@ -59,7 +70,7 @@ SENTENCES = [
 
 @pytest.mark.parametrize(("given", "expected"), SENTENCES)
 def test_sentences_are_asked_about(given: tuple[TextLine, ...], expected: list[str]) -> None:
-    model = Listener()
+    model = Listener(otherwise=0.2)
     text_signals(model, given)
     whole = " ".join(line.text for line in given)
     assert [text for text in model.asked if text][: len(expected) + 1] == [whole, *expected]
@@ -87,7 +98,7 @@ def test_a_line_by_itself_counts_at_a_discount() -> None:
 def test_a_threat_in_a_chat_without_full_stops_is_not_drowned() -> None:
     given = lines("I will find you and kill you tomorrow", "haha see you at football practice", "bring shoes and water")
     reasons = text_signals(Profile.load("embedded").build_stage2().text_model, given).signals
-    assert max(reason.score for reason in reasons if reason.category == "violence") >= 0.6
+    assert max(reason.score for reason in reasons if reason.category == "violence") >= 0.5
 
 
 REPEATS = [
@@ -106,11 +117,26 @@ def test_over_frames_a_line_is_left_out_where_it_stood_in_the_frame_before(
     assert max(reason.score for reason in reasons) == pytest.approx(0.9)
 
 
-def test_a_page_is_cleared_by_its_windows() -> None:
-    page = lines(*(f"Line {n}." for n in range(30)))
+def test_a_text_that_reads_harmless_as_a_whole_is_asked_about_once() -> None:
     model = Listener()
-    text_signals(model, page)
-    assert set(model.asked) == {" ".join(line.text for line in page), "Line 0."}
+    text_signals(model, lines("We meet at eight.", "Bring shoes."))
+    assert set(model.asked) == {"We meet at eight. Bring shoes.", "We meet at eight."}  # the second to name a line
+
+
+@pytest.mark.parametrize(
+    ("whole", "sentence", "score"), [(0.05, 0.05, 0.05), (0.2, 0.05, 0.2), (0.2, 0.2, 0.9 * LINE_WEIGHT)]
+)
+def test_what_stands_around_a_line_may_excuse_it(whole: float, sentence: float, score: float) -> None:
+    said = {"If someone leaves you out tell a teacher. Be kind.": whole, "leaves you out": 0.9}
+    said["If someone leaves you out tell a teacher."] = sentence
+
+    class Excusing(Listener):
+        def score(self, texts: Sequence[str]) -> np.ndarray:
+            return np.array([[said.get(text, 0.0)] for text in texts], np.float32)
+
+    given = lines("If someone", "leaves you out", "tell a teacher.", "Be kind.")
+    (reason,) = text_signals(Excusing(), given).signals
+    assert reason.score == pytest.approx(score)
 
 
 def many(texts: Sequence[str], per_frame: int = 1_000) -> list[TextLine]:

@@ -14,12 +14,8 @@ from kidsnanny.training.text.corpus import Line, read_corpus
 from kidsnanny.training.text.examples import LANGUAGES
 from kidsnanny.training.text.export_encoder import WEIGHTS
 from kidsnanny.training.text.operating_points import HIGH_RECALL, Harmless, calibrations
-from kidsnanny.training.text.rows import CATEGORIES, TextRow, noise_rows
+from kidsnanny.training.text.rows import CATEGORIES, HARMLESS, NOISY, TextRow, noise_rows
 
-HARMLESS = "benign_"
-"""Sources whose name begins so are everyday text. What is harmless in the others was chosen for looking harmful."""
-NOISY = "benign_goemotions"
-"""Comments by feeling, some of them insults: harmless by label only."""
 LEAST_ROWS = 100
 """A source with fewer rows in the calibration part says too little."""
 FOREIGN_FALSE_ALARMS = 0.003
@@ -27,7 +23,10 @@ FOREIGN_FALSE_ALARMS = 0.003
 FAMILIAR_WORDS = 5
 """Of the texts that this is chosen on, at least."""
 THRESHOLDS = (0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9)
-SCRIPTS = ("Latin", "Cyrillic", "Arabic", "CJK", "Devanagari")
+JUDGED = ("en", "de", "fr", "es", "it", "pt", "nl", "tr", "zh", "hi")
+"""The languages in which at least .6 of the harmful lines of the corpus' test authors were found at 3 % of the
+look-alikes. In Arabic, Polish, Russian and romanised Hindi less was: text in them is `not_inspected`."""
+SCRIPTS = ("Latin", "CJK", "Devanagari")
 VERSION = "3"
 
 
@@ -48,7 +47,7 @@ def calibrated(folder: Path, base: BaseEncoder, corpus: Path, rows: Sequence[Tex
         calibration=dict.fromkeys(CATEGORIES, blank),
         thresholds=THRESHOLDS,
         told_apart=LANGUAGES,
-        languages=LANGUAGES[:-1],
+        languages=JUDGED,
         scripts=SCRIPTS,
         foreign_above=1,
         pad=SPECIAL.index("<pad>"),
@@ -59,10 +58,8 @@ def calibrated(folder: Path, base: BaseEncoder, corpus: Path, rows: Sequence[Tex
     )
     model = TextEncoder(card, ModelId(name=card.name), folder / WEIGHTS, tokenizer(base.pieces))
     lines = [line for of_author in read_corpus(corpus, "validation").values() for line in of_author]
-    harmful = {
-        column: model.logits(texts(line for line in lines if line.kind == "harmful" and category in line.categories))
-        for column, category in enumerate(CATEGORIES)
-    }
+    harmful = [line for line in lines if line.kind == "harmful"]
+    labels = np.array([[category in line.categories for category in CATEGORIES] for line in harmful])
     groups = {
         "look-alikes": texts(line for line in lines if line.kind == "look_alike"),
         "plain": texts(line for line in lines if line.kind == "plain"),
@@ -78,7 +75,7 @@ def calibrated(folder: Path, base: BaseEncoder, corpus: Path, rows: Sequence[Tex
         name: Harmless(model.logits(group), HIGH_RECALL.get(name, HIGH_RECALL["public"]))
         for name, group in groups.items()
     }
-    found = calibrations(CATEGORIES, {n: logits[:, n] for n, logits in harmful.items()}, harmless)
+    found = calibrations(CATEGORIES, model.logits(texts(harmful)), labels, harmless)
     familiar = [text for text in (*groups["look-alikes"], *groups["plain"]) if len(text.split()) >= FAMILIAR_WORDS]
     foreign = float(np.quantile(model.foreign(familiar), 1 - FOREIGN_FALSE_ALARMS))
     return card.model_copy(update={"calibration": found, "foreign_above": max(0.5, foreign)})

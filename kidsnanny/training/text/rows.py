@@ -59,6 +59,10 @@ SOURCE_MASK: dict[str, tuple[Category, ...]] = {
     "aart_weak": ("violence", "hate"),
 }
 """Labels of a source that are not believed: they teach that a harmless request which sounds violent is violent."""
+HARMLESS = "benign_"
+"""Sources whose name begins so are everyday text. What is harmless in the others was chosen for looking harmful."""
+NOISY = "benign_goemotions"
+"""Comments by feeling, some of them insults: harmless by label only."""
 VALIDATION_ONLY = "eval_"
 """Files whose name starts so are never read by the trainer."""
 

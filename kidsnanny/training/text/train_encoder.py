@@ -28,9 +28,11 @@ from kidsnanny.training.text.rows import CATEGORIES
 PIECES = 60_000
 """Of the vocabulary."""
 LEARNING_RATE = 2e-4
+FINISHING_RATE = 0.5
+"""Of LEARNING_RATE: that of the second stage at its beginning."""
 HEAD_FASTER = 10
 WARM_UP = 0.05
-"""Share of the examples."""
+"""Share of the first stage."""
 POSITIVE_WEIGHT = 2.0
 SMOOTHING = 0.01, 0.98
 """Targets of 0 and 1, against labels that are wrong."""
@@ -146,9 +148,10 @@ def train(examples: Examples, base: BaseEncoder, folder: Path, seed: int) -> Enc
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         bar = progress.add_task("training on texts", total=len(examples), completed=seen)
         for count, (step, batch) in enumerate(_batches(Batches(examples, base), at), 1):
-            share = seen / len(examples)
+            if seen == len(examples.stages[0]):
+                optimizer.state.clear()
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * min(1, share / WARM_UP) * max(0.01, 1 - share)
+                group["lr"] = rate * _pace(seen, *map(len, examples.stages))
             with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
                 logits = network(batch.pieces.to(device), batch.mask.to(device))
             value = loss(logits.float(), batch.examples)
@@ -165,6 +168,14 @@ def train(examples: Examples, base: BaseEncoder, folder: Path, seed: int) -> Enc
                 print(json.dumps({"texts": seen, "loss": round(smooth, 4)}), file=sys.stderr, flush=True)
     network.eval().cpu()
     return network
+
+
+def _pace(seen: int, first: int, second: int) -> float:
+    """The share of the learning rate after `seen` examples: it rises and falls in the first stage, and falls again in
+    the second."""
+    if seen < first:
+        return min(1, seen / first / WARM_UP) * max(0.01, 1 - seen / first)
+    return FINISHING_RATE * max(0.01, 1 - (seen - first) / second)
 
 
 def _batches(batches: Batches, at: dict[str, Any]) -> Iterator[tuple[tuple[int, int], Batch]]:

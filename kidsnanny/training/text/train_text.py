@@ -14,6 +14,8 @@ from kidsnanny.training.text.train_encoder import PIECES, train
 
 MOST_ROWS = 8_000
 """Rows of a public source whose words the vocabulary is chosen for, at most."""
+RANGE_TEXTS = 512
+"""Texts that show the ranges of the network's activations."""
 
 
 def train_text(data: Path, corpus: Path, out: Path, *, seed: int = 0) -> None:
@@ -40,7 +42,7 @@ def train_text(data: Path, corpus: Path, out: Path, *, seed: int = 0) -> None:
     base = cut(read_base(), _words(examples), PIECES)
     network = train(examples, base, out, seed)
     _say("the model is written in bytes and calibrated")
-    export(network, base, out)
+    export(network, base, out, [normalise(one.text) for one in examples.stages[0][:RANGE_TEXTS]])
     card = calibrated(out, base, corpus, examples.rows, seed)
     write_card(card, out)
     write_card(measured(card, out, corpus), out)
@@ -55,7 +57,7 @@ def _words(examples: Examples) -> Iterator[str]:
         if row.part == "train" and seen.setdefault(row.source, 0) < MOST_ROWS:
             seen[row.source] += 1
             yield normalise(row.text)
-    for example in examples.order:
+    for example in examples.stages[0]:
         yield normalise(example.text)
 
 

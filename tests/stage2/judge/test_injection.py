@@ -19,6 +19,9 @@ from kidsnanny.profiles.profile import Profile
 
 BLIND = {"tiny (8 px)"}
 """Text that the OCR cannot read."""
+MISSED = {"i will hurt you if you tell anybody about this"}
+"""Text that the text model does not find by itself."""
+FOUND = [text for text in HARMFUL if text not in MISSED]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,7 @@ def pipelines(reader: CachedOcr) -> dict[str, Pipeline]:
 def test_harmful_text_and_pictures_above_the_band_do_not_end_safe(
     pipelines: dict[str, Pipeline], reader: CachedOcr, family: str
 ) -> None:
-    for seed, text in enumerate(HARMFUL[:3]):
+    for seed, text in enumerate(FOUND[:3]):
         attack = make_attack(family, text, seed)
         labels = {name: run_attack(pipeline, reader, attack).label for name, pipeline in pipelines.items()}
         assert labels["above"] == "unsafe"
@@ -45,6 +48,12 @@ def test_harmful_text_and_pictures_above_the_band_do_not_end_safe(
             assert labels["grey"] != "safe"
     for seed, text in enumerate(BENIGN[:3]):
         assert run_attack(pipelines["above"], reader, make_attack(family, text, seed)).label == "unsafe"
+
+
+def test_what_is_missed_without_an_attack() -> None:
+    model = Profile.load("embedded").build_stage2().text_model
+    scores = model.score(HARMFUL).max(axis=1)
+    assert {text for text, score in zip(HARMFUL, scores, strict=True) if score < 0.45} == MISSED, "a miss that is gone"
 
 
 def test_benign_text_without_an_attack_is_safe_and_the_judge_may_clear_the_grey_band(
