@@ -1,6 +1,7 @@
 """Text for `kidsnanny check --text`: a message a line, or JSON lines."""
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +15,10 @@ from kidsnanny.records import NotInspected
 if TYPE_CHECKING:
     from kidsnanny.pipeline import Pipeline
     from kidsnanny.verdict import Verdict
+
+
+_JSON = re.compile(rb"\s*([{[]\s*($|[\"{[]))")
+"""The beginning of JSON, and not of a chat's "[12:05] hello"."""
 
 
 class Written(NamedTuple):
@@ -30,7 +35,7 @@ def read(path: str) -> list[Written]:
 
     A line is a message, or a JSON object with `text`, or with `turns` (a list of objects with `speaker` and `text`). A
     whole file may be JSON as well: such an object, the turns of one conversation, or a list of messages. In a file
-    that is JSON by its name (.json, .jsonl, .ndjson) or its first character, nothing else is a message.
+    that is JSON by its name (.json, .jsonl, .ndjson) or its beginning, nothing else is a message.
     """
     try:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
@@ -41,10 +46,10 @@ def read(path: str) -> list[Written]:
     numbered = [(n, line) for n, line in enumerate(data.splitlines(), 1) if line.strip()]
     if not numbered:
         fail(Exit.USAGE, f"{path}: there is no text in it; give a file with a message a line.")
-    as_json = path.endswith((".json", ".jsonl", ".ndjson")) or numbered[0][1].lstrip()[:1] in (b"{", b"[")
+    as_json = path.endswith((".json", ".jsonl", ".ndjson")) or bool(_JSON.match(numbered[0][1]))
     if as_json and len(numbered) > 1:
         try:
-            whole = json.loads(data)
+            whole = json.loads(data, object_pairs_hook=_once)
         except (ValueError, RecursionError):
             pass
         else:
@@ -73,27 +78,40 @@ def _of_line(name: str, line: bytes, as_json: bool) -> list[Written]:
     except UnicodeDecodeError:
         return [Written(name, "", "it is not UTF-8; save the file as UTF-8")]
     try:
-        given = json.loads(text) if as_json or text.lstrip().startswith("{") else text
+        given = json.loads(text, object_pairs_hook=_once) if as_json or text.lstrip()[:1] in ("{", "[") else text
     except (ValueError, RecursionError) as error:
-        if not as_json:
-            return [Written(name, text)]
-        return [Written(name, "", f"it is not JSON ({error}); give an object a line")]
-    if isinstance(given, str) and not as_json:
-        return [Written(name, given)]
-    if not as_json and not {"text", "turns"} & set(given):  # braces, but no message of ours
-        return [Written(name, text)]
-    return _of_json(name, given)
+        given, why = text, str(error)
+        if as_json:
+            return [Written(name, "", f"it is not JSON ({why}); give an object a line")]
+    parts = given if isinstance(given, list) else [given]
+    if as_json or any(isinstance(one, dict) and {"text", "turns"} & set(one) for one in parts):
+        return _of_json(name, given)
+    return [Written(name, text)]
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object whose keys are all different: of two equal ones JSON's reader would drop the first unseen."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key stands twice in an object")
+    return found
 
 
 def _of_json(name: str, given: object) -> list[Written]:
-    """A message, a conversation, or a list of either, whose names then have a second number."""
+    """A message, a conversation, or the messages of a list, whose names then have a second number."""
     if isinstance(given, list) and given and not all(isinstance(one, dict) and "speaker" in one for one in given):
-        return [found for n, one in enumerate(given, 1) for found in _of_json(f"{name}:{n}", one)]
-    found = given.get("turns", given.get("text")) if isinstance(given, dict) else given
-    if found is None:
-        return [Written(name, "", "it has neither text nor turns; give one of them")]
+        return [_message(f"{name}:{n}", one) for n, one in enumerate(given, 1)]
+    return [_message(name, given)]
+
+
+def _message(name: str, given: object) -> Written:
+    if isinstance(given, dict):
+        keys = [key for key in ("text", "turns") if key in given]
+        if len(keys) != 1:
+            return Written(name, "", f"it has {'both' if keys else 'neither'} text and turns; give one of them")
+        given = given[keys[0]]
     try:
-        turns(found)
+        turns(given)
     except TypeError as error:
-        return [Written(name, "", str(error).rstrip("."))]
-    return [Written(name, cast("Text", found))]
+        return Written(name, "", str(error).rstrip("."))
+    return Written(name, cast("Text", given))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 WINDOW, STEP = 64, 48
 """Pieces of a window, its ends counted, and from a window's beginning to the next one's. Longer texts are scored window
-by window: nothing is cut, and one bad line does not drown in a page."""
+by window, and nothing is cut."""
 BATCH, PADDING = 2_048, 8
 """Pieces that are computed at once, padding counted, and how much of it a window may get."""
 KEPT = 1_000

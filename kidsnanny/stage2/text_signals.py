@@ -40,8 +40,7 @@ GRACE = 2.0
 def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals:
     """Score the text of each frame as a whole, which the model reads in windows, and if that leaves a doubt sentence by
     sentence and at a discount line by line (chats have no full stops); and that of all frames together (sentences may
-    run over frames). Each score
-    names the line that scores highest by itself.
+    run over frames). Each score names the line that scores highest by itself.
 
     The language is identified passage by passage, so that a foreign one on an English page is not passed over. A frame
     with more than MAX_CHARS characters is scored in part, which is in `not_inspected`.

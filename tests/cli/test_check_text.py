@@ -46,6 +46,18 @@ FILES = {
     ),
     "a conversation as a list": ("a.txt", b'[{"speaker": "x", "text": "you are mean"}]', [(1, "unsafe")], 10),
     "a list over lines": ("a.json", b'[\n"hello",\n{"text": "you are mean"}\n]', [("1", "safe"), ("2", "unsafe")], 10),
+    "an array behind plain lines": (
+        "a.txt",
+        b'[12:05] hello\n[1]\n[{"speaker": "x", "text": "you are mean"}]\n',
+        [(1, "safe"), (2, "safe"), (3, "unsafe")],
+        10,
+    ),
+    "nothing is dropped unseen": (
+        "a.jsonl",
+        b'{"text": "mean", "text": "hi"}\n{"text": "mean", "turns": [{"text": "hi"}]}\n' + b"[" * 600 + b"]" * 600,
+        [(1, "review"), (2, "review"), ("3:1", "review")],
+        11,
+    ),
     "bad lines": (
         "a.jsonl",
         b'nope\n{"texts": 1}\n{"text": 1}\n[]\n{"turns": [1]}\n{"text": "hello"}\n' + b"[" * 100_000,
