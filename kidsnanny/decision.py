@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from kidsnanny.inspection import ChannelSignals, Inspection, JudgeOpinion
-from kidsnanny.policy import Band, JudgeRules, Policy, TextFloors
+from kidsnanny.policy import Band, JudgeRules, Policy, TextRules
 from kidsnanny.records import (
     Action,
     Channel,
@@ -42,7 +42,8 @@ def decide(inspection: Inspection, policy: Policy) -> Verdict:
         raise TypeError(f'policy is a {type(policy).__name__}; expected a Policy, such as Policy.load("teen").')
     signals = [s for channel in (inspection.image_signals, inspection.text_signals) if channel for s in channel.signals]
     scores = channel_scores(inspection, policy)
-    missed = _not_inspected(inspection, policy)
+    unjudged = _not_inspected(inspection, policy)
+    missed = [one for one in unjudged if not one.minor or policy.text.minor == "review"]
     opinion, may_lower = None, True
     if judge_wanted(inspection, policy):
         opinion = inspection.opinion(policy.ages)
@@ -64,6 +65,7 @@ def decide(inspection: Inspection, policy: Policy) -> Verdict:
         findings=inspection.findings,
         text=inspection.text,
         not_inspected=tuple(missed),
+        noted=tuple(one for one in unjudged if one not in missed),
         coverage={category: _coverage(inspection, policy, category, by) for category, by in scores.items()},
         timings=inspection.timings,
         provenance=Provenance(
@@ -204,7 +206,7 @@ def _after_judge(rules: JudgeRules, by_channel: Mapping[Channel, float], *, may_
     return counted
 
 
-SUPPORT = 0.3
+SUPPORT = 0.5
 """A score of another kind of model that supports a score in full."""
 SUPPORTED_BY: dict[Category, tuple[Category, ...]] = {"sexual": ("sexual", "nudity"), "nudity": ("sexual", "nudity")}
 """Categories of which a score supports one of another; every other category supports itself alone."""
@@ -254,11 +256,16 @@ SHORT = 3, 1.4
 """So many unread lines of at least this aspect are a text of short lines, though none alone is surely one."""
 
 
+FIGURES = 0.7
+"""A line that is mostly figures was read with at least this confidence."""
+
+
 def unreadable_text(policy: Policy, lines: Sequence[TextLine]) -> list[NotInspected]:
-    """Frames in which text that was found but not read covers at least the area floor.
+    """Frames in which text that was found but not read covers at least the area floor; `minor` if none of it stands on an
+    even ground and it is not large.
 
     What is hardly longer than high is a button, a wheel or a pupil more often than a line of text: it counts only in
-    company.
+    company. What a closer look did not find again does not count.
 
     Args:
         policy: with the floors.
@@ -272,17 +279,23 @@ def unreadable_text(policy: Policy, lines: Sequence[TextLine]) -> list[NotInspec
     for frame, of_frame in unread.items():
         several = sum(_aspect(line) >= SHORT[1] for line in of_frame) >= SHORT[0]
         least = SHORT[1] if several else policy.text.aspect
-        share = sum(1.0 if line.share is None else line.share for line in of_frame if _aspect(line) >= least)
+        counted = [line for line in of_frame if _aspect(line) >= least]
+        share = sum(1.0 if line.share is None else line.share for line in counted)
         if share and share >= policy.text.area:
             reason = f"text on {min(1.0, share):.1%} of the frame could not be read"
-            missed.append(NotInspected(part="text", reason=reason, frame=frame))
+            minor = share < policy.text.large and not any(line.even_ground for line in counted)
+            missed.append(NotInspected(part="text", reason=reason, frame=frame, minor=minor))
     return missed
 
 
-def _unread(floors: TextFloors, line: TextLine) -> bool:
-    """Whether less of a line was read than would fit in."""
+def _unread(floors: TextRules, line: TextLine) -> bool:
+    """Whether less of a line was read than would fit in. Figures, such as the time at the top of a screen, say nothing
+    that has to be read."""
     letters = sum(not character.isspace() for character in line.text)
-    return line.confidence < floors.read or letters < _aspect(line) / 2
+    figures = sum(map(str.isdigit, line.text))
+    if figures >= max(3, letters / 2) and line.confidence >= FIGURES:
+        return False
+    return line.confirmed and (line.confidence < floors.read or letters < _aspect(line) / 2)
 
 
 def _aspect(line: TextLine) -> float:

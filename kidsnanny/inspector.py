@@ -370,7 +370,9 @@ class Inspector:
 
     def _keep(self, inspection: Inspection) -> None:
         signals = (inspection.image_signals, inspection.text_signals)
-        missed = inspection.not_inspected or any(said and said.not_inspected for said in signals)
+        missed = inspection.not_inspected or any(
+            not one.minor for said in signals if said for one in said.not_inspected
+        )
         failed_judge = any(opinion.error for opinion in inspection.opinions)
         if self._cache_size and inspection.key and not missed and not failed_judge:
             with self._cache_lock:

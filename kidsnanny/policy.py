@@ -27,8 +27,8 @@ class Rule(Thresholds):
         return self
 
 
-class TextFloors(Record):
-    """What counts as text that was found but not read."""
+class TextRules(Record):
+    """What counts as text that was found but not judged."""
 
     read: float = Field(ge=0.5, le=1, strict=True)
     """A line with at least this confidence was read. One with less is scored as well, but counts as unread."""
@@ -36,6 +36,11 @@ class TextFloors(Record):
     """Only what is at least so many times longer than high is a line of text for sure."""
     area: float = Field(ge=0, le=0.1, strict=True)
     """Unread lines matter when together they cover at least this share of the frame: a blurred street sign does not."""
+    large: float = Field(ge=0, le=1, strict=True)
+    """Unread lines of a scene, which do not stand on an even ground as in a chat or on a poster, are a message when they
+    cover at least this share of the frame; else they are `minor`."""
+    minor: Literal["note", "review"]
+    """What is unread or in an unknown language and no message: `note` it in the verdict, or let it be `not_inspected`."""
 
 
 def _rising(band: tuple[float, float]) -> tuple[float, float]:
@@ -54,7 +59,7 @@ class ImageRules(Record):
     fusion: Literal["agreement", "max", "mean", "min"]
     """Of the kinds that look for the category: `agreement` believes whoever is alarmed, less where another kind could have
     agreed and does not; `max` believes whoever is alarmed, `min` asks that all are."""
-    alone: float = Field(default=3.0, ge=1, le=10, strict=True)
+    alone: float = Field(default=4.0, ge=1, le=10, strict=True)
     """With `agreement`: the exponent on a score that no other kind supports. 1 is `max`."""
 
 
@@ -85,7 +90,7 @@ class Policy(Record):
     on_failure: Literal["review", "unsafe"]
     """The label of a picture that could not be looked at in full, if nothing worse was found. There is no `allow`."""
     image: ImageRules
-    text: TextFloors
+    text: TextRules
     judge: JudgeRules
     categories: dict[Category, Rule]
 

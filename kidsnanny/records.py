@@ -36,6 +36,10 @@ class Box(NamedTuple):
         both = Box(*map(max, self[:2], other[:2]), *map(min, self[2:], other[2:]))
         return both.area
 
+    def moved(self, right: int, down: int) -> "Box":
+        """The same box so many pixels further."""
+        return Box(self.x0 + right, self.y0 + down, self.x1 + right, self.y1 + down)
+
     def covers(self, other: "Box") -> bool:
         """Whether most of the other box lies in this one."""
         return 2 * self.common(other) > other.area
@@ -196,6 +200,12 @@ class TextLine(Record):
     """Who says it in a conversation."""
     aspect: float | None = Field(default=None, gt=0)
     """Length over height along the line, which may be slanted; None: that of the box."""
+    confirmed: bool = True
+    """Whether a closer look found a line in its place again; what it did not is likely no text but fur or a fence. Lines
+    that were read with confidence are not looked at again."""
+    even_ground: bool = True
+    """Whether it stands on one even colour, as in a chat and on a poster, and not on something in a scene; the Inspector
+    says it of lines that were hardly read."""
     share: float | None = Field(default=None, ge=0, le=1)
     """Of its frame's area that the box covers; the Inspector says it. None counts as all of it, and 0 is a
     line that the frame's other view has too."""
@@ -207,11 +217,13 @@ class TextLine(Record):
 
 
 class NotInspected(Record):
-    """Something that could not be looked at, and why. A verdict that has one is never `safe`."""
+    """Something that could not be looked at, and why. A verdict with one in its `not_inspected` is never `safe`."""
 
     part: Literal["picture", "frames", "image", "text", "judge"]
     reason: str
     frame: int | None = None
+    minor: bool = False
+    """Too little for a message: a sign, a label, a watermark. The policy says whether it counts."""
 
     def __str__(self) -> str:
         return f"{self.part}{'' if self.frame is None else f' of frame {self.frame}'}: {self.reason}"

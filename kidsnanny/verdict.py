@@ -69,6 +69,10 @@ class Verdict(Record):
     findings: VisualFindings | None
     text: tuple[TextLine, ...]
     not_inspected: tuple[NotInspected, ...]
+    """What could not be looked at: with one of these the label is not `safe`."""
+    noted: tuple[NotInspected, ...] = ()
+    """What could not be looked at and is too little for a message, so that the label is as if it were not there; a
+    policy with `minor = "review"` has it among `not_inspected`."""
     coverage: dict[Category, dict[Channel, float | None]]
     """Category -> the channels that looked for it in this very picture -> the share of what is harmful that the
     channel's model finds at this policy's `review` threshold, as its card has it; None if that was not measured."""
@@ -139,6 +143,8 @@ class Verdict(Record):
             parts.append("Somebody may need help: talk with the child.")
         if self.not_inspected:
             parts.append(f"Not inspected: {'; '.join(str(missed).rstrip('.') for missed in self.not_inspected)}.")
+        if self.noted:
+            parts.append(f"Noted: {'; '.join(str(one).rstrip('.') for one in self.noted)}.")
         if self.remarks:
             parts.append(f"Also: {'; '.join(self.remarks)}.")
         parts.append(f"Looked {self._looked_for()}.".replace("_", " "))

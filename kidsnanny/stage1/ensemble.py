@@ -13,17 +13,17 @@ from kidsnanny.stage1.stage1 import check_frames
 from kidsnanny.taxonomy import Category
 
 
-CLOSER_FROM, CLOSER_MOST, CLOSER_SIDES = 0.3, 4, 3.0
+CLOSER_FROM, CLOSER_MOST, CLOSER_SIDES = 0.3, 4, 6.0
 """A detector's signal from this score on is looked at closer by the classifiers, so many of them in a frame, strongest
-first, in a square so many times as long as the box's longer side."""
+first, in a square so many times as long as the box's longer side: bare skin fills a tighter one, whatever it is of."""
 
 
 class Ensemble:
     """Classifiers and detectors as one Stage 1: the ViT and the object detector of arXiv 2603.16181.
 
-    Where a detector finds something, the classifiers also look closer. What they find stands side by side in the findings, each with its model's name; how their scores become one is the
-    policy's `[image] fusion`. On a CPU of more than two cores each model has a thread; on CUDA the frames are uploaded
-    once and each model has a stream.
+    Where a detector finds something, the classifiers also look closer. What they find stands side by side in the
+    findings, each with its model's name; how their scores become one is the policy's `[image] fusion`. On a CPU of more
+    than two cores each model has a thread; on CUDA the frames are uploaded once and each model has a stream.
 
     Args:
         models: two or more. Put those on CUDA first: their calls return at once, and the others run meanwhile.

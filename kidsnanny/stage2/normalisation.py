@@ -98,6 +98,11 @@ def too_short_to_tell(clean: str) -> bool:
     return len(words) < LANGUAGE_WORDS or sum(c.isalpha() for c in clean) < LANGUAGE_LETTERS
 
 
+def latin(letter: str) -> bool:
+    """Whether a letter is of the Latin script."""
+    return letter.isascii() or unicodedata.name(letter, "").startswith("LATIN")
+
+
 def _scripts(text: str) -> Counter[str]:
     """How many letters of each script, by the first word of the character's Unicode name; modifiers count for none."""
     found: Counter[str] = Counter()

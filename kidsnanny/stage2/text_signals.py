@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from kidsnanny.budget import leave_out, out_of_time
 from kidsnanny.inspection import ChannelSignals
-from kidsnanny.records import NotInspected, Signal, TextLine
-from kidsnanny.stage2.normalisation import MAX_CHARS, spelt_out
+from kidsnanny.records import Box, NotInspected, Signal, TextLine
+from kidsnanny.stage2.normalisation import MAX_CHARS, latin, spelt_out
 from kidsnanny.stage2.occlusion import carrying_words
 from kidsnanny.stage2.stage2 import TextScorer
 
@@ -28,11 +28,20 @@ MAX_CHARACTERS = 5 * MAX_CHARS
 EXCUSED = 0.15
 """A sentence counts only if the text that it stands in scores at least so much, and a line only if its paragraph does:
 what reads badly by itself is excused by what stands around it, and a harmful line among others mostly still shows."""
+UNSUPPORTED = 0.45
+"""Of the score of a text in which no block, sentence or line scores EXCUSED: too little for `review`. Labels and
+buttons of a screen, read as one text, are no sentence."""
 FULL = 0.8
 """A line that is at least so wide as the next one may go on in it although that begins with a capital: "to Dad about" /
 "Saturday"."""
 NAMED_FROM = 0.3
 """A signal from this score on names its words: no built-in policy's `review` is lower."""
+SENTENCE, WORD, LARGE = 4, 5, 0.1
+"""In a language that is not judged: words in a row that make a sentence, letters that make a word, and the share of the
+frame from which text is large."""
+PAGE, NUMBERS = 40, 0.25
+"""So many words of which so many are numbers, times of day not counted, are a receipt or a table."""
+_TIME = re.compile(r"\d\d?[:.]\d\d\b")
 GRACE = 2.0
 """Seconds for which text is scored although the picture's budget is used up: reading it took far longer."""
 
@@ -78,9 +87,11 @@ def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals
         signals += _signals(model, passage)
         if n >= len(alone):
             continue
-        for why in model.unknown_languages([_join(run) for run in _runs(passage)]):
-            if why:
-                unknown[passage[0].frame, why] = NotInspected(part="text", reason=why, frame=passage[0].frame)
+        runs = list(_runs([line for line in passage if line.confirmed]))
+        for run, why in zip(runs, model.unknown_languages([_join(run) for run in runs]), strict=True):
+            if why and not ((known := unknown.get((run[0].frame, why))) and not known.minor):
+                minor = not _is_message(run) or _is_record(passage)
+                unknown[run[0].frame, why] = NotInspected(part="text", reason=why, frame=run[0].frame, minor=minor)
     return ChannelSignals(
         looked_for={"text": model.categories},
         signals=tuple(signals),
@@ -130,7 +141,9 @@ def _passages(frames: Sequence[Sequence[TextLine]]) -> Iterator[list[TextLine]]:
 def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
     whole = model.score([_join(lines)])[0]
     if (whole >= EXCUSED).any():
-        whole = np.maximum(whole, np.where(whole >= EXCUSED, _parts(model, lines), 0))
+        parts, counted = _parts(model, lines)
+        supported = np.where(parts >= EXCUSED, whole, UNSUPPORTED * whole)
+        whole = np.where(whole >= EXCUSED, np.maximum(supported, counted), whole)
     named = list(lines) if whole.max() >= NAMED_FROM else list(lines[:1])
     by_line = model.score([line.text for line in named])
     signals = []
@@ -153,23 +166,25 @@ def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
     return signals
 
 
-def _parts(model: TextScorer, lines: Sequence[TextLine]) -> npt.NDArray[np.float32]:
-    """The highest score by category of the sentences, and at a discount of the lines of paragraphs that do not excuse
-    them."""
+def _parts(
+    model: TextScorer, lines: Sequence[TextLine]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """The highest score by category of any block, sentence or line; and of those that count: the sentences, and at a
+    discount the lines of paragraphs that do not excuse them."""
     paragraphs = list(_paragraphs(lines))
     sentences = [_END.split(_join(part)) for part in paragraphs]
     scores = model.score([sentence for of_part in sentences for sentence in of_part])
     ends = np.cumsum([len(of_part) for of_part in sentences])
     highest: npt.NDArray[np.float32] = scores.max(axis=0)
-    doubted: list[tuple[TextLine, npt.NDArray[np.bool_]]] = []
-    for part, of_part, end in zip(paragraphs, sentences, ends, strict=True):
-        counts = scores[end - len(of_part) : end].max(axis=0) >= EXCUSED
-        if len(part) > 1 and counts.any():
-            doubted += ((line, counts) for line in part)
-    if doubted:
-        alone = model.score([line.text for line, _ in doubted]) * np.stack([counts for _, counts in doubted])
-        highest = np.maximum(highest, LINE_WEIGHT * alone.max(axis=0))
-    return highest
+    alone = model.score([line.text for part in paragraphs for line in part])
+    doubted = np.concatenate(
+        [
+            np.broadcast_to(scores[end - len(of_part) : end].max(axis=0) >= EXCUSED, (len(part), scores.shape[1]))
+            for part, of_part, end in zip(paragraphs, sentences, ends, strict=True)
+        ]
+    )
+    blocks = model.score([_join(block) for block in _blocks(lines)])
+    return np.maximum(blocks.max(axis=0), np.maximum(highest, alone.max(axis=0))), np.maximum(highest, LINE_WEIGHT * (alone * doubted).max(axis=0))
 
 
 def _paragraphs(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
@@ -183,7 +198,7 @@ def _paragraphs(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
             before.text.endswith(_STOPS)
             or not (line.text[:1].islower() or _width(before) >= FULL * _width(line) > 0)
             or line.frame != before.frame
-            or line.box.y0 - before.box.y1 > line.box.y1 - line.box.y0
+            or _apart(before.box, line.box)
         ):
             yield passage
             passage = []
@@ -191,8 +206,45 @@ def _paragraphs(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
     yield passage
 
 
+def _blocks(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
+    """Lines between which there is less than a line's height."""
+    block: list[TextLine] = []
+    for line in lines:
+        if block and (line.frame != block[-1].frame or _apart(block[-1].box, line.box)):
+            yield block
+            block = []
+        block.append(line)
+    yield block
+
+
+def _apart(above: Box, below: Box) -> bool:
+    return below.y0 - above.y1 > below.y1 - below.y0
+
+
 def _width(line: TextLine) -> int:
     return line.box.x1 - line.box.x0
+
+
+def _is_message(run: Sequence[TextLine]) -> bool:
+    """Whether it says something, and is no sign, label or name: it came as text, is large in the frame, has SENTENCE words
+    in a row, or WORD different letters other than Latin ones, since some scripts have no spaces."""
+    if run[0].kind == "message" or sum(line.share or 0.0 for line in run) >= LARGE:
+        return True
+    other = {letter for line in run for letter in line.text if letter.isalpha() and not latin(letter)}
+    sentences = (_join(part).split() for part in _paragraphs(run))
+    rows = (len(list(row)) for words in sentences for is_word, row in groupby(words, _is_word) if is_word)
+    return len(other) >= WORD or max(rows, default=0) >= SENTENCE
+
+
+def _is_word(text: str) -> bool:
+    return any(map(str.isalpha, text)) and not any(map(str.isdigit, text))
+
+
+def _is_record(lines: Sequence[TextLine]) -> bool:
+    """Whether so much of it is numbers as on a receipt, whose names and addresses are of no language."""
+    words = _join(lines).split()
+    numbers = sum(any(map(str.isdigit, word)) and not _TIME.match(word) for word in words)
+    return lines[0].kind != "message" and len(words) >= PAGE and numbers >= NUMBERS * len(words)
 
 
 def _join(lines: Sequence[TextLine]) -> str:

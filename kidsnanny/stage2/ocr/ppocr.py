@@ -64,6 +64,16 @@ STEP = 8
 """Pixels of a line to each of the recogniser's answers."""
 RETRY = (0.4, 0.92)
 """A line recognised with a confidence between these is tried turned around and mirrored, too."""
+CLOSER, NEARBY, MOST = 40, 1.5, 12
+"""A line that was hardly read is looked at again, with so many of its heights around it and scaled so that it is CLOSER
+pixels high; in one frame the MOST largest ones."""
+LINE_LIKE = 1.4
+"""A place of lesser aspect is a button or a wheel more often than text."""
+LARGEST = 1_200
+"""Pixels of the longer side of what is looked at from nearby."""
+FOUND, GONE, READ = 0.6, 0.25, 0.86
+"""Share of a line that the closer look finds: from FOUND on its reading stands instead if it has at least the confidence
+READ, below GONE it was no text."""
 GAP = 1.5
 """Heights of a line: where the recogniser says nothing for so long and there is ink, something was passed over."""
 
@@ -125,7 +135,7 @@ class PpOcr:
         half = seconds_left() / 2  # the other half is for reading
         small = self._find(_grayed(view) if tiled else view, frame.shape, half)
         if not tiled:
-            return reading_order(without_repeats(self._lines(frame, small)))
+            return reading_order(self._closer(frame, without_repeats(self._lines(frame, small))))
         least = LARGE * max(high, wide) / WHOLE
         seen = self._find(_scaled(view, WHOLE / max(view.shape)), frame.shape)
         more = self._lines(frame, [quad for quad in seen if short_side(quad) >= least])
@@ -136,7 +146,45 @@ class PpOcr:
         more = [line for line in more if not line.text or line.confidence >= SURE]
         sure = [line.box for line in more if line.text]
         lines = [line for line in lines if not any(box.covers(line.box) for box in sure)] + more
-        return reading_order(without_repeats(lines))
+        return reading_order(self._closer(frame, without_repeats(lines)))
+
+    def _closer(self, frame: RGB, lines: Sequence[TextLine]) -> list[TextLine]:
+        """The lines, with the largest of those that were hardly read looked at once more from nearby.
+
+        If most of such a line is found again and now read, that reading stands; if hardly anything is found, the line is
+        not `confirmed`. What is read beside it for the first time is a further line.
+        """
+        doubted = [line for line in lines if line.confidence < RETRY[1] and (line.aspect or 0) >= LINE_LIKE]
+        doubted = sorted(doubted, key=lambda line: -line.box.area)[:MOST]
+        kept = [line for line in lines if line not in doubted]
+        for line in doubted:
+            if out_of_time():
+                kept.append(line)
+                continue
+            again, beside = self._from_nearby(frame, line)
+            share = sum(line.box.common(one.box) for one in again) / max(1, line.box.area)
+            if share < GONE:
+                kept.append(line.model_copy(update={"confirmed": False}))
+            elif share >= FOUND and _confidence(again) >= READ > line.confidence:
+                kept += again
+            else:
+                kept.append(line)
+            kept += [one for one in beside if not any(2 * one.box.common(k.box) > one.box.area for k in (*lines, *kept))]
+        return kept
+
+    def _from_nearby(self, frame: RGB, line: TextLine) -> tuple[list[TextLine], list[TextLine]]:
+        """What is found in the place of a line, and what is read with confidence beside it."""
+        x0, y0, x1, y1 = line.box
+        high = max(MIN_SIDE, min(y1 - y0, x1 - x0))
+        around = round(NEARBY * high) + MIN_SIDE
+        left, top = max(0, x0 - around), max(0, y0 - around)
+        part = frame[top : y1 + around, left : x1 + around]
+        scale = max(CLOSER / high, 32 / min(part.shape[:2]))
+        scale = min(scale, LARGEST / max(part.shape[:2]))
+        found = self._find(_scaled(part, scale), part.shape)
+        read = [one.model_copy(update={"box": one.box.moved(left, top)}) for one in self._lines(part, found)]
+        again = [one for one in read if 2 * one.box.common(line.box) > one.box.area]
+        return again, [one for one in read if one not in again and one.text and one.confidence >= SURE]
 
     def _lines(self, frame: RGB, found: Sequence[Quad]) -> list[TextLine]:
         """The lines at the quads, and the stretches of them of which nothing was read."""
@@ -286,6 +334,12 @@ def _gaps(frame: RGB, quad: Quad, best: npt.NDArray[np.int64]) -> Iterator[Quad]
 def _line(quad: Quad, text: str, confidence: float) -> TextLine:
     length, high = size(quad)
     return TextLine(text=text, confidence=confidence, box=upright(quad), aspect=length / high)
+
+
+def _confidence(lines: Sequence[TextLine]) -> float:
+    """The mean over the letters."""
+    letters = [max(1, len(line.text)) for line in lines]
+    return sum(line.confidence * n for line, n in zip(lines, letters, strict=True)) / sum(letters)
 
 
 def _scaled(frame: RGB, scale: float) -> RGB:
