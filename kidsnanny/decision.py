@@ -16,6 +16,7 @@ from kidsnanny.records import (
     TextLine,
     Thresholds,
 )
+from kidsnanny.stage2.normalisation import is_record
 from kidsnanny.taxonomy import CATEGORIES, Category
 from kidsnanny.verdict import CategoryScore, Provenance, Verdict
 
@@ -66,7 +67,7 @@ def decide(inspection: Inspection, policy: Policy) -> Verdict:
         text=inspection.text,
         not_inspected=tuple(missed),
         noted=tuple(one for one in unjudged if one not in missed),
-        coverage={category: _coverage(inspection, policy, category, by) for category, by in scores.items()},
+        coverage={c: found for c, by in scores.items() if (found := _coverage(inspection, policy, c, by))},
         timings=inspection.timings,
         provenance=Provenance(
             kidsnanny=inspection.kidsnanny,
@@ -84,7 +85,7 @@ def _coverage(
 ) -> dict[Channel, float | None]:
     """The channels that looked for a category, each with its recall at the policy's `review` threshold, if measured."""
     review = policy.categories[category].review
-    found: dict[Channel, float | None] = dict.fromkeys(by)
+    found: dict[Channel, float | None] = {c: None for c in by if c != "text" or inspection.lines}
     for channel, said in (("image", inspection.image_signals), ("text", inspection.text_signals)):
         if said and channel in found:
             found[channel] = next((recall for at, recall in said.recall.get(category, ()) if at >= review), None)
@@ -256,13 +257,13 @@ SHORT = 3, 1.4
 """So many unread lines of at least this aspect are a text of short lines, though none alone is surely one."""
 
 
-FIGURES = 0.7
-"""A line that is mostly figures was read with at least this confidence."""
+FIGURES = (0.55, 0.78), (0.85, 0.5)
+"""A line is figures if they are so much of its letters, read with at least that confidence."""
 
 
 def unreadable_text(policy: Policy, lines: Sequence[TextLine]) -> list[NotInspected]:
-    """Frames in which text that was found but not read covers at least the area floor; `minor` if none of it stands on an
-    even ground and it is not large.
+    """Frames in which text that was found but not read covers at least the area floor; `minor` if it is
+    not large, and part of a scene, which has no even ground, or of a receipt or table.
 
     What is hardly longer than high is a button, a wheel or a pupil more often than a line of text: it counts only in
     company. What a closer look did not find again does not count.
@@ -277,13 +278,15 @@ def unreadable_text(policy: Policy, lines: Sequence[TextLine]) -> list[NotInspec
             unread.setdefault(line.frame, []).append(line)
     missed = []
     for frame, of_frame in unread.items():
+        record = is_record(" ".join(line.text for line in lines if line.frame == frame))
         several = sum(_aspect(line) >= SHORT[1] for line in of_frame) >= SHORT[0]
         least = SHORT[1] if several else policy.text.aspect
         counted = [line for line in of_frame if _aspect(line) >= least]
         share = sum(1.0 if line.share is None else line.share for line in counted)
         if share and share >= policy.text.area:
             reason = f"text on {min(1.0, share):.1%} of the frame could not be read"
-            minor = share < policy.text.large and not any(line.even_ground for line in counted)
+            scene = not any(line.even_ground for line in counted)
+            minor = share < policy.text.large and (scene or record)
             missed.append(NotInspected(part="text", reason=reason, frame=frame, minor=minor))
     return missed
 
@@ -292,8 +295,8 @@ def _unread(floors: TextRules, line: TextLine) -> bool:
     """Whether less of a line was read than would fit in. Figures, such as the time at the top of a screen, say nothing
     that has to be read."""
     letters = sum(not character.isspace() for character in line.text)
-    figures = sum(map(str.isdigit, line.text))
-    if figures >= max(3, letters / 2) and line.confidence >= FIGURES:
+    share = sum(map(str.isdigit, line.text)) / max(1, letters)
+    if letters >= 3 and any(share >= least and line.confidence >= sure for least, sure in FIGURES):
         return False
     return line.confirmed and (line.confidence < floors.read or letters < _aspect(line) / 2)
 

@@ -71,7 +71,7 @@ class Job:
         repeats = bool(before) and all(line.text in before for line in lines if line.text)
         for line in lines:
             known = before.get(line.text)
-            share = 0.0 if known is not None else min(1.0, line.box.area / (height * width))
+            share = 0.0 if known is not None else min(1.0, line.area / (height * width))
             even = line.confidence >= WELL_READ or even_ground(frame.rgb, line.box)
             noted = line.model_copy(update={"frame": frame.index, "share": share, "even_ground": even})
             if known is not None and repeats:

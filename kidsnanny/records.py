@@ -207,8 +207,18 @@ class TextLine(Record):
     """Whether it stands on one even colour, as in a chat and on a poster, and not on something in a scene; the Inspector
     says it of lines that were hardly read."""
     share: float | None = Field(default=None, ge=0, le=1)
-    """Of its frame's area that the box covers; the Inspector says it. None counts as all of it, and 0 is a
+    """Of its frame's area that it covers; the Inspector says it. None counts as all of it, and 0 is a
     line that the frame's other view has too."""
+
+    @property
+    def area(self) -> float:
+        """Square pixels. A slanted line covers less than its box, which is W = L cos a + H sin a wide and
+        L sin a + H cos a high, with L = `aspect` x H."""
+        wide, high = self.box.x1 - self.box.x0, self.box.y1 - self.box.y0
+        if self.aspect is None or self.aspect < 1.4:  # hardly longer than high: the angle cannot be told from the box
+            return float(self.box.area)
+        total, apart = (wide + high) / (self.aspect + 1), abs(wide - high) / (self.aspect - 1)
+        return min(float(self.box.area), self.aspect * (total**2 + apart**2) / 2)
 
     @property
     def quoted(self) -> str:

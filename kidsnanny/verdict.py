@@ -59,7 +59,7 @@ class Verdict(Record):
     """`show`; `warn`: hold it back until a grown-up has looked; `block`; or `support`: somebody may need help, so offer
     it (and hide the picture if `unsafe`)."""
     scores: dict[Category, float]
-    """Final score of every category that was looked for."""
+    """Final score of every category that some model looks for; one that looks in texts says 0 where there is none."""
     detail: dict[Category, CategoryScore]
     reasons: tuple[Reason, ...]
     """What reached its category's `review` threshold, strongest first, and whatever the judge lowered."""
@@ -75,7 +75,8 @@ class Verdict(Record):
     policy with `minor = "review"` has it among `not_inspected`."""
     coverage: dict[Category, dict[Channel, float | None]]
     """Category -> the channels that looked for it in this very picture -> the share of what is harmful that the
-    channel's model finds at this policy's `review` threshold, as its card has it; None if that was not measured."""
+    channel's model finds at this policy's `review` threshold, as its card has it; None if that was not measured.
+    Where no text was found, the text's model looked at nothing."""
     timings: dict[str, float]
     """Stage -> milliseconds."""
     provenance: Provenance
@@ -160,11 +161,17 @@ class Verdict(Record):
             for channel, place in (*where.items(), ("judge", f"{everything}, by the judge"))
             if (found := [category for category, by in self.coverage.items() if channel in by])
         ]
-        if not looked:
+        without_text = "text" not in channels and self.inspection.text_signals
+        if not looked and not without_text:
             return "for nothing, because no part of it could be looked at"
-        return "; ".join(
-            [*looked, *self._weak(), *([f"not for {', '.join(self.not_looked_for)}"] if self.not_looked_for else [])]
-        )
+        if without_text and self.inspection.text_signals.looked_for:
+            looked.append("for text, and found none")
+        unseen = [c for c in CATEGORIES if not {"image", "judge"} & set(self.coverage.get(c, ()))]
+        if "image" in channels and unseen:
+            looked.append(f"not in the picture for {', '.join(unseen)}")
+        elif self.not_looked_for:
+            looked.append(f"not for {', '.join(self.not_looked_for)}")
+        return "; ".join([*looked, *self._weak()])
 
     def _weak(self) -> Iterator[str]:
         """Where much of what is harmful in the text is missed."""

@@ -2,6 +2,7 @@
 
 import ctypes
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -69,13 +70,25 @@ def _shrinking() -> Any:
     return options
 
 
+_open: "weakref.WeakValueDictionary[tuple[Path, int, int], OnnxSession]" = weakref.WeakValueDictionary()
+
+
 def onnx_session(path: Path) -> OnnxSession:
-    """An ONNX Runtime session on the CPU. Sessions may be run from several threads at once.
+    """An ONNX Runtime session on the CPU, one for each file for as long as somebody uses it: pipelines of one process
+    share their networks. Sessions may be run from several threads at once.
 
     Raises:
         WeightsError: ONNX Runtime does not accept the file.
     """
-    return OnnxSession(lambda: _load(path))
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise WeightsError(f"{path}: it cannot be opened ({error.strerror}); get the file again.") from error
+    key = path.resolve(), state.st_mtime_ns, state.st_size
+    session = _open.get(key)
+    if session is None:
+        session = _open[key] = OnnxSession(lambda: _load(path))
+    return session
 
 
 def _load(path: Path) -> "InferenceSession":

@@ -11,6 +11,8 @@ FOREIGN_SHARE, FOREIGN_LETTERS, FOREIGN_ALWAYS = 0.2, 2, 12
 """Another script counts from this share *and* this many letters of it, or from FOREIGN_ALWAYS letters at any share."""
 LANGUAGE_WORDS, LANGUAGE_LETTERS = 4, 20
 """Latin text below either floor is too short to tell its language and counts as known."""
+PAGE, NUMBERS = 40, 0.2
+"""So many words, of which so many are numbers, are a receipt or a table; times of day, as in a chat, do not count."""
 
 _STRAIGHT = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', "”": '"', "–": "-", "—": "-"})
 _LOOK_ALIKES = str.maketrans(
@@ -25,6 +27,7 @@ _URL = re.compile(
 _HANDLE = re.compile(r"(?<!\w)@\w+|[\[<]user(?:name)?[\]>]")
 _DIGITS = re.compile(r"\d{5,}")
 _RUN = re.compile(r"([^\W\d_])\1{2,}")
+_TIME = re.compile(r"\d\d?:\d\d")
 _WORD = re.compile(r"[\w']+")
 
 
@@ -101,6 +104,13 @@ def too_short_to_tell(clean: str) -> bool:
 def latin(letter: str) -> bool:
     """Whether a letter is of the Latin script."""
     return letter.isascii() or unicodedata.name(letter, "").startswith("LATIN")
+
+
+def is_record(text: str) -> bool:
+    """Whether so much of it is numbers as on a receipt or in a table, whose names and addresses are of no language."""
+    words = text.split()
+    numbers = sum(any(map(str.isdigit, word)) and not _TIME.fullmatch(word) for word in words)
+    return len(words) >= PAGE and numbers >= NUMBERS * len(words)
 
 
 def _scripts(text: str) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from kidsnanny.budget import leave_out, out_of_time
 from kidsnanny.inspection import ChannelSignals
 from kidsnanny.records import Box, NotInspected, Signal, TextLine
-from kidsnanny.stage2.normalisation import MAX_CHARS, latin, spelt_out
+from kidsnanny.stage2.normalisation import MAX_CHARS, is_record, latin, spelt_out
 from kidsnanny.stage2.occlusion import carrying_words
 from kidsnanny.stage2.stage2 import TextScorer
 
@@ -31,6 +32,8 @@ what reads badly by itself is excused by what stands around it, and a harmful li
 UNSUPPORTED = 0.45
 """Of the score of a text in which no block, sentence or line scores EXCUSED: too little for `review`. Labels and
 buttons of a screen, read as one text, are no sentence."""
+LABEL = 3
+"""Fewer words are a label and no sentence: they count like a line."""
 FULL = 0.8
 """A line that is at least so wide as the next one may go on in it although that begins with a capital: "to Dad about" /
 "Saturday"."""
@@ -39,11 +42,13 @@ NAMED_FROM = 0.3
 SENTENCE, WORD, LARGE = 4, 5, 0.1
 """In a language that is not judged: words in a row that make a sentence, letters that make a word, and the share of the
 frame from which text is large."""
-PAGE, NUMBERS = 40, 0.25
-"""So many words of which so many are numbers, times of day not counted, are a receipt or a table."""
-_TIME = re.compile(r"\d\d?[:.]\d\d\b")
+SURE = 0.8
+"""A line that was read with less confidence does not tell its language."""
 GRACE = 2.0
 """Seconds for which text is scored although the picture's budget is used up: reading it took far longer."""
+
+Scores = npt.NDArray[np.float32]
+"""One for each of a model's categories, 0..1."""
 
 
 def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals:
@@ -87,10 +92,10 @@ def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals
         signals += _signals(model, passage)
         if n >= len(alone):
             continue
-        runs = list(_runs([line for line in passage if line.confirmed]))
+        runs = list(_runs([line for line in passage if line.confirmed and line.confidence >= SURE]))
         for run, why in zip(runs, model.unknown_languages([_join(run) for run in runs]), strict=True):
             if why and not ((known := unknown.get((run[0].frame, why))) and not known.minor):
-                minor = not _is_message(run) or _is_record(passage)
+                minor = not _is_message(run) or (run[0].kind != "message" and is_record(_join(passage)))
                 unknown[run[0].frame, why] = NotInspected(part="text", reason=why, frame=run[0].frame, minor=minor)
     return ChannelSignals(
         looked_for={"text": model.categories},
@@ -139,11 +144,15 @@ def _passages(frames: Sequence[Sequence[TextLine]]) -> Iterator[list[TextLine]]:
 
 
 def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
-    whole = model.score([_join(lines)])[0]
-    if (whole >= EXCUSED).any():
-        parts, counted = _parts(model, lines)
-        supported = np.where(parts >= EXCUSED, whole, UNSUPPORTED * whole)
-        whole = np.where(whole >= EXCUSED, np.maximum(supported, counted), whole)
+    lines = _without_repeats(lines)
+    text = _join(lines)
+    whole: Scores = model.score([text])[0]
+    if (doubts := whole >= EXCUSED).any():
+        anywhere, counted = _parts(model, lines)
+        if lines[0].kind != "message":
+            whole = np.where(anywhere >= EXCUSED, whole, UNSUPPORTED * whole)
+            whole = whole * (LINE_WEIGHT if _is_label(text, len(lines)) else 1)
+        whole = np.where(doubts, np.maximum(whole, counted), whole)
     named = list(lines) if whole.max() >= NAMED_FROM else list(lines[:1])
     by_line = model.score([line.text for line in named])
     signals = []
@@ -166,25 +175,44 @@ def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
     return signals
 
 
-def _parts(
-    model: TextScorer, lines: Sequence[TextLine]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _without_repeats(lines: Sequence[TextLine]) -> list[TextLine]:
+    """Without what stood twice before: a page of the same line says no more than two of them."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for line in lines:
+        seen[line.text] += 1
+        if seen[line.text] <= 2:
+            kept.append(line)
+    return kept
+
+
+def _parts(model: TextScorer, lines: Sequence[TextLine]) -> tuple[Scores, Scores]:
     """The highest score by category of any block, sentence or line; and of those that count: the sentences, and at a
     discount the lines of paragraphs that do not excuse them."""
-    paragraphs = list(_paragraphs(lines))
+    as_text = lines[0].kind == "message"
+    record = not as_text and is_record(_join(lines))  # its lines do not go on in one another
+    paragraphs = [[line] for line in lines] if record else list(_paragraphs(lines))
+    blocks = paragraphs if record else list(_blocks(lines))
+    in_blocks = model.score([_join(block) for block in blocks]).max(axis=0)
     sentences = [_END.split(_join(part)) for part in paragraphs]
-    scores = model.score([sentence for of_part in sentences for sentence in of_part])
-    ends = np.cumsum([len(of_part) for of_part in sentences])
-    highest: npt.NDArray[np.float32] = scores.max(axis=0)
-    alone = model.score([line.text for part in paragraphs for line in part])
-    doubted = np.concatenate(
-        [
-            np.broadcast_to(scores[end - len(of_part) : end].max(axis=0) >= EXCUSED, (len(part), scores.shape[1]))
-            for part, of_part, end in zip(paragraphs, sentences, ends, strict=True)
-        ]
-    )
-    blocks = model.score([_join(block) for block in _blocks(lines)])
-    return np.maximum(blocks.max(axis=0), np.maximum(highest, alone.max(axis=0))), np.maximum(highest, LINE_WEIGHT * (alone * doubted).max(axis=0))
+    scores = iter(model.score([sentence for of_part in sentences for sentence in of_part]))
+    by_line = iter(model.score([line.text for part in paragraphs for line in part]))
+    anywhere = counted = np.zeros(len(model.categories), np.float32)
+    for part, of_part in zip(paragraphs, sentences, strict=True):
+        said = np.stack([next(scores) for _ in of_part])
+        alone = np.stack([next(by_line) for _ in part]).max(axis=0)
+        doubted = said.max(axis=0) >= EXCUSED
+        anywhere = np.maximum(anywhere, np.maximum(said.max(axis=0), alone))
+        weights = [1.0 if as_text or not _is_label(sentence) else LINE_WEIGHT for sentence in of_part]
+        weighed = (said * np.array(weights, np.float32)[:, None]).max(axis=0)
+        counted = np.maximum(counted, np.maximum(weighed, LINE_WEIGHT * alone * doubted))
+    return np.maximum(in_blocks, anywhere), counted
+
+
+def _is_label(text: str, lines: int = 1) -> bool:
+    """Whether words stand by themselves, as on buttons and shop signs."""
+    words = sum(map(_is_word, text.split()))
+    return words < max(LABEL, 2 * lines)
 
 
 def _paragraphs(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
@@ -238,13 +266,6 @@ def _is_message(run: Sequence[TextLine]) -> bool:
 
 def _is_word(text: str) -> bool:
     return any(map(str.isalpha, text)) and not any(map(str.isdigit, text))
-
-
-def _is_record(lines: Sequence[TextLine]) -> bool:
-    """Whether so much of it is numbers as on a receipt, whose names and addresses are of no language."""
-    words = _join(lines).split()
-    numbers = sum(any(map(str.isdigit, word)) and not _TIME.match(word) for word in words)
-    return lines[0].kind != "message" and len(words) >= PAGE and numbers >= NUMBERS * len(words)
 
 
 def _join(lines: Sequence[TextLine]) -> str:

@@ -108,7 +108,7 @@ class PipelineSystem:
             for channel, categories in self._channels.items()
             if row.regime == "multimodal" or channel == "image"
             for category in stands_for
-            if category in categories and channel not in verdict.coverage.get(category, ())
+            if category in categories and getattr(verdict.detail.get(category), channel, None) is None
         }
         if not silent:
             return None

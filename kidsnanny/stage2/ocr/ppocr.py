@@ -62,9 +62,12 @@ SHARED = 96
 """Pixels that two pieces share: two to four letters."""
 STEP = 8
 """Pixels of a line to each of the recogniser's answers."""
+SPACE = 0.1
+"""Where no letter is, a space of at least this probability is one. Capitals with outlines stand so close that it is
+seldom the likeliest; inside words it stays under 0.02."""
 RETRY = (0.4, 0.92)
 """A line recognised with a confidence between these is tried turned around and mirrored, too."""
-CLOSER, NEARBY, MOST = 40, 1.5, 12
+CLOSER, NEARBY, MOST = 40, 1.5, 8
 """A line that was hardly read is looked at again, with so many of its heights around it and scaled so that it is CLOSER
 pixels high; in one frame the MOST largest ones."""
 LINE_LIKE = 1.4
@@ -95,10 +98,11 @@ class _Piece(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """What the recogniser says of each step of a piece: which letter (0: none), and its probability."""
+    """What the recogniser says of each step of a piece: which letter (0: none), its probability, and that of a space."""
 
     best: npt.NDArray[np.int64]
     sure: npt.NDArray[np.float32]
+    space: npt.NDArray[np.float32]
 
 
 class PpOcr:
@@ -154,7 +158,7 @@ class PpOcr:
         If most of such a line is found again and now read, that reading stands; if hardly anything is found, the line is
         not `confirmed`. What is read beside it for the first time is a further line.
         """
-        doubted = [line for line in lines if line.confidence < RETRY[1] and (line.aspect or 0) >= LINE_LIKE]
+        doubted = [line for line in lines if line.confidence < READ and (line.aspect or 0) >= LINE_LIKE]
         doubted = sorted(doubted, key=lambda line: -line.box.area)[:MOST]
         kept = [line for line in lines if line not in doubted]
         for line in doubted:
@@ -182,14 +186,14 @@ class PpOcr:
         scale = max(CLOSER / high, 32 / min(part.shape[:2]))
         scale = min(scale, LARGEST / max(part.shape[:2]))
         found = self._find(_scaled(part, scale), part.shape)
-        read = [one.model_copy(update={"box": one.box.moved(left, top)}) for one in self._lines(part, found)]
+        read = [one.model_copy(update={"box": one.box.moved(left, top)}) for one in self._lines(part, found, turned=False)]
         again = [one for one in read if 2 * one.box.common(line.box) > one.box.area]
         return again, [one for one in read if one not in again and one.text and one.confidence >= SURE]
 
-    def _lines(self, frame: RGB, found: Sequence[Quad]) -> list[TextLine]:
-        """The lines at the quads, and the stretches of them of which nothing was read."""
+    def _lines(self, frame: RGB, found: Sequence[Quad], turned: bool = True) -> list[TextLine]:
+        """The lines at the quads, and the stretches of them of which nothing was read; `turned` as in `_recognise`."""
         lines = []
-        for quad, read in zip(found, self._recognise(frame, found), strict=True):
+        for quad, read in zip(found, self._recognise(frame, found, turned), strict=True):
             if read:
                 lines.append(_line(quad, read.text if read.text.strip() else "", read.confidence))
                 lines += [_line(gap, "", 0.0) for gap in read.gaps]
@@ -214,14 +218,17 @@ class PpOcr:
                 np.maximum(probabilities[tile], seen[0], out=probabilities[tile])
         return quads(probabilities, shape)
 
-    def _recognise(self, frame: RGB, found: Sequence[Quad]) -> list[_Read | None]:
-        """What is written in each line; None where the time was up. Large letters first, of like ones the topmost."""
+    def _recognise(self, frame: RGB, found: Sequence[Quad], turned: bool) -> list[_Read | None]:
+        """What is written in each line; None where the time was up. Large letters first, of like ones the topmost.
+
+        If `turned`, doubtful lines are tried upside down and mirrored as well.
+        """
         order = sorted(range(len(found)), key=lambda index: (-short_side(found[index]) // 8, found[index][:, 1].min()))
         read = self._upright(frame, {index: found[index] for index in order})
         whole = {index: line for index, line in read.items() if line.whole}
         unsettled = set(order) - set(whole)
         doubtful = [i for i, line in whole.items() if RETRY[0] <= line.confidence < RETRY[1] and len(line.text) > 2]
-        for turn in (UPSIDE_DOWN, MIRRORED, BOTH):
+        for turn in (UPSIDE_DOWN, MIRRORED, BOTH) if turned else ():
             again = self._upright(frame, {index: found[index][turn] for index in doubtful})
             for index in doubtful:
                 if index in again and again[index].whole:
@@ -267,17 +274,25 @@ class PpOcr:
         (probabilities,) = self._recogniser.run(None, {"x": given})
         best, sure = probabilities.argmax(2), probabilities.max(2)
         ends = [piece.width // STEP for piece in pieces]
-        return [_Answer(best[row, :end], sure[row, :end]) for row, end in enumerate(ends)]
+        space = probabilities[:, :, -1]
+        return [_Answer(best[row, :end], sure[row, :end], space[row, :end]) for row, end in enumerate(ends)]
 
     def _read(self, frame: RGB, quad: Quad, answers: Sequence[_Answer]) -> _Read:
         """CTC's best path: repeats merged, blanks dropped; confidence is the mean."""
-        best, sure = _joined(answers)
+        best, sure, space = _joined(answers)
         kept = (best != 0) & (best != np.roll(best, 1))
         kept[0] = best[0] != 0
         if not kept.any():
             return _Read("", 0.0)
-        text = "".join(self._alphabet[index] for index in best[kept])
+        text = self._spelt(best)
+        spaced = self._spelt(np.where((best == 0) & (space >= SPACE), len(self._alphabet) - 1, best))
+        if len(spaced.replace(" ", "")) >= 2 * len(spaced.split()):  # else letters that stand far apart
+            text = spaced
         return _Read(text, min(1.0, float(sure[kept].mean())), tuple(_gaps(frame, quad, best)))
+
+    def _spelt(self, best: npt.NDArray[np.int64]) -> str:
+        kept = (best != 0) & (best != np.concatenate(([0], best[:-1])))
+        return " ".join("".join(self._alphabet[index] for index in best[kept]).split())
 
 
 def _groups(found: Mapping[int, Quad]) -> Iterator[list[_Piece]]:
@@ -302,15 +317,16 @@ def _pieces(line: int, quad: Quad) -> list[_Piece]:
 
 def _joined(answers: Sequence[_Answer]) -> _Answer:
     """The pieces of a line as one. Each ends and the next begins where both see no letter."""
-    best, sure = answers[0]
+    best, sure, space = answers[0]
     shared = SHARED // STEP
-    for more, more_sure in answers[1:]:
+    for more, more_sure, more_space in answers[1:]:
         blank = np.flatnonzero((best[-shared:] == 0) & (more[:shared] == 0))
         middle = shared // 2
         cut = int(blank[np.abs(blank - middle).argmin()]) if blank.size else middle
         end = len(best) - shared + cut
         best, sure = np.concatenate((best[:end], more[cut:])), np.concatenate((sure[:end], more_sure[cut:]))
-    return _Answer(best, sure)
+        space = np.concatenate((space[:end], more_space[cut:]))
+    return _Answer(best, sure, space)
 
 
 def _gaps(frame: RGB, quad: Quad, best: npt.NDArray[np.int64]) -> Iterator[Quad]:

@@ -18,7 +18,7 @@ from kidsnanny.training.text.rows import CATEGORIES, HARMLESS, NOISY, TextRow, n
 
 LEAST_ROWS = 100
 """A source with fewer rows in the calibration part says too little."""
-FOREIGN_FALSE_ALARMS = 0.003
+FOREIGN_FALSE_ALARMS, FOREIGN_SURE = 0.003, 0.85
 """Share of the texts in judged languages that may count as another."""
 FAMILIAR_WORDS = 5
 """Of the texts that this is chosen on, at least."""
@@ -78,7 +78,7 @@ def calibrated(folder: Path, base: BaseEncoder, corpus: Path, rows: Sequence[Tex
     found = calibrations(CATEGORIES, model.logits(texts(harmful)), labels, harmless)
     familiar = [text for text in (*groups["look-alikes"], *groups["plain"]) if len(text.split()) >= FAMILIAR_WORDS]
     foreign = float(np.quantile(model.foreign(familiar), 1 - FOREIGN_FALSE_ALARMS))
-    return card.model_copy(update={"calibration": found, "foreign_above": max(0.5, foreign)})
+    return card.model_copy(update={"calibration": found, "foreign_above": max(FOREIGN_SURE, foreign)})
 
 
 def measured(card: EncoderCard, folder: Path, corpus: Path) -> EncoderCard:
