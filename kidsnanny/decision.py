@@ -214,8 +214,8 @@ SUPPORTED_BY: dict[Category, tuple[Category, ...]] = {"sexual": ("sexual", "nudi
 
 
 def fuse(policy: Policy, said: ChannelSignals, category: Category) -> float:
-    """A channel's score for one category, in 0..1. Of one kind of model the highest score counts, of whichever frame and
-    model; a kind that found nothing scores 0.
+    """A channel's score for one category, in 0..1. Of one kind of model the highest score counts, of whichever frame
+    and model; a kind that found nothing scores 0.
 
     With `fusion = "agreement"`, a score s that no other kind supports counts as s ** `alone`, and as s itself from a
     support of SUPPORT on, in the same frame; in between the exponent falls in proportion. A category that no other kind

@@ -37,10 +37,11 @@ class TextRules(Record):
     area: float = Field(ge=0, le=0.1, strict=True)
     """Unread lines matter when together they cover at least this share of the frame: a blurred street sign does not."""
     large: float = Field(ge=0, le=1, strict=True)
-    """Unread lines of a scene, which do not stand on an even ground as in a chat or on a poster, are a message when they
-    cover at least this share of the frame; else they are `minor`."""
+    """Unread lines of a scene, which do not stand on an even ground as in a chat or on a poster, are a message when
+    they cover at least this share of the frame; else they are `minor`."""
     minor: Literal["note", "review"]
-    """What is unread or in an unknown language and no message: `note` it in the verdict, or let it be `not_inspected`."""
+    """What is unread or in an unknown language and no message: `note` it in the verdict, or let it be
+    `not_inspected`."""
 
 
 def _rising(band: tuple[float, float]) -> tuple[float, float]:
@@ -57,8 +58,8 @@ class ImageRules(Record):
     """How the kinds of model of Stage 1 become one score per category."""
 
     fusion: Literal["agreement", "max", "mean", "min"]
-    """Of the kinds that look for the category: `agreement` believes whoever is alarmed, less where another kind could have
-    agreed and does not; `max` believes whoever is alarmed, `min` asks that all are."""
+    """Of the kinds that look for the category: `agreement` believes whoever is alarmed, less where another kind could
+    have agreed and does not; `max` believes whoever is alarmed, `min` asks that all are."""
     alone: float = Field(default=4.0, ge=1, le=10, strict=True)
     """With `agreement`: the exponent on a score that no other kind supports. 1 is `max`."""
 

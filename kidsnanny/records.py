@@ -201,11 +201,11 @@ class TextLine(Record):
     aspect: float | None = Field(default=None, gt=0)
     """Length over height along the line, which may be slanted; None: that of the box."""
     confirmed: bool = True
-    """Whether a closer look found a line in its place again; what it did not is likely no text but fur or a fence. Lines
-    that were read with confidence are not looked at again."""
+    """Whether a closer look found a line in its place again; what it did not is likely no text but fur or a fence.
+    Lines that were read with confidence are not looked at again."""
     even_ground: bool = True
-    """Whether it stands on one even colour, as in a chat and on a poster, and not on something in a scene; the Inspector
-    says it of lines that were hardly read."""
+    """Whether it stands on one even colour, as in a chat and on a poster, and not on something in a scene; the
+    Inspector says it of lines that were hardly read."""
     share: float | None = Field(default=None, ge=0, le=1)
     """Of its frame's area that it covers; the Inspector says it. None counts as all of it, and 0 is a
     line that the frame's other view has too."""

@@ -77,30 +77,38 @@ def test_stage2_none_is_vision_only() -> None:
 
 
 def test_coverage_tells_what_was_looked_for_and_str_what_was_not() -> None:
-    verdict = scripted()(red(0))
+    verdict = scripted("see you at five")(red(0))
     assert verdict.coverage == {"nudity": {"image": None}, "harassment": {"text": None}, "scam": {"text": None}}
     assert set(verdict.scores) == set(verdict.coverage)
     assert set(verdict.coverage) | set(verdict.not_looked_for) == set(CATEGORIES)
     assert str(verdict).endswith(
-        "Looked for nudity in the picture; for harassment, scam in its text; "
-        "not for sexual, violence, gore, self harm, hate, grooming, substances, weapons, illegal."
+        "Looked for nudity in the picture; for harassment, scam in its text; not in the picture for sexual, "
+        "violence, gore, self harm, hate, harassment, grooming, substances, weapons, illegal, scam."
     )
+
+
+def test_where_no_text_was_found_none_was_looked_at() -> None:
+    verdict = scripted()(red(0))
+    assert verdict.coverage == {"nudity": {"image": None}}
+    assert (verdict.scores["scam"], verdict.detail["scam"].text) == (0, 0)
+    assert "Looked for nudity in the picture; for text, and found none; not in the picture for sexual, " in str(verdict)
 
 
 @pytest.mark.parametrize(
     ("coverage", "says"),
     [
-        ({}, "Looked for nothing, because no part of it could be looked at."),
+        ({}, "Looked for text, and found none; not for sexual, "),
         ({"scam": {"text": None}}, "Looked for scam in its text; not for sexual, "),
         ({"scam": {"text": 0.75}}, "Looked for scam in its text; not for sexual, "),
         (
             {"scam": {"text": 0.62}, "hate": {"text": 0.58}, "violence": {"text": 0.31}},
-            "of harmful texts it finds about 3 in 10 of violence; 6 in 10 of scam, hate; not for sexual, ",
+            "weapons, illegal; of harmful texts it finds about 3 in 10 of violence; 6 in 10 of scam, hate.",
         ),
-        ({"self_harm": {"image": None}}, "Looked for self harm in the picture; not for sexual, "),
+        ({"self_harm": {"image": None}}, "Looked for self harm in the picture; for text, and found none; not in the "),
         (
             {"gore": {"image": None, "judge": None}, "scam": {"judge": None}},
-            "Looked for gore in the picture; for gore, scam in the picture, by the judge; not for sexual, ",
+            "Looked for gore in the picture; for gore, scam in the picture, by the judge; for text, and found none; "
+            "not in the picture for sexual, nudity, violence, self harm, ",
         ),
         (
             {"gore": {"image": None, "judge": None}, "scam": {"text": None, "judge": None}},
@@ -204,7 +212,7 @@ def with_parts(stage1: object = None, ocr: object = None, text: object = None) -
 
 
 FAILURES = {
-    "stage 1 dead": (with_parts(stage1=DeadStage1()), red(0), "image", {"harassment", "scam"}),
+    "stage 1 dead": (with_parts(stage1=DeadStage1()), red(0), "image", set()),
     "ocr dead": (with_parts(ocr=ScriptedOcr(fails=lambda _: True)), red(0), "text", {"nudity"}),
     "text model dead": (with_parts(text=DeadTextModel()), red(0), "text", {"nudity"}),
     "unknown language": (scripted("xhosa words"), red(0), "text", {"nudity", "harassment", "scam"}),
@@ -457,7 +465,8 @@ def test_the_embedded_profile_looks_for_what_its_models_cover(pipeline: Pipeline
     verdict = pipeline(ROOT / "examples" / "card_birthday.png")
     assert verdict.label == "safe"
     assert verdict.coverage["nudity"] == {"image": None}
-    assert {"gore", "illegal"} <= set(verdict.not_looked_for)
+    assert verdict.coverage["gore"] == {"image": None}
+    assert verdict.not_looked_for == ("illegal",)
     assert "Happy Birthday, Amelie!" in [line.text for line in verdict.text]
 
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidsnanny.decision import combine, fuse, unreadable_text
+from kidsnanny.decision import combine, decide, fuse, unreadable_text
 from kidsnanny.errors import PolicyError
-from kidsnanny.inspection import ChannelSignals
+from kidsnanny.inspection import ChannelSignals, Inspection
 from kidsnanny.policy import BUILT_IN, ImageRules, Policy
 from kidsnanny.records import Box, ModelKind, NotInspected, Signal, TextLine
 from kidsnanny.taxonomy import CATEGORIES, Category
@@ -120,6 +120,45 @@ def test_short_unread_lines_count_in_company(count: int, aspect: float, counts: 
     assert bool(unreadable_text(PRETEEN, [line] * count)) == counts
 
 
+FIGURES_AND_SCENES = [
+    # what was read of a line, its confidence and share, further facts -> what becomes of it
+    ("10:56日80", 0.83, 0.02, {}, "read"),  # the top of a screen
+    ("SOLO4U", 0.83, 0.02, {}, "unread"),
+    ("07 20 2022 10", 0.6, 0.02, {}, "read"),
+    ("", 0.0, 0.02, {"confirmed": False}, "read"),  # fur, a fence
+    ("", 0.0, 0.02, {}, "unread"),
+    ("", 0.0, 0.02, {"even_ground": False}, "minor"),  # a label in a photograph
+    ("", 0.0, 0.05, {"even_ground": False}, "unread"),  # large letters over a photograph
+]
+
+
+@pytest.mark.parametrize(("text", "confidence", "share", "facts", "expected"), FIGURES_AND_SCENES)
+def test_what_was_not_read_counts_if_it_may_be_a_message(
+    text: str, confidence: float, share: float, facts: dict[str, bool], expected: str
+) -> None:
+    line = TextLine(text=text, confidence=confidence, box=Box(0, 0, 60, 9), share=share, **facts)
+    missed = unreadable_text(PRETEEN, [line])
+    assert [one.minor for one in missed] == {"read": [], "minor": [True], "unread": [False]}[expected]
+
+
+def test_on_a_receipt_a_line_that_was_not_read_is_minor() -> None:
+    box, texts = Box(0, 0, 60, 9), ["TEA EXTRA 2 4.00"] * 20
+    read = [TextLine(text=text, confidence=1, box=box, share=0.01) for text in texts]
+    (missed,) = unreadable_text(PRETEEN, [*read, TextLine(text="", confidence=0, box=box, share=0.02)])
+    assert missed.minor
+
+
+@pytest.mark.parametrize(("minor", "label"), [("note", "safe"), ("review", "review")])
+def test_a_policy_says_whether_a_label_counts(minor: str, label: str) -> None:
+    policy = PRETEEN.model_copy(update={"text": PRETEEN.text.model_copy(update={"minor": minor})})
+    sign = NotInspected(part="text", reason="text in Thai script", frame=0, minor=True)
+    said = ChannelSignals(looked_for={"text": ("scam",)}, not_inspected=(sign,))
+    verdict = decide(Inspection(source="x.png", text_signals=said), policy)
+    assert verdict.label == label
+    assert (verdict.noted, verdict.not_inspected) == (((sign,), ()) if minor == "note" else ((), (sign,)))
+    assert ("Noted: text of frame 0: text in Thai script." in str(verdict)) == (minor == "note")
+
+
 def test_unread_lines_of_different_frames_are_not_added_up() -> None:
     lines = [TextLine(text="", confidence=0, box=Box(0, 0, 90, 9), frame=frame, share=0.006) for frame in (0, 1)]
     assert not unreadable_text(PRETEEN, lines)
@@ -186,19 +225,17 @@ def test_another_type_is_no_policy(policy: object) -> None:
 FUSION = [
     ((0.8,), None, {"max": 0.8, "mean": 0.8, "min": 0.8, "agreement": 0.8}),
     (None, (0.3,), {"max": 0.3, "mean": 0.3, "min": 0.3, "agreement": 0.3}),
-    ((0.8,), (0.4,), {"max": 0.8, "mean": 0.6, "min": 0.4, "agreement": 0.8}),
-    ((0.8,), (0.15,), {"max": 0.8, "mean": 0.475, "min": 0.15, "agreement": 0.8**2}),  # half of the support
-    ((0.8,), (), {"max": 0.8, "mean": 0.4, "min": 0.0, "agreement": 0.8**3}),  # it looked and found nothing
-    ((0.02,), (0.72,), {"max": 0.72, "mean": 0.37, "min": 0.02, "agreement": 0.72 ** (3 - 2 / 15)}),
+    ((0.8,), (0.4,), {"max": 0.8, "mean": 0.6, "min": 0.4, "agreement": 0.8 ** (1 + 3 * 0.2)}),  # 0.8 of the support
+    ((0.8,), (0.15,), {"max": 0.8, "mean": 0.475, "min": 0.15, "agreement": 0.8 ** (1 + 3 * 0.7)}),
+    ((0.8,), (), {"max": 0.8, "mean": 0.4, "min": 0.0, "agreement": 0.8**4}),  # it looked and found nothing
+    ((0.02,), (0.72,), {"max": 0.72, "mean": 0.37, "min": 0.02, "agreement": 0.72 ** (1 + 3 * 0.96)}),
     ((1.0,), (), {"max": 1.0, "mean": 0.5, "min": 0.0, "agreement": 1.0}),
     ((0.1, 0.9, 0.2), (0.3, 0.7), {"max": 0.9, "mean": 0.8, "min": 0.7, "agreement": 0.9}),  # the loudest of each kind
     ((), (), {"max": 0.0, "mean": 0.0, "min": 0.0, "agreement": 0.0}),
 ]
 
 
-def image_signals(
-    *found: tuple[ModelKind, Category, float, int], **looked_for: tuple[Category, ...]
-) -> ChannelSignals:
+def image_signals(*found: tuple[ModelKind, Category, float, int], **looked_for: tuple[Category, ...]) -> ChannelSignals:
     """What models of some kinds say: kind, category, score, frame."""
     signals = (
         Signal(category=category, channel="image", source=kind, score=score, what="x", frame=frame)
@@ -224,8 +261,12 @@ def test_stage_1s_score_is_fused_by_the_policys_rule(
 @pytest.mark.parametrize(
     ("found", "category", "score"),
     [
-        ((("classifier", "sexual", 0.8, 0), ("detector", "nudity", 0.4, 0)), "sexual", 0.8),  # the one supports the other
-        ((("classifier", "sexual", 0.8, 0), ("detector", "nudity", 0.4, 1)), "sexual", 0.8**3),  # not of another frame
+        (
+            (("classifier", "sexual", 0.8, 0), ("detector", "nudity", 0.5, 0)),
+            "sexual",
+            0.8,
+        ),  # it supports
+        ((("classifier", "sexual", 0.8, 0), ("detector", "nudity", 0.5, 1)), "sexual", 0.8**4),  # not of another frame
         ((("classifier", "gore", 0.8, 0),), "gore", 0.8),  # nobody else looks for it
         ((("classifier", "gore", 0.8, 0), ("detector", "nudity", 0.9, 0)), "gore", 0.8),
     ],

@@ -213,8 +213,8 @@ class ClassifierCard(NetworkCard):
     crop: float | None = Field(default=None, gt=0, le=1)
     """None: the whole frame is seen. Otherwise its shorter side becomes input / crop, and the centre is cut out."""
     fit: Literal["squash", "blur"] | None = None
-    """Of an ONNX file. `squash`: the frame is stretched to a square first, as it is anyway without `crop`. `blur`: it is
-    fitted into the square, in front of itself stretched and blurred."""
+    """Of an ONNX file. `squash`: the frame is stretched to a square first, as it is anyway without `crop`. `blur`: it
+    is fitted into the square, in front of itself stretched and blurred."""
     jpeg: bool = False
     """Of an ONNX file: whether the square goes through JPEG once, as all that the network has seen did."""
     layout: Literal["rgb", "bgr_last"] = "rgb"

@@ -74,7 +74,9 @@ class Classifier:
         sums = all(row.min() >= 0 and abs(row.sum() - 1) < 1e-4 for row in outputs)
         if sums != self.card.probabilities:  # a second softmax would dampen them
             what, fix = ("probabilities", "true") if sums else ("logits", "false")
-            raise ComponentError(f"{self.card.name}: its network returns {what}; set probabilities = {fix} in the card.")
+            raise ComponentError(
+                f"{self.card.name}: its network returns {what}; set probabilities = {fix} in the card."
+            )
 
     def screen(self, frames: Sequence[RGB]) -> list[tuple[Detection, ...]]:
         """Every label's probability for each (H, W, 3) uint8 RGB frame, the likeliest first.

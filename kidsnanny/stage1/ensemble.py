@@ -12,7 +12,6 @@ from kidsnanny.stage1.detector import Yolo
 from kidsnanny.stage1.stage1 import check_frames
 from kidsnanny.taxonomy import Category
 
-
 CLOSER_FROM, CLOSER_MOST, CLOSER_SIDES = 0.3, 4, 6.0
 """A detector's signal from this score on is looked at closer by the classifiers, so many of them in a frame, strongest
 first, in a square so many times as long as the box's longer side: bare skin fills a tighter one, whatever it is of."""

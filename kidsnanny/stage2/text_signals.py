@@ -32,8 +32,8 @@ what reads badly by itself is excused by what stands around it, and a harmful li
 UNSUPPORTED = 0.45
 """Of the score of a text in which no block, sentence or line scores EXCUSED: too little for `review`. Labels and
 buttons of a screen, read as one text, are no sentence."""
-LABEL = 3
-"""Fewer words are a label and no sentence: they count like a line."""
+LABEL, LONG_WORD = 3, 6
+"""Fewer words, of so many letters if there are no spaces, are a label and no sentence: they count like a line."""
 FULL = 0.8
 """A line that is at least so wide as the next one may go on in it although that begins with a capital: "to Dad about" /
 "Saturday"."""
@@ -149,7 +149,7 @@ def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
     whole: Scores = model.score([text])[0]
     if (doubts := whole >= EXCUSED).any():
         anywhere, counted = _parts(model, lines)
-        if lines[0].kind != "message":
+        if lines[0].kind != "message" and lines[0].frame == lines[-1].frame:
             whole = np.where(anywhere >= EXCUSED, whole, UNSUPPORTED * whole)
             whole = whole * (LINE_WEIGHT if _is_label(text, len(lines)) else 1)
         whole = np.where(doubts, np.maximum(whole, counted), whole)
@@ -193,7 +193,6 @@ def _parts(model: TextScorer, lines: Sequence[TextLine]) -> tuple[Scores, Scores
     record = not as_text and is_record(_join(lines))  # its lines do not go on in one another
     paragraphs = [[line] for line in lines] if record else list(_paragraphs(lines))
     blocks = paragraphs if record else list(_blocks(lines))
-    in_blocks = model.score([_join(block) for block in blocks]).max(axis=0)
     sentences = [_END.split(_join(part)) for part in paragraphs]
     scores = iter(model.score([sentence for of_part in sentences for sentence in of_part]))
     by_line = iter(model.score([line.text for part in paragraphs for line in part]))
@@ -206,12 +205,16 @@ def _parts(model: TextScorer, lines: Sequence[TextLine]) -> tuple[Scores, Scores
         weights = [1.0 if as_text or not _is_label(sentence) else LINE_WEIGHT for sentence in of_part]
         weighed = (said * np.array(weights, np.float32)[:, None]).max(axis=0)
         counted = np.maximum(counted, np.maximum(weighed, LINE_WEIGHT * alone * doubted))
+    in_blocks = model.score([_join(block) for block in blocks]).max(axis=0)
     return np.maximum(in_blocks, anywhere), counted
 
 
 def _is_label(text: str, lines: int = 1) -> bool:
-    """Whether words stand by themselves, as on buttons and shop signs."""
-    words = sum(map(_is_word, text.split()))
+    """Whether words stand by themselves, as on buttons and shop signs. An OCR engine may lose spaces, and some scripts
+    have none."""
+    letters = [letter for letter in text if letter.isalpha()]
+    others = sum(not latin(letter) for letter in letters)
+    words = max(sum(map(_is_word, text.split())), (len(letters) - others) / LONG_WORD + others / 2)
     return words < max(LABEL, 2 * lines)
 
 
@@ -254,8 +257,8 @@ def _width(line: TextLine) -> int:
 
 
 def _is_message(run: Sequence[TextLine]) -> bool:
-    """Whether it says something, and is no sign, label or name: it came as text, is large in the frame, has SENTENCE words
-    in a row, or WORD different letters other than Latin ones, since some scripts have no spaces."""
+    """Whether it says something, and is no sign, label or name: it came as text, is large in the frame, has SENTENCE
+    words in a row, or WORD different letters other than Latin ones, since some scripts have no spaces."""
     if run[0].kind == "message" or sum(line.share or 0.0 for line in run) >= LARGE:
         return True
     other = {letter for line in run for letter in line.text if letter.isalpha() and not latin(letter)}

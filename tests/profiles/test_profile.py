@@ -11,7 +11,7 @@ from kidsnanny import Inspector, Pipeline
 from kidsnanny.errors import ComponentError, WeightsError
 from kidsnanny.models.store import digest
 from kidsnanny.profiles.profile import PROFILES, Profile
-from kidsnanny.stage1.detector import Yolo
+from kidsnanny.stage1.ensemble import Ensemble
 from kidsnanny.stage2.ocr.ppocr import PpOcr
 from kidsnanny.stage2.text_encoder import TextEncoder
 
@@ -35,9 +35,11 @@ def test_the_built_in_profiles_load() -> None:
         assert (profile.judge is None) == (name == "embedded")
 
 
-def test_embedded_is_a_detector_an_ocr_and_a_text_model() -> None:
+def test_embedded_is_a_classifier_a_detector_an_ocr_and_a_text_model() -> None:
     profile = Profile.load("embedded")
-    assert isinstance(profile.build_stage1(), Yolo)
+    stage1 = profile.build_stage1()
+    assert isinstance(stage1, Ensemble)
+    assert [model.name for model in stage1.models] == ["image-safety-s", "nudenet-320n"]
     stage2 = profile.build_stage2()
     assert stage2 is not None
     assert isinstance(stage2.ocr, PpOcr)

@@ -297,7 +297,8 @@ def test_blue_first_and_channels_last(card_of: Maker) -> None:
 
 
 @pytest.mark.parametrize(
-    "facts", [{"fit": "blur", "crop": 1.0}, {"files": {"a.safetensors": {}}, "path": Path("a.safetensors"), "jpeg": True}]
+    "facts",
+    [{"fit": "blur", "crop": 1.0}, {"files": {"a.safetensors": {}}, "path": Path("a.safetensors"), "jpeg": True}],
 )
 def test_a_card_with_ways_that_exclude_each_other_is_refused(card_of: Maker, facts: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"exclude each other|are of ONNX files"):

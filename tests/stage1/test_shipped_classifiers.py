@@ -38,7 +38,9 @@ def with_libvips(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
     scale = min(side / image.width, side / image.height)
     width, height = (max(1, round(length * scale)) for length in (image.width, image.height))
-    whole = resized(side, side).gaussblur(10.0).insert(resized(width, height), (side - width) // 2, (side - height) // 2)
+    whole = (
+        resized(side, side).gaussblur(10.0).insert(resized(width, height), (side - width) // 2, (side - height) // 2)
+    )
     given = np.frombuffer(whole.cast("uchar").write_to_memory(), np.uint8).reshape(side, side, 3)
     return given.astype(np.float32).transpose(2, 0, 1)
 

@@ -101,6 +101,81 @@ def test_a_threat_in_a_chat_without_full_stops_is_not_drowned() -> None:
     assert max(reason.score for reason in reasons if reason.category == "violence") >= 0.5
 
 
+LABELS_AND_SENTENCES = [
+    # what stands in the picture, what it scores by itself and as a whole -> what counts of it
+    (
+        lines("SAVE", "LOAD", "CLEAR", "SHARE", gap=40),
+        0.0,
+        0.45 * LINE_WEIGHT,
+    ),  # buttons: no part of it supports the whole
+    (lines("By signing up you agree", "to our terms and rules", gap=40), 0.0, 0.45),
+    (lines("By signing up you agree", "to our terms and rules", gap=40), 0.2, 1.0),
+    (lines("Speed"), 1.0, LINE_WEIGHT),
+    (lines("MOTH BALLS"), 1.0, LINE_WEIGHT),
+    (lines("i will get you"), 1.0, 1.0),
+    (lines("iwillgetyouforthat"), 1.0, 1.0),
+    (lines("我要杀了你们"), 1.0, 1.0),
+]
+
+
+@pytest.mark.parametrize(("given", "parts", "share"), LABELS_AND_SENTENCES)
+def test_a_word_or_a_label_is_no_sentence(given: tuple[TextLine, ...], parts: float, share: float) -> None:
+    whole = " ".join(line.text for line in given)
+
+    class Reader(Listener):
+        def score(self, texts: Sequence[str]) -> np.ndarray:
+            return np.array([[0.9 if text == whole else parts] for text in texts], np.float32)
+
+    (signal,) = text_signals(Reader(), given).signals
+    assert signal.score == pytest.approx(0.9 * share, abs=0.001)
+
+
+def test_what_comes_as_text_is_no_label() -> None:
+    message = TextLine(text="die", confidence=1, box=Box(0, 0, 0, 0), kind="message")
+    (signal,) = text_signals(Listener("die"), [message]).signals
+    assert signal.score == pytest.approx(0.9)
+
+
+def test_a_page_of_one_line_says_no_more_than_two_of_it() -> None:
+    model = Listener("Hello World " * 24 + "Hello World")
+    (signal,) = text_signals(model, lines(*["Hello World"] * 25)).signals
+    assert signal.score < 0.5
+    assert model.asked[0] == "Hello World Hello World"
+
+
+FOREIGN = [
+    # lines in a language that is not judged, and whether they are a message
+    (lines("jutro cię zabiję, słyszysz"), True),
+    (lines("jutro cię", "zabiję, słyszysz"), True),  # in a narrow bubble
+    (lines("PATEK PHILIPPE", "GENEVE", gap=40), False),
+    (lines("サラダ"), False),
+    (lines("明日お前を殺してやる"), True),
+    (lines(*["KAWASAN INDAH PULAU KETAM 4 55100"] * 9), False),  # a receipt
+]
+
+
+@pytest.mark.parametrize(("given", "message"), FOREIGN)
+def test_a_text_in_another_language_counts_if_it_is_a_message(given: tuple[TextLine, ...], message: bool) -> None:
+    class Foreign(Listener):
+        def unknown_languages(self, passages: Sequence[str]) -> list[str | None]:
+            return ["another language"] * len(passages)
+
+    missed = text_signals(Foreign(), [line.model_copy(update={"share": 0.001}) for line in given]).not_inspected
+    assert [one.minor for one in missed] == [not message]
+    large = text_signals(Foreign(), [line.model_copy(update={"share": 0.2}) for line in given[:1]]).not_inspected
+    assert [one.minor for one in large] == [False]
+
+
+@pytest.mark.parametrize("facts", [{"confidence": 0.6}, {"confirmed": False}])
+def test_what_was_hardly_read_does_not_tell_its_language(facts: dict[str, float]) -> None:
+    class Foreign(Listener):
+        def unknown_languages(self, passages: Sequence[str]) -> list[str | None]:
+            return ["another language"] * len(passages)
+
+    (line,) = lines("jutro cię zabiję, słyszysz")
+    assert not text_signals(Foreign(), [line.model_copy(update=facts)]).not_inspected
+
+
 REPEATS = [
     (["you", "i will kill", "you"], [0, 1, 2], "you i will kill you"),
     (["title", "i hate", "title", "you", "title"], [0, 0, 1, 1, 2], "title i hate you"),

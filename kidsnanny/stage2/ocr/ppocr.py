@@ -75,8 +75,8 @@ LINE_LIKE = 1.4
 LARGEST = 1_200
 """Pixels of the longer side of what is looked at from nearby."""
 FOUND, GONE, READ = 0.6, 0.25, 0.86
-"""Share of a line that the closer look finds: from FOUND on its reading stands instead if it has at least the confidence
-READ, below GONE it was no text."""
+"""Share of a line that the closer look finds: from FOUND on its reading stands instead if it has at least the
+confidence READ, below GONE it was no text."""
 GAP = 1.5
 """Heights of a line: where the recogniser says nothing for so long and there is ink, something was passed over."""
 
@@ -98,7 +98,8 @@ class _Piece(NamedTuple):
 
 
 class _Answer(NamedTuple):
-    """What the recogniser says of each step of a piece: which letter (0: none), its probability, and that of a space."""
+    """What the recogniser says of each step of a piece: which letter (0: none), its probability, and that of a
+    space."""
 
     best: npt.NDArray[np.int64]
     sure: npt.NDArray[np.float32]
@@ -155,8 +156,8 @@ class PpOcr:
     def _closer(self, frame: RGB, lines: Sequence[TextLine]) -> list[TextLine]:
         """The lines, with the largest of those that were hardly read looked at once more from nearby.
 
-        If most of such a line is found again and now read, that reading stands; if hardly anything is found, the line is
-        not `confirmed`. What is read beside it for the first time is a further line.
+        If most of such a line is found again and now read, that reading stands; if hardly anything is found, the line
+        is not `confirmed`. What is read beside it for the first time is a further line.
         """
         doubted = [line for line in lines if line.confidence < READ and (line.aspect or 0) >= LINE_LIKE]
         doubted = sorted(doubted, key=lambda line: -line.box.area)[:MOST]
@@ -173,7 +174,9 @@ class PpOcr:
                 kept += again
             else:
                 kept.append(line)
-            kept += [one for one in beside if not any(2 * one.box.common(k.box) > one.box.area for k in (*lines, *kept))]
+            kept += [
+                one for one in beside if not any(2 * one.box.common(k.box) > one.box.area for k in (*lines, *kept))
+            ]
         return kept
 
     def _from_nearby(self, frame: RGB, line: TextLine) -> tuple[list[TextLine], list[TextLine]]:
@@ -186,9 +189,11 @@ class PpOcr:
         scale = max(CLOSER / high, 32 / min(part.shape[:2]))
         scale = min(scale, LARGEST / max(part.shape[:2]))
         found = self._find(_scaled(part, scale), part.shape)
-        read = [one.model_copy(update={"box": one.box.moved(left, top)}) for one in self._lines(part, found, turned=False)]
+        read = [
+            one.model_copy(update={"box": one.box.moved(left, top)}) for one in self._lines(part, found, turned=False)
+        ]
         again = [one for one in read if 2 * one.box.common(line.box) > one.box.area]
-        return again, [one for one in read if one not in again and one.text and one.confidence >= SURE]
+        return again, [one for one in read if one not in again and one.text and one.confidence >= READ]
 
     def _lines(self, frame: RGB, found: Sequence[Quad], turned: bool = True) -> list[TextLine]:
         """The lines at the quads, and the stretches of them of which nothing was read; `turned` as in `_recognise`."""
