@@ -210,16 +210,16 @@ def _after_judge(rules: JudgeRules, by_channel: Mapping[Channel, float], *, may_
 SUPPORT = 0.5
 """A score of another kind of model that supports a score in full."""
 SUPPORTED_BY: dict[Category, tuple[Category, ...]] = {"sexual": ("sexual", "nudity"), "nudity": ("sexual", "nudity")}
-"""Categories of which a score supports one of another; every other category supports itself alone."""
+"""Category -> the ones of which another kind's score supports one of it. Scores of other categories need no support."""
 
 
 def fuse(policy: Policy, said: ChannelSignals, category: Category) -> float:
     """A channel's score for one category, in 0..1. Of one kind of model the highest score counts, of whichever frame
     and model; a kind that found nothing scores 0.
 
-    With `fusion = "agreement"`, a score s that no other kind supports counts as s ** `alone`, and as s itself from a
-    support of SUPPORT on, in the same frame; in between the exponent falls in proportion. A category that no other kind
-    could support counts as it is. The form and its constants are ours.
+    With `fusion = "agreement"`, a score s for `sexual` or `nudity` that no other kind supports counts as s ** `alone`,
+    and as s itself from a support of SUPPORT on, in the same frame; in between the exponent falls in proportion. Other
+    scores, and those that no other kind could support, count as they are. The form and its constants are ours.
 
     Args:
         policy: says which of `agreement`, `max`, `mean` and `min` over the kinds of model is taken.
@@ -242,7 +242,7 @@ def fuse(policy: Policy, said: ChannelSignals, category: Category) -> float:
 
 def _agreed(policy: Policy, said: ChannelSignals, signal: Signal) -> float:
     """A signal's score, less if another kind of model could support it and does not."""
-    related = SUPPORTED_BY.get(signal.category, (signal.category,))
+    related = SUPPORTED_BY.get(signal.category, ())
     others = [kind for kind, found in said.looked_for.items() if kind != signal.source and set(related) & set(found)]
     if not others:
         return signal.score

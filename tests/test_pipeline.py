@@ -212,7 +212,7 @@ def with_parts(stage1: object = None, ocr: object = None, text: object = None) -
 
 
 FAILURES = {
-    "stage 1 dead": (with_parts(stage1=DeadStage1()), red(0), "image", set()),
+    "stage 1 dead": (with_parts(stage1=DeadStage1()), red(0), "image", {"harassment", "scam"}),
     "ocr dead": (with_parts(ocr=ScriptedOcr(fails=lambda _: True)), red(0), "text", {"nudity"}),
     "text model dead": (with_parts(text=DeadTextModel()), red(0), "text", {"nudity"}),
     "unknown language": (scripted("xhosa words"), red(0), "text", {"nudity", "harassment", "scam"}),

@@ -214,16 +214,16 @@ def test_the_classifier_looks_closer_where_the_detector_found_something(
 ) -> None:
     """In a corner of a large frame it sees nothing when it looks at all of it."""
     frame = bands(1000, 800, GREEN)
-    frame[700:, :100] = RED
+    frame[600:, :200] = RED
     detector = Yolo("nudenet-320n")
     found = Detection(label="FEMALE_BREAST_EXPOSED", score=0.7, box=Box(20, 730, 60, 760), model="nudenet-320n")
     monkeypatch.setattr(detector, "screen", lambda frames: [(found,) for _ in frames])
     verdict = Pipeline(stage1=Ensemble(Classifier(card_of()), detector), stage2=None)(frame)
     closer = [one for one in verdict.findings.detections if one.model == "colours" and one.box]
-    assert {one.box for one in closer} == {Box(0, 685, 100, 800)}
+    assert {one.box for one in closer} == {Box(0, 625, 160, 800)}
     assert max(closer, key=lambda one: one.score).label == "NSFW"
     assert verdict.label == "unsafe"
-    frame[700:, :100] = GREEN
+    frame[600:, :200] = GREEN
     assert Pipeline(stage1=Ensemble(Classifier(card_of()), detector), stage2=None)(frame).label == "safe"
 
 
