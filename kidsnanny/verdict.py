@@ -161,11 +161,11 @@ class Verdict(Record):
             for channel, place in (*where.items(), ("judge", f"{everything}, by the judge"))
             if (found := [category for category, by in self.coverage.items() if channel in by])
         ]
-        without_text = "text" not in channels and self.inspection.text_signals
-        if not looked and not without_text:
-            return "for nothing, because no part of it could be looked at"
-        if without_text and self.inspection.text_signals.looked_for:
+        read = self.inspection.text_signals
+        if read and read.looked_for and not self.inspection.lines:
             looked.append("for text, and found none")
+        if not looked:
+            return "for nothing, because no part of it could be looked at"
         unseen = [c for c in CATEGORIES if not {"image", "judge"} & set(self.coverage.get(c, ()))]
         if "image" in channels and unseen:
             looked.append(f"not in the picture for {', '.join(unseen)}")
