@@ -4,14 +4,19 @@ import gc
 import os
 import threading
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import page
 from forked import in_child
+from networks import colour_classifier
 
 from kidsnanny.engines import ForkSafeExecutor, exclusive
+from kidsnanny.errors import WeightsError
+from kidsnanny.models.onnx import onnx_session
 from kidsnanny.records import ModelId, TextLine
 from kidsnanny.stage2.ocr.ppocr import PpOcr
 
@@ -158,3 +163,19 @@ def test_a_child_that_was_forked_while_others_read() -> None:
                 assert in_child(lambda: [line.text for line in ocr.read(frame)] == ["HELLO"]) == "yes"
         finally:
             stop.set()
+
+
+def test_a_file_is_one_network_for_as_long_as_somebody_uses_it(tmp_path: Path) -> None:
+    file = tmp_path / "net.onnx"
+    colour_classifier(file, (0, 1))
+    first = onnx_session(file)
+    assert onnx_session(tmp_path / "." / "net.onnx") is first
+    colour_classifier(file, (0, 1, 2))
+    assert onnx_session(file) is not first, "the file is another one"
+    gone = weakref.ref(first)
+    del first
+    gc.collect()
+    assert gone() is None
+    file.unlink()
+    with pytest.raises(WeightsError, match=r"net\.onnx: it cannot be opened"):
+        onnx_session(file)

@@ -18,7 +18,7 @@ def test_each_component_is_tested_and_what_is_missing_is_listed() -> None:
         "nudenet-320n@",
         "reads HELLO 123",
         "separates a scam",
-        "does not look for gore, illegal",
+        "does not look for illegal",
         "AGPL-3.0",
         "verified",
     ):

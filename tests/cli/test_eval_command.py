@@ -132,14 +132,16 @@ def test_nothing_scored_is_told_with_its_reason(tmp_path: Path) -> None:
 
 
 def test_a_row_with_nothing_to_choose_on_keeps_its_own_threshold(data: Path, tmp_path: Path) -> None:
-    asked = ("--systems", "embedded", "--category")
+    profile = tmp_path / "body.toml"  # its detector sees nothing on a page, where a classifier sees a little
+    profile.write_text('name = "body"\n[[stage1]]\nmodel = "nudenet-320n"\n[ocr]\nengine = "ppocr"\n')
+    asked = ("--systems", "embedded", "--profile", profile, "--category")
     (tmp_path / "a.png").write_bytes(encoded(page("Kill them all tonight, shoot and stab them")))
     (tmp_path / "list.csv").write_text("path,label,category\na.png,unsafe,Sexual\n")
     assert run("--data", tmp_path / "list.csv", "--out", tmp_path / "a", *asked, "Sexual").exit_code == 0
     done = run("--data", data, "--out", tmp_path / "b", "--choose-on", tmp_path / "a", *asked, "Sexual")
     assert done.exit_code == 0, done.output
-    assert "embedded:vision-only keeps its own threshold: it scored no unsafe picture above 0" in flat(done.output)
-    blind, reads = json.loads((tmp_path / "b" / "meta.json").read_text())["systems"]["embedded"]
+    assert "body:vision-only keeps its own threshold: it scored no unsafe picture above 0" in flat(done.output)
+    blind, reads = json.loads((tmp_path / "b" / "meta.json").read_text())["systems"]["body"]
     assert (blind["origin"][:5], reads["origin"][:11]) == ("ours:", "the best F1")
 
 

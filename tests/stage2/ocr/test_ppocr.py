@@ -1,10 +1,12 @@
 """What every OCR engine must do (the contract), run on the one we ship; test_paddle.py runs it on the other."""
 
+from random import Random
+
 import numpy as np
 import pytest
 from conftest import ScriptedOcr, page
 from ocr_contract import LONG, PICTURES, OcrContract
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from kidsnanny.budget import Budget
 from kidsnanny.errors import ComponentError
@@ -136,3 +138,40 @@ def test_a_word_that_was_passed_over_within_a_line_is_an_unread_stretch_of_it(pp
     line.paste(page("is nice", size=(200, 70)), (350, 0))
     found = ppocr.read(np.asarray(line))
     assert any(not one.text and one.box.x0 < 300 and one.box.x1 > 220 for one in found), found
+
+
+def test_strokes_that_look_like_letters_from_afar_alone_are_not_confirmed(ppocr: PpOcr) -> None:
+    random, picture = Random(93), Image.new("RGB", (500, 375), (120, 110, 90))
+    draw = ImageDraw.Draw(picture)
+    for _ in range(40):
+        x, y = random.randint(50, 450), random.randint(140, 200)
+        draw.line((x, y, x + random.randint(-30, 30), y + random.randint(-30, 30)), fill=(240, 240, 240), width=4)
+    found = ppocr.read(np.asarray(picture))
+    assert found
+    assert not any(line.confirmed for line in found if line.aspect and line.aspect > 2)
+
+
+def test_a_script_that_it_cannot_read_is_confirmed(ppocr: PpOcr) -> None:
+    korean = Image.open(PICTURES / "korean.png").convert("RGB")
+    assert all(line.confirmed for line in ppocr.read(np.asarray(korean)))
+
+
+def test_what_was_hardly_read_is_read_from_nearby(ppocr: PpOcr, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = page("bring your own lunch today", size=(300, 200), letters=7).filter(ImageFilter.GaussianBlur(0.9))
+    (now,) = ppocr.read(np.asarray(small))
+    monkeypatch.setattr(ppocr, "_closer", lambda _, lines: lines)
+    (once,) = ppocr.read(np.asarray(small))
+    assert once.confidence < 0.86 < now.confidence
+    assert now.text.startswith("bring your")
+
+
+def test_capitals_with_outlines_keep_their_spaces(ppocr: PpOcr) -> None:
+    picture = Image.new("RGB", (700, 120), (90, 140, 90))
+    font = ImageFont.load_default(52)
+    draw = ImageDraw.Draw(picture)
+    left = 20.0
+    for word in ("WHEN", "I", "SEE", "YOU", "THERE"):
+        draw.text((left, 30), word, "white", font, stroke_width=3, stroke_fill="black")
+        left += draw.textlength(word, font) + 10  # half of a blank
+    (line,) = ppocr.read(np.asarray(picture))
+    assert line.text == "WHEN I SEE YOU THERE"
