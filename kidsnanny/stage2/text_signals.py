@@ -192,7 +192,7 @@ def _parts(model: TextScorer, lines: Sequence[TextLine]) -> tuple[Scores, Scores
     as_text = lines[0].kind == "message"
     record = not as_text and is_record(_join(lines))  # its lines do not go on in one another
     paragraphs = [[line] for line in lines] if record else list(_paragraphs(lines))
-    blocks = paragraphs if record else list(_blocks(lines))
+    blocks = [(_join(block), len(block)) for block in (paragraphs if record else _blocks(lines))]
     sentences = [_END.split(_join(part)) for part in paragraphs]
     scores = iter(model.score([sentence for of_part in sentences for sentence in of_part]))
     by_line = iter(model.score([line.text for part in paragraphs for line in part]))
@@ -205,7 +205,8 @@ def _parts(model: TextScorer, lines: Sequence[TextLine]) -> tuple[Scores, Scores
         weights = [1.0 if as_text or not _is_label(sentence) else LINE_WEIGHT for sentence in of_part]
         weighed = (said * np.array(weights, np.float32)[:, None]).max(axis=0)
         counted = np.maximum(counted, np.maximum(weighed, LINE_WEIGHT * alone * doubted))
-    in_blocks = model.score([_join(block) for block in blocks]).max(axis=0)
+    running = [text for text, high in blocks if as_text or not _is_label(text, high)]
+    in_blocks = model.score(running).max(axis=0, initial=0)
     return np.maximum(in_blocks, anywhere), counted
 
 

@@ -232,7 +232,11 @@ class PpOcr:
         read = self._upright(frame, {index: found[index] for index in order})
         whole = {index: line for index, line in read.items() if line.whole}
         unsettled = set(order) - set(whole)
-        doubtful = [i for i, line in whole.items() if RETRY[0] <= line.confidence < RETRY[1] and len(line.text) > 2]
+        doubtful = [
+            index
+            for index, line in whole.items()
+            if RETRY[0] <= line.confidence < RETRY[1] and (len(line.text) > 2 or _aspect(found[index]) >= LINE_LIKE)
+        ]
         for turn in (UPSIDE_DOWN, MIRRORED, BOTH) if turned else ():
             again = self._upright(frame, {index: found[index][turn] for index in doubtful})
             for index in doubtful:
@@ -353,8 +357,12 @@ def _gaps(frame: RGB, quad: Quad, best: npt.NDArray[np.int64]) -> Iterator[Quad]
 
 
 def _line(quad: Quad, text: str, confidence: float) -> TextLine:
+    return TextLine(text=text, confidence=confidence, box=upright(quad), aspect=_aspect(quad))
+
+
+def _aspect(quad: Quad) -> float:
     length, high = size(quad)
-    return TextLine(text=text, confidence=confidence, box=upright(quad), aspect=length / high)
+    return length / high
 
 
 def _confidence(lines: Sequence[TextLine]) -> float:

@@ -51,6 +51,12 @@ def test_turned_and_mirrored_lines_are_read(ppocr: PpOcr, turn: object) -> None:
     assert {line.text for line in lines} == {"Nobody likes you at school", "and never come back here"}
 
 
+@pytest.mark.parametrize("letters", [18, 30, 44])
+def test_a_mirrored_line_of_which_the_first_reading_says_next_to_nothing_is_read(ppocr: PpOcr, letters: int) -> None:
+    mirrored = ImageOps.mirror(page("I WILL FIND YOU", size=(640, 160), letters=letters))
+    assert [line.text for line in ppocr.read(np.asarray(mirrored))] == ["I WILL FIND YOU"]
+
+
 @pytest.mark.parametrize(("size", "letters"), [((1920, 1080), 14), ((3840, 2160), 20)])
 def test_one_small_line_in_a_large_picture_is_read(ppocr: PpOcr, size: tuple[int, int], letters: int) -> None:
     """benchmarks/small_text.py counts over 200 pictures; this is one of each."""
