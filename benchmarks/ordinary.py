@@ -1,5 +1,6 @@
 """How many ordinary pictures are held back, and why.
 
+    pip install '.[eval]'
     python benchmarks/ordinary.py FOLDER [FOLDER ...] [--policy NAME] [--html FILE]
 
 Each FOLDER, with everything below it, is one set of pictures that nobody should hold back. A cause counts once for a

@@ -1,5 +1,6 @@
 """Drawn threats that nobody can judge, and how many are `safe`: other languages and scripts, blurred, mirrored, small.
 
+    pip install '.[eval]'
     python benchmarks/unjudged_text.py [--photos DIR] [--out FILE]
 
 Two threats in each of 26 languages that the text model does not judge, as a chat by day and by night, a poster, a meme

