@@ -167,9 +167,9 @@ class Verdict(Record):
             if (found := [category for category, by in self.coverage.items() if channel in by])
         ]
         read = self.inspection.text_signals
-        if read and read.looked_for and not self.inspection.lines:
-            found = any(line.confirmed for line in self.inspection.text)
-            looked.append(f"for text, and {'could read none of it' if found else 'found none'}")
+        if "text" not in channels and read and read.looked_for and not self.inspection.lines:
+            unread = any(line.confirmed for line in self.inspection.text)
+            looked.append(f"for text, and {'could read none of it' if unread else 'found none'}")
         if not looked:
             return "for nothing, because no part of it could be looked at"
         if "image" in channels and self.not_looked_for_in_picture:

@@ -92,6 +92,7 @@ def test_where_no_text_was_found_none_was_looked_at() -> None:
     assert verdict.coverage == {"nudity": {"image": None}}
     assert (verdict.scores["scam"], verdict.detail["scam"].text) == (0, 0)
     assert "Looked for nudity in the picture; for text, and found none; not in the picture for sexual, " in str(verdict)
+    assert "; for text, and could read none of it; " in str(scripted("???", confidence=0.1)(red(0)))
 
 
 @pytest.mark.parametrize(

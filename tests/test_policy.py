@@ -128,6 +128,7 @@ FIGURES_AND_SCENES = [
     ("", 0.0, 0.02, {"confirmed": False}, "read"),  # fur, a fence
     ("", 0.0, 0.02, {}, "unread"),
     ("", 0.0, 0.02, {"even_ground": False}, "minor"),  # a label in a photograph
+    ("", 0.0, 0.02, {"even_ground": False, "aspect": 9}, "unread"),  # a sentence over one
     ("", 0.0, 0.05, {"even_ground": False}, "unread"),  # large letters over a photograph
 ]
 
@@ -136,7 +137,7 @@ FIGURES_AND_SCENES = [
 def test_what_was_not_read_counts_if_it_may_be_a_message(
     text: str, confidence: float, share: float, facts: dict[str, bool], expected: str
 ) -> None:
-    line = TextLine(text=text, confidence=confidence, box=Box(0, 0, 60, 9), share=share, **facts)
+    line = TextLine(text=text, confidence=confidence, box=Box(0, 0, 40, 9), share=share, **facts)
     missed = unreadable_text(PRETEEN, [line])
     assert [one.minor for one in missed] == {"read": [], "minor": [True], "unread": [False]}[expected]
 
