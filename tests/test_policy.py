@@ -122,9 +122,9 @@ def test_short_unread_lines_count_in_company(count: int, aspect: float, counts: 
 
 FIGURES_AND_SCENES = [
     # what was read of a line, its confidence and share, further facts -> what becomes of it
-    ("10:56日80", 0.83, 0.02, {}, "read"),  # the top of a screen
+    ("19:41日80", 0.83, 0.02, {}, "read"),  # the top of a screen
     ("SOLO4U", 0.83, 0.02, {}, "unread"),
-    ("07 20 2022 10", 0.6, 0.02, {}, "read"),
+    ("01 02 1999 03", 0.6, 0.02, {}, "read"),
     ("", 0.0, 0.02, {"confirmed": False}, "read"),  # fur, a fence
     ("", 0.0, 0.02, {}, "unread"),
     ("", 0.0, 0.02, {"even_ground": False}, "minor"),  # a label in a photograph
@@ -143,7 +143,7 @@ def test_what_was_not_read_counts_if_it_may_be_a_message(
 
 
 def test_on_a_receipt_a_line_that_was_not_read_is_minor() -> None:
-    box, texts = Box(0, 0, 60, 9), ["TEA EXTRA 2 4.00"] * 20
+    box, texts = Box(0, 0, 60, 9), ["MILK TEA 2 4.00"] * 20
     read = [TextLine(text=text, confidence=1, box=box, share=0.01) for text in texts]
     (missed,) = unreadable_text(PRETEEN, [*read, TextLine(text="", confidence=0, box=box, share=0.02)])
     assert missed.minor

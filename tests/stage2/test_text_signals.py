@@ -104,7 +104,7 @@ def test_a_threat_in_a_chat_without_full_stops_is_not_drowned() -> None:
 LABELS_AND_SENTENCES = [
     # what stands in the picture, what it scores by itself and as a whole -> what counts of it
     (
-        lines("SAVE", "LOAD", "CLEAR", "SHARE", gap=40),
+        lines("OPEN", "SAVE", "PRINT", "CLOSE", gap=40),
         0.0,
         0.45 * LINE_WEIGHT,
     ),  # buttons: no part of it supports the whole
@@ -147,10 +147,10 @@ FOREIGN = [
     # lines in a language that is not judged, and whether they are a message
     (lines("jutro cię zabiję, słyszysz"), True),
     (lines("jutro cię", "zabiję, słyszysz"), True),  # in a narrow bubble
-    (lines("PATEK PHILIPPE", "GENEVE", gap=40), False),
+    (lines("ALPINE CLOCKS", "GENEVE", gap=40), False),
     (lines("サラダ"), False),
     (lines("明日お前を殺してやる"), True),
-    (lines(*["KAWASAN INDAH PULAU KETAM 4 55100"] * 9), False),  # a receipt
+    (lines(*["TAMAN BUNGA RAYA JAYA 4 55100"] * 9), False),  # a receipt
 ]
 
 

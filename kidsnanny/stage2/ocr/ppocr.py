@@ -36,10 +36,8 @@ from kidsnanny.stage2.ocr.quads import (
     upright,
     without_repeats,
 )
+from kidsnanny.stage2.ocr.views import TILE, for_detector, grayed, scaled, spans
 
-TILE = 416
-"""Longest side of what the detector sees at once, in its own pixels."""
-OVERLAP = 32
 FULL_HD = 1_080
 SCALE = 0.64
 """Of a frame with a shorter side of up to FULL_HD: 12-pixel letters are still found. A larger frame shrinks further, by
@@ -136,13 +134,13 @@ class PpOcr:
         scale = SCALE * min(1.0, FULL_HD / min(high, wide)) ** 0.5
         scale = max(min(1.0, max(scale, TILE / max(high, wide))), 32 / min(high, wide))
         tiled = max(high, wide) * scale > TILE
-        view = _scaled(frame, scale)
+        view = scaled(frame, scale)
         half = seconds_left() / 2  # the other half is for reading
-        small = self._find(_grayed(view) if tiled else view, frame.shape, half)
+        small = self._find(grayed(view) if tiled else view, frame.shape, half)
         if not tiled:
             return reading_order(self._closer(frame, without_repeats(self._lines(frame, small))))
         least = LARGE * max(high, wide) / WHOLE
-        seen = self._find(_scaled(view, WHOLE / max(view.shape)), frame.shape)
+        seen = self._find(scaled(view, WHOLE / max(view.shape)), frame.shape)
         more = self._lines(frame, [quad for quad in seen if short_side(quad) >= least])
         lines = self._lines(frame, small)
         read = [line.box for line in lines if line.text]
@@ -188,7 +186,7 @@ class PpOcr:
         part = frame[top : y1 + around, left : x1 + around]
         scale = max(CLOSER / high, 32 / min(part.shape[:2]))
         scale = min(scale, LARGEST / max(part.shape[:2]))
-        found = self._find(_scaled(part, scale), part.shape)
+        found = self._find(scaled(part, scale), part.shape)
         read = [
             one.model_copy(update={"box": one.box.moved(left, top)}) for one in self._lines(part, found, turned=False)
         ]
@@ -211,14 +209,14 @@ class PpOcr:
         """
         height, width = view.shape[:2]
         probabilities = np.zeros((height, width), np.float32)
-        tiles = [np.s_[top:bottom, left:right] for top, bottom in _tiles(height) for left, right in _tiles(width)]
+        tiles = [np.s_[top:bottom, left:right] for top, bottom in spans(height) for left, right in spans(width)]
         at_once = max(1, CALL_PIXELS // probabilities[tiles[0]].size)
         for start in range(0, len(tiles), at_once):
             if out_of_time() or seconds_left() < until:
                 leave_out(f"{len(tiles) - start} of {len(tiles)} parts of the frame were not searched for text")
                 break
             batch = tiles[start : start + at_once]
-            given = _for_detector([view[tile] for tile in batch])
+            given = for_detector([view[tile] for tile in batch])
             for tile, seen in zip(batch, self._detector.run(None, {"x": given})[0], strict=True):
                 np.maximum(probabilities[tile], seen[0], out=probabilities[tile])
         return quads(probabilities, shape)
@@ -369,39 +367,3 @@ def _confidence(lines: Sequence[TextLine]) -> float:
     """The mean over the letters."""
     letters = [max(1, len(line.text)) for line in lines]
     return sum(line.confidence * n for line, n in zip(lines, letters, strict=True)) / sum(letters)
-
-
-def _scaled(frame: RGB, scale: float) -> RGB:
-    """The frame as the detector wants it: sides that are multiples of 32."""
-    import cv2
-
-    height, width = (max(32, round(side * scale / 32) * 32) for side in frame.shape[:2])
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return cv2.resize(frame, (width, height), interpolation=how).astype(np.uint8, copy=False)
-
-
-def _for_detector(tiles: Sequence[RGB]) -> npt.NDArray[np.float32]:
-    """Tiles of one size as the network wants them: (N, 3, H, W), BGR in -1..1. OpenCV's blobFromImages takes longer."""
-    import cv2
-
-    given = np.empty((len(tiles), 3, *tiles[0].shape[:2]), np.float32)
-    for pixels, tile in zip(given, tiles, strict=True):
-        for plane, channel in zip(pixels[::-1], cv2.split(tile), strict=True):
-            np.subtract(channel, np.float32(127.5), out=plane, dtype=np.float32)
-    given *= np.float32(1 / 127.5)
-    return given
-
-
-def _grayed(frame: RGB) -> RGB:
-    import cv2
-
-    return cv2.cvtColor(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
-
-
-def _tiles(side: int) -> list[tuple[int, int]]:
-    """Overlapping spans of at most TILE that cover `side`, all of one length; every number is a multiple of 32."""
-    if side <= TILE:
-        return [(0, side)]
-    count = -(-(side - OVERLAP) // (TILE - OVERLAP))
-    length = -(-(side + (count - 1) * OVERLAP) // (count * 32)) * 32
-    return [(start, start + length) for start in np.linspace(0, (side - length) // 32, count).round().astype(int) * 32]
