@@ -65,6 +65,8 @@ SPACE = 0.1
 seldom the likeliest; inside words it stays under 0.02."""
 RETRY = (0.4, 0.92)
 """A line recognised with a confidence between these is tried turned around and mirrored, too."""
+LONG = 4
+"""So is one of at least this aspect of which hardly a letter was read."""
 CLOSER, NEARBY, MOST = 40, 1.5, 8
 """A line that was hardly read is looked at again, with so many of its heights around it and scaled so that it is CLOSER
 pixels high; in one frame the MOST largest ones."""
@@ -233,7 +235,7 @@ class PpOcr:
         doubtful = [
             index
             for index, line in whole.items()
-            if RETRY[0] <= line.confidence < RETRY[1] and (len(line.text) > 2 or _aspect(found[index]) >= LINE_LIKE)
+            if RETRY[0] <= line.confidence < RETRY[1] and (len(line.text) > 2 or _aspect(found[index]) >= LONG)
         ]
         for turn in (UPSIDE_DOWN, MIRRORED, BOTH) if turned else ():
             again = self._upright(frame, {index: found[index][turn] for index in doubtful})
