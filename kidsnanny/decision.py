@@ -294,13 +294,13 @@ def unreadable_text(policy: Policy, lines: Sequence[TextLine]) -> list[NotInspec
 
 
 def _unread(floors: TextRules, line: TextLine) -> bool:
-    """Whether less of a line was read than would fit in. Figures, such as the time at the top of a screen, say nothing
-    that has to be read."""
+    """Whether less of a line was read than would fit in, or without confidence. Figures, such as the time at the top of
+    a screen, need less of it."""
     letters = sum(not character.isspace() for character in line.text)
     share = sum(map(str.isdigit, line.text)) / max(1, letters)
-    if letters >= 3 and any(share >= least and line.confidence >= sure for least, sure in FIGURES):
-        return False
-    return line.confirmed and (line.confidence < floors.read or letters < _aspect(line) / 2)
+    figures = letters >= 3 and any(share >= least and line.confidence >= sure for least, sure in FIGURES)
+    sure = figures or line.confidence >= floors.read
+    return line.confirmed and not (sure and letters >= _aspect(line) / 2)
 
 
 def _aspect(line: TextLine) -> float:

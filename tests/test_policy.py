@@ -123,6 +123,7 @@ def test_short_unread_lines_count_in_company(count: int, aspect: float, counts: 
 FIGURES_AND_SCENES = [
     # what was read of a line, its confidence and share, further facts -> what becomes of it
     ("19:41日80", 0.83, 0.02, {}, "read"),  # the top of a screen
+    ("123", 0.99, 0.02, {"aspect": 20}, "unread"),  # of what stands beside the figures nothing was read
     ("SOLO4U", 0.83, 0.02, {}, "unread"),
     ("01 02 1999 03", 0.6, 0.02, {}, "read"),
     ("", 0.0, 0.02, {"confirmed": False}, "read"),  # fur, a fence

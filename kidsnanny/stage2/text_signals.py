@@ -144,7 +144,8 @@ def _passages(frames: Sequence[Sequence[TextLine]]) -> Iterator[list[TextLine]]:
 
 
 def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
-    lines = _without_repeats(lines)
+    if lines[0].kind != "message":
+        lines = _without_repeats(lines)
     text = _join(lines)
     whole: Scores = model.score([text])[0]
     if (doubts := whole >= EXCUSED).any():

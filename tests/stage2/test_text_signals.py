@@ -136,6 +136,12 @@ def test_what_comes_as_text_is_no_label() -> None:
     assert signal.score == pytest.approx(0.9)
 
 
+def test_a_message_that_repeats_itself_is_asked_about_as_it_is() -> None:
+    model = Listener()
+    text_signals(model, [TextLine(text="go", confidence=1, box=Box(0, 0, 0, 0), kind="message")] * 3)
+    assert model.asked[0] == "go go go"
+
+
 def test_a_page_of_one_line_says_no_more_than_two_of_it() -> None:
     model = Listener("Hello World " * 24 + "Hello World")
     (signal,) = text_signals(model, lines(*["Hello World"] * 25)).signals
