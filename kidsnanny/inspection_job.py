@@ -4,16 +4,18 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from itertools import repeat, zip_longest
 from traceback import clear_frames
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from kidsnanny.budget import SECONDS, Budget
 from kidsnanny.inspection import Inspection, Media
 from kidsnanny.media.loader import RGB, Frame, Picture
-from kidsnanny.records import Box, Detection, NotInspected, SceneGraph, TextLine
+from kidsnanny.records import Box, Detection, NotInspected, SceneGraph, TextLine, encodable
 
+T = TypeVar("T")
 BATCH_FRAMES = 8
 BATCH_PIXELS = 16_000_000
 WELL_READ = 0.92
@@ -85,6 +87,27 @@ class Job:
         width, height = self.size
         facts = {"width": width, "height": height, "frames": self.frames}
         return self.opened and self.opened.model_copy(update=facts)
+
+
+def named(sources: Iterable[T], names: Iterable[str] | None) -> Iterator[tuple[T, str | None]]:
+    """Each source with its name; None if there are no names.
+
+    Raises:
+        TypeError: a name is no str.
+        ValueError: there are more or fewer names than sources.
+    """
+    if names is None:
+        yield from zip(sources, repeat(None))
+        return
+    missing = object()
+    for source, name in zip_longest(sources, names, fillvalue=missing):
+        if source is missing or name is missing:
+            raise ValueError(
+                f"There are {'fewer' if name is missing else 'more'} names than sources; name each source."
+            )
+        if not isinstance(name, str):
+            raise TypeError(f"A name is a {type(name).__name__}; expected a str.")
+        yield source, encodable(name)  # type: ignore[misc]
 
 
 @contextmanager

@@ -5,20 +5,20 @@ Nothing here raises because of a picture: what cannot be looked at is in the ins
 
 import hashlib
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from threading import Lock
 from traceback import clear_frames
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from PIL import ExifTags
 
 from kidsnanny import __version__, messages
 from kidsnanny.budget import Budget
 from kidsnanny.decision import decide, flagged, judge_wanted
-from kidsnanny.engines import exclusive, renew_after_fork
+from kidsnanny.engines import exclusive
 from kidsnanny.errors import ComponentError, InputError
 from kidsnanny.inspection import (
     MIN_CONFIDENCE,
@@ -28,7 +28,8 @@ from kidsnanny.inspection import (
     TextForJudge,
     legible,
 )
-from kidsnanny.inspection_job import Job, batches, changed, failed, graph_losses, merged, timed, timed_frames
+from kidsnanny.inspection_cache import InspectionCache
+from kidsnanny.inspection_job import Job, batches, changed, failed, graph_losses, merged, named, timed, timed_frames
 from kidsnanny.media.gate import slots
 from kidsnanny.media.limits import checked_limits
 from kidsnanny.media.loader import DEFAULT_LIMITS, Frame, Limits, Picture, Source, checked_source, open_picture
@@ -90,11 +91,12 @@ class Inspector:
         seconds = composition.seconds if limits.seconds is None else limits.seconds
         self.limits = limits._replace(seconds=seconds)
         self._seconds = seconds
+        self._closed = False
+        handed_over = stage1 is not None or stage2 not in ("profile", None)
+        settings: dict[str, Any] = {"limits": limits, "cache": cache, "min_confidence": min_confidence}
+        self._recipe = None if handed_over else partial(type(self), profile, stage2=stage2, **settings)
         self.min_confidence = min_confidence
-        self._cache: OrderedDict[str, Inspection] = OrderedDict()
-        self._cache_size = cache
-        self._cache_lock = Lock()
-        renew_after_fork(self)
+        self._cache = InspectionCache(cache)
 
     @staticmethod
     def _check(cache: object, min_confidence: object) -> None:
@@ -105,10 +107,6 @@ class Inspector:
         ):
             raise ValueError(f"min_confidence is {min_confidence!r}; expected a number from 0 to below 1.")
 
-    def after_fork(self) -> None:
-        """A thread of the parent may have held the lock."""
-        self._cache_lock = Lock()
-
     @property
     def models(self) -> dict[str, tuple[ModelId, ...]]:
         """Part of the pipeline -> its models."""
@@ -118,28 +116,36 @@ class Inspector:
             models |= {"judge": (self.stage2.judge.model_id,)} if self.stage2.judge else {}
         return models
 
-    def inspect(self, source: Source) -> Inspection:
+    def inspect(self, source: Source, *, name: str | None = None) -> Inspection:
         """Look at one picture. The judge, which needs a policy's age group, is not asked: see `consult`.
 
-        Raises:
-            TypeError: `source` is of a type that no picture has.
-        """
-        return next(self.stream([checked_source(source)]))
+        Args:
+            source: the picture.
+            name: what it is called, by default its path or `sha256:…`.
 
-    def inspect_text(self, text: Text) -> Inspection:
-        """Judge a message, or a conversation turn by turn and as a whole.
+        Raises:
+            RuntimeError: the inspector was closed.
+            TypeError: `source` is of a type that no picture has, or `name` is no str.
+        """
+        return next(self.stream([checked_source(source)], names=None if name is None else [name]))
+
+    def inspect_text(self, text: Text, *, name: str | None = None) -> Inspection:
+        """Judge a message, or a conversation turn by turn and as a whole; `name` as in `inspect`.
 
         Raises:
             ComponentError: there is no Stage 2.
+            RuntimeError: the inspector was closed.
             TypeError: `text` is neither a str nor a list of turns.
         """
+        self._check_open()
         if self.stage2 is None:
             raise ComponentError(
                 "There is no Stage 2 (stage2=None), so text cannot be judged; leave that argument out."
             )
         said = messages.turns(text)
-        job = Job(name="", budget=Budget(self._seconds), opened=messages.media(said), frames=len(said), read=1)
-        job.name = f"sha256:{job.opened.sha256}" if job.opened else ""
+        facts = messages.media(said)
+        name = name or f"sha256:{facts.sha256}"
+        job = Job(name=name, budget=Budget(self._seconds), opened=facts, frames=len(said), read=1)
         job.lines = list(messages.lines(said))
         if not job.lines:
             job.not_inspected.append(NotInspected(part="text", reason="it is empty"))
@@ -147,16 +153,19 @@ class Inspector:
         models = {part: of_part for part, of_part in self.models.items() if part in ("text_model", "judge")}
         return found.model_copy(update={"models": models, "text_signals": messages.by_turn(found.text_signals, said)})
 
-    def stream(self, sources: Iterable[Source]) -> Iterator[Inspection]:
-        """Inspections in the order of `sources`, holding only a batch of frames in memory.
+    def stream(self, sources: Iterable[Source], *, names: Iterable[str] | None = None) -> Iterator[Inspection]:
+        """Inspections in the order of `sources`, called by `names`, holding only a batch of frames in memory.
 
         Raises:
-            TypeError: `sources` is one path or one file's bytes.
+            RuntimeError: the inspector was closed.
+            TypeError: `sources` is one path or one file's bytes, or a name is no str.
+            ValueError: there are more or fewer names than sources.
         """
+        self._check_open()
         if isinstance(sources, str | bytes | Path):
             raise TypeError(f"sources is a {type(sources).__name__}; expected several, such as a list of paths.")
         jobs: deque[Job] = deque()
-        for batch in batches(self._decode(sources, jobs)):
+        for batch in batches(self._decode(named(sources, names), jobs)):
             if batch:
                 with slots.one():
                     self._screen(batch)
@@ -193,11 +202,12 @@ class Inspector:
                 sentence = judge.explain(question, over).sentence
                 known = known.model_copy(update={"explained": over, "explanation": sentence})
             inspection = inspection.with_opinion(known, explanation=since(start))
-        self._keep(inspection)
+        self._cache.keep(inspection)
         return inspection
 
     def close(self) -> None:
-        """Close what the engines hold: connections, worker processes, threads."""
+        """Close what the engines hold: connections, worker processes, threads. It may be repeated."""
+        self._closed = True
         engines = [self.stage1, *(self.stage2 or ())]
         for engine in engines:
             if callable(close := getattr(engine, "close", None)):
@@ -209,17 +219,31 @@ class Inspector:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _decode(self, sources: Iterable[Source], jobs: deque[Job]) -> Iterator[tuple[Job, Frame | None]]:
-        for source in sources:
-            name = str(source) if isinstance(source, str | Path) else type(source).__name__
-            job = Job(name=name, budget=Budget(self._seconds))
+    def __reduce__(self) -> tuple[Any, tuple[()]]:
+        if self._recipe is None:
+            raise TypeError(
+                "A stage1 or stage2 that was handed over cannot be pickled; build the pipeline in each process, for "
+                "instance in the initializer of a process pool, or describe its models in a profile."
+            )
+        return self._recipe, ()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("The pipeline or its inspector was closed; build a new one, or close it later.")
+
+    def _decode(
+        self, sources: Iterable[tuple[Source, str | None]], jobs: deque[Job]
+    ) -> Iterator[tuple[Job, Frame | None]]:
+        for source, name in sources:
+            known = str(source) if isinstance(source, str | Path) else type(source).__name__
+            job = Job(name=name or known, budget=Budget(self._seconds))
             jobs.append(job)
             try:
                 with timed([job], "decode"):
-                    picture = open_picture(source, self.limits)
+                    picture = open_picture(source, self.limits, name)
                     job.key = self._key(picture)
                 job.name, job.opened = picture.name, _opened(picture)
-                job.known = self._recall(job)
+                job.known = self._cache.recall(job)
                 for frame in () if job.known else timed_frames(job, picture):
                     height, width = frame.rgb.shape[:2]
                     job.size = max(job.size, (width, height), key=lambda size: size[0] * size[1])
@@ -310,7 +334,7 @@ class Inspector:
             timings={stage: round(ms, 3) for stage, ms in job.timings.items()},
             kidsnanny=__version__,
         )
-        self._keep(inspection)
+        self._cache.keep(inspection)
         return inspection
 
     def _findings(self, job: Job) -> VisualFindings | None:
@@ -358,27 +382,6 @@ class Inspector:
         models = {part: list(map(str, models)) for part, models in self.models.items() if part != "judge"}
         everything = (pixels, models, self.limits, self.min_confidence, __version__)
         return hashlib.sha256(repr(everything).encode()).hexdigest()
-
-    def _recall(self, job: Job) -> Inspection | None:
-        """The inspection of the same picture, under this one's name, if it is kept."""
-        with self._cache_lock:
-            if not job.key or not (known := self._cache.get(job.key)):
-                return None
-            self._cache.move_to_end(job.key)
-        timings = {stage: round(ms, 3) for stage, ms in job.timings.items()}
-        return known.model_copy(update={"source": job.name, "timings": timings})
-
-    def _keep(self, inspection: Inspection) -> None:
-        signals = (inspection.image_signals, inspection.text_signals)
-        missed = inspection.not_inspected or any(
-            not one.minor for said in signals if said for one in said.not_inspected
-        )
-        failed_judge = any(opinion.error for opinion in inspection.opinions)
-        if self._cache_size and inspection.key and not missed and not failed_judge:
-            with self._cache_lock:
-                self._cache[inspection.key] = inspection
-                if len(self._cache) > self._cache_size:
-                    self._cache.popitem(last=False)
 
 
 def _opened(picture: Picture) -> Media:

@@ -248,12 +248,13 @@ class Picture:
         return shown, clipped
 
 
-def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:
+def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS, name: str | None = None) -> Picture:
     """Sniff and measure `source` without decoding it.
 
     Args:
         source: a path, the bytes of a file, a binary file object, a PIL image, or an (H, W, 3) uint8 RGB array.
         limits: what is accepted.
+        name: what it is called in messages, by default the path or `sha256:…`.
 
     Raises:
         InputError: one of its children; the message names the input, the reason and the fix.
@@ -264,13 +265,13 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:
                 f"An array of shape {source.shape} and type {source.dtype} is no picture; give (H, W, 3) uint8, RGB."
             )
         height, width, _ = source.shape
-        check_size(f"The array {width}x{height}", (width, height), limits)
-        return _from_pil(Image.fromarray(np.ascontiguousarray(source)), limits, ours=True)
+        check_size(name or f"The array {width}x{height}", (width, height), limits)
+        return _from_pil(Image.fromarray(np.ascontiguousarray(source)), limits, name, ours=True)
     if isinstance(source, Image.Image):
-        return _from_pil(source, limits)
-    name, data = _read(source, limits)
+        return _from_pil(source, limits, name)
+    path, data = _read(source, limits, name)
     digest = hashlib.sha256(data).hexdigest()
-    name = name or f"sha256:{digest}"
+    name = name or path or f"sha256:{digest}"
     if not data:
         raise CorruptPictureError(f"{name}: it is empty; get the original again.")
     if (kind := by_content(data[:HEAD])) in NOT_LOOKED_AT:
@@ -306,8 +307,8 @@ def checked_source(source: Source) -> Source:
     )
 
 
-def _from_pil(image: Image.Image, limits: Limits, *, ours: bool = False) -> Picture:
-    name = f"The PIL image {image.mode} {image.width}x{image.height}"
+def _from_pil(image: Image.Image, limits: Limits, given: str | None, *, ours: bool = False) -> Picture:
+    name = given or f"The PIL image {image.mode} {image.width}x{image.height}"
     check_size(name, image.size, limits)
     check_memory(name, image, limits)
     digest = hashlib.sha256()
@@ -330,24 +331,26 @@ def _from_pil(image: Image.Image, limits: Limits, *, ours: bool = False) -> Pict
         image.seek(start)
     # A copy, so that nothing turns the caller's own image; an animated one cannot be copied.
     image = image if ours or getattr(image, "is_animated", False) else image.copy()
-    return Picture(f"sha256:{digest.hexdigest()}", digest.hexdigest(), image, limits)
+    return Picture(given or f"sha256:{digest.hexdigest()}", digest.hexdigest(), image, limits)
 
 
-def _read(source: object, limits: Limits) -> tuple[str | None, bytes]:
-    """The name (None if it has none) and all bytes of a source that is not an image object."""
-    if isinstance(source, bytes | bytearray | memoryview):
-        name, data = None, bytes(source)
-    elif isinstance(source, str) and re.match(r"[a-z][a-z0-9+.-]*://|data:", source, re.IGNORECASE):
+def _read(source: object, limits: Limits, given: str | None) -> tuple[str | None, bytes]:
+    """The path (None if it has none) and all bytes of a source that is not an image object."""
+    if isinstance(source, str) and re.match(r"[a-z][a-z0-9+.-]*://|data:", source, re.IGNORECASE):
         raise UnsupportedSourceError(f"{source[:80]}: URLs are never fetched; download it and give the bytes.")
-    elif isinstance(source, str | os.PathLike):
+    if isinstance(source, str | os.PathLike):
         return _read_file(source, limits)
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
     elif callable(read := getattr(source, "read", None)):
         try:
             if getattr(source, "seekable", bool)():  # the picture is the whole file, wherever its reader stands
                 source.seek(0)  # type: ignore[attr-defined]
-            name, data = None, read(limits.bytes + 1)
+            data = read(limits.bytes + 1)
         except Exception as error:
-            raise UnreadableFileError(f"The file object cannot be read ({error}); open it in binary mode.") from error
+            raise UnreadableFileError(
+                f"{given or 'The file'} cannot be read ({error}); open it in binary mode."
+            ) from error
         if not isinstance(data, bytes):
             raise UnsupportedSourceError("A file object opened as text is no picture; open it in binary mode.")
     else:
@@ -355,8 +358,8 @@ def _read(source: object, limits: Limits) -> tuple[str | None, bytes]:
             f"{type(source).__name__} is no picture; give a path, bytes, a binary file, a PIL image or a uint8 array."
         )
     if len(data) > limits.bytes:
-        raise too_large("The picture", f"it has more than {limits.bytes:,} bytes")
-    return name, data
+        raise too_large(given or "The picture", f"it has more than {limits.bytes:,} bytes")
+    return None, data
 
 
 def _read_file(source: str | os.PathLike[str], limits: Limits) -> tuple[str, bytes]:
