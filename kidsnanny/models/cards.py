@@ -11,10 +11,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from kidsnanny.errors import NotHereError, WeightsError
+from kidsnanny.faults import first_fault
 from kidsnanny.models import store
 from kidsnanny.records import Record
 from kidsnanny.taxonomy import Category
-from kidsnanny.toml_files import first_fault, read_toml, why_unread
+from kidsnanny.toml_files import read_toml, why_unread
 
 FORMATS = (".safetensors", ".onnx")
 """The formats of weights that are only data. A .pt, .pth, .bin or .pkl is a pickle: a program that runs when loaded."""
