@@ -3,6 +3,7 @@
 This is the only place that reads pydantic's messages.
 """
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, NamedTuple
@@ -16,7 +17,6 @@ UNKNOWN = "there is no such key"
 MISSING = "it is missing"
 _PLAIN = {
     "a valid ": "a ",
-    "a dictionary or instance of ": "a table, like ",
     "a dictionary": "a table",
     "an object": "a table",
     "a tuple": "a list",
@@ -25,7 +25,13 @@ _PLAIN = {
     "a integer": "a whole number",
     "an integer": "a whole number",
     "a string": "a text in quotes",
+    "less than or equal to": "at most",
+    "greater than or equal to": "at least",
+    "greater than": "above",
+    "less than": "below",
 }
+_OURS = re.compile(r" or instance of \w+")
+"""The name of a class means nothing to whoever writes a file."""
 
 
 class Fault(NamedTuple):
@@ -106,7 +112,7 @@ def _why(one: ErrorDetails) -> str:
     said = one["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if not said.startswith("Input should be "):
         return said
-    expected = said.removeprefix("Input should be ").partition(", unable to parse")[0]
+    expected = _OURS.sub("", said.removeprefix("Input should be ").partition(", unable to parse")[0])
     for jargon, plain in _PLAIN.items():
         expected = expected.replace(jargon, plain)
     value = one["input"]

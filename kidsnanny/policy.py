@@ -93,7 +93,7 @@ class JudgeRules(Record):
     """What the judge may change. `asymmetric`: it may raise any score, and lower one only inside the grey bands below,
     and never when the text looks like it was written for a model. `judge`, for research: its score is the score."""
     escalation: Literal["always", "auto", "never"]
-    """When the judge is asked. `auto`: when there is text, or when a score is in its grey band."""
+    """When the judge is asked. `auto`: when there is text, or when a score is in one of the grey bands below."""
     image_grey: Band
     """The scores of the picture that the judge may lower, from the first number to below the second."""
     text_grey: Band
@@ -121,6 +121,7 @@ class Policy(Record):
     text: TextRules
     judge: JudgeRules
     categories: dict[Category, Rule]
+    """What the score of each category means. It goes from 0, nothing was found, to 1."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
