@@ -15,6 +15,8 @@ from kidsnanny.errors import KidsnannyError
 
 UNKNOWN = "there is no such key"
 MISSING = "it is missing"
+FEW = 12
+"""Keys that a message lists."""
 _PLAIN = {
     "a valid ": "a ",
     "a dictionary": "a table",
@@ -50,7 +52,8 @@ def faults(error: ValidationError, known: Mapping[str, Any] | None = None) -> li
 
     Args:
         error: pydantic's.
-        known: tables in each other with every key that there is, from which an unknown one gets a suggestion.
+        known: tables in each other with every key that there is, from which an unknown one gets a suggestion: an
+            example, or a model's fields.
     """
     details = error.errors(include_url=False)
     unknown = {_steps(one) for one in details if _is_unknown(one)}
@@ -64,9 +67,9 @@ def faults(error: ValidationError, known: Mapping[str, Any] | None = None) -> li
     return found
 
 
-def first_fault(error: ValidationError) -> Fault:
+def first_fault(error: ValidationError, known: Mapping[str, Any] | None = None) -> Fault:
     """The first of `faults`."""
-    return faults(error)[0]
+    return faults(error, known)[0]
 
 
 def in_words(error: BaseException) -> str:
@@ -86,14 +89,16 @@ def _is_unknown(one: ErrorDetails) -> bool:
 
 
 def _suggestion(steps: tuple[str, ...], known: Mapping[str, Any] | None) -> str:
-    """The key that was probably meant, or all that there are."""
+    """The key that was probably meant, or all that there are if they are few."""
     table: Any = known
     for step in steps[:-1]:
         table = table.get(step) if isinstance(table, Mapping) else None
     if not isinstance(table, Mapping):
         return ""
     close = get_close_matches(steps[-1], table, n=1)
-    return f" (did you mean {close[0]}?)" if close else f" (there are {', '.join(table)})"
+    if close:
+        return f" (did you mean {close[0]}?)"
+    return f" (there are {', '.join(table)})" if len(table) <= FEW else ""
 
 
 def _why(one: ErrorDetails) -> str:

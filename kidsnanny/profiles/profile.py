@@ -55,8 +55,9 @@ class Profile(Record):
                 f"{named}: there is no such profile; choose one of {known}, or a TOML file."
             ) from error
         except ValidationError as error:
-            fault = first_fault(error)
-            fix = f"{FOLDER / 'standard.toml'} is an example" if fault.why in (UNKNOWN, MISSING) else "correct it"
+            fault = first_fault(error, cls.model_fields)
+            by_example = fault.why.startswith((UNKNOWN, MISSING))
+            fix = f"{FOLDER / 'standard.toml'} is an example" if by_example else "correct it"
             raise ComponentError(f"{named}: {fault}; {fix}.") from error
         except (OSError, ValueError) as error:
             why = why_unread(error)

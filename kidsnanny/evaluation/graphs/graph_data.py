@@ -97,7 +97,7 @@ class ColumnMap(Record):
         try:
             return cls.model_validate(read_toml(path))
         except ValidationError as error:
-            raise DataError(f"{path}: {first_fault(error)}; correct the column map.") from error
+            raise DataError(f"{path}: {first_fault(error, cls.model_fields)}; correct the column map.") from error
         except (OSError, ValueError) as error:
             raise DataError(
                 f"{path}: the column map cannot be read ({why_unread(error)}); correct the file."

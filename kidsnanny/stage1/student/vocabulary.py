@@ -65,7 +65,7 @@ class Vocabulary(Record):
         try:
             return cls.model_validate(read_toml(path))
         except ValidationError as error:
-            raise ComponentError(f"{path}: {first_fault(error)}; correct the vocabulary.") from error
+            raise ComponentError(f"{path}: {first_fault(error, cls.model_fields)}; correct the vocabulary.") from error
         except (OSError, ValueError) as error:
             why = why_unread(error)
             raise ComponentError(f"{path}: the vocabulary cannot be read ({why}); correct the file.") from error
