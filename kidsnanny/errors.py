@@ -18,6 +18,8 @@
 Each message is one sentence that names the thing, the reason and the fix.
 """
 
+from collections.abc import Sequence
+
 
 class KidsnannyError(Exception):
     """Base of every error kidsnanny raises on purpose."""
@@ -52,7 +54,16 @@ class JudgeError(KidsnannyError):
 
 
 class PolicyError(KidsnannyError):
-    """A policy cannot be loaded."""
+    """A policy cannot be loaded.
+
+    Args:
+        message: one sentence, which names everything that is wrong.
+        faults: the same as a sentence each; by default the message is the only one.
+    """
+
+    def __init__(self, message: str, faults: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults) or (message,)
 
 
 class DataError(KidsnannyError):

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from kidsnanny.budget import SECONDS, Budget
+from kidsnanny.faults import in_words
 from kidsnanny.inspection import Inspection, Media
 from kidsnanny.media.loader import RGB, Frame, Picture
 from kidsnanny.records import Box, Detection, NotInspected, SceneGraph, TextLine, encodable
@@ -188,7 +189,7 @@ def graph_losses(graph: SceneGraph) -> NotInspected:
 
 def failed(part: Literal["image", "text"], error: Exception, frame: int | None) -> NotInspected:
     clear_frames(error.__traceback__)
-    return NotInspected(part=part, reason=f"the component failed ({type(error).__name__}: {error})", frame=frame)
+    return NotInspected(part=part, reason=f"the component failed ({in_words(error)})", frame=frame)
 
 
 def batches(frames: Iterable[tuple[Job, Frame | None]]) -> Iterator[list[tuple[Job, Frame]]]:

@@ -19,7 +19,8 @@ from kidsnanny import __version__, messages
 from kidsnanny.budget import Budget
 from kidsnanny.decision import decide, flagged, judge_wanted
 from kidsnanny.engines import exclusive
-from kidsnanny.errors import ComponentError, InputError
+from kidsnanny.errors import ComponentError
+from kidsnanny.faults import in_words
 from kidsnanny.inspection import (
     MIN_CONFIDENCE,
     ChannelSignals,
@@ -252,9 +253,8 @@ class Inspector:
                     yield job, frame
                 job.not_inspected += picture.skipped
                 job.remarks += picture.remarks
-            except Exception as error:  # an InputError says all there is to say; anything else must not lose the batch
-                reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-                job.not_inspected.append(NotInspected(part="picture", reason=reason))
+            except Exception as error:  # none may lose the batch
+                job.not_inspected.append(NotInspected(part="picture", reason=in_words(error)))
                 clear_frames(error.__traceback__)  # one in a circle of references would keep the picture
             job.decoded = True
             if not job.frames:

@@ -288,5 +288,9 @@ class Reason(Signal):
 class Thresholds(Record):
     """From `review` on a person should look; from `block` on the picture is unsafe."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     review: float = Field(gt=0, le=1, strict=True)
+    """From this score on a person should look: the picture is `review`."""
     block: float = Field(gt=0, le=1, strict=True)
+    """From this score on the picture is `unsafe`. It is not below `review`."""

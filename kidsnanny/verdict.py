@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import SerializerFunctionWrapHandler, ValidationError, field_serializer, model_validator
 
+from kidsnanny.faults import first_fault
 from kidsnanny.inspection import Inspection
 from kidsnanny.records import (
     Action,
@@ -19,7 +20,6 @@ from kidsnanny.records import (
     VisualFindings,
 )
 from kidsnanny.taxonomy import CATEGORIES, Category
-from kidsnanny.toml_files import first_fault
 
 WEAK = 0.75
 """A recall below this is told to a parent."""
@@ -45,6 +45,7 @@ class Provenance(Record):
     models: dict[str, tuple[ModelId, ...]]
     """Part of the pipeline -> its models."""
     thresholds: dict[Category, Thresholds]
+    """Of the categories that were looked for and are not ignored."""
     sha256: str | None
     """Of the input's bytes (of its pixels for an array or PIL image); None when it could not be read."""
 
@@ -75,8 +76,10 @@ class Verdict(Record):
     policy with `minor = "review"` has it among `not_inspected`."""
     coverage: dict[Category, dict[Channel, float | None]]
     """Category -> the channels that looked for it in this very picture -> the share of what is harmful that the
-    channel's model finds at this policy's `review` threshold, as its card has it; None if that was not measured.
-    Where no text was found, the text's model looked at nothing."""
+    channel's model finds at this policy's `review` threshold, as its card has it; None if that was not measured, or if
+    the policy ignores the category. Where no text was found, the text's model looked at nothing."""
+    ignored: tuple[Category, ...] = ()
+    """Categories that the policy ignores: their scores are here, and changed nothing."""
     timings: dict[str, float]
     """Stage -> milliseconds."""
     provenance: Provenance
@@ -105,8 +108,7 @@ class Verdict(Record):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            where, why = first_fault(error)
-            raise ValueError(f"It is not the JSON of a verdict: {where}: {why}.") from None
+            raise ValueError(f"It is not the JSON of a verdict: {first_fault(error)}.") from None
 
     @property
     def not_looked_for(self) -> tuple[Category, ...]:
@@ -124,7 +126,7 @@ class Verdict(Record):
         return self.inspection.remarks
 
     def risk(self, categories: Sequence[Category] = CATEGORIES) -> float:
-        """The largest final score among `categories`, 0..1: the one number an evaluation thresholds.
+        """The largest final score among `categories`, ignored or not, 0..1: the one number an evaluation thresholds.
 
         Raises:
             TypeError: `categories` is a str.
@@ -154,6 +156,8 @@ class Verdict(Record):
         if self.remarks:
             parts.append(f"Also: {'; '.join(self.remarks)}.")
         parts.append(f"Looked {self._looked_for()}.".replace("_", " "))
+        if self.ignored:
+            parts.append(f"Ignored by this policy: {', '.join(self.ignored)}.".replace("_", " "))
         return " ".join(parts)
 
     def _looked_for(self) -> str:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from kidsnanny.cli.check import FAIL_ON, JSON, JSONL, POLICY, FailOn, print_verdicts
 from kidsnanny.cli.console import Exit, exit_on_error, fail
 from kidsnanny.decision import decide
+from kidsnanny.faults import first_fault
 from kidsnanny.inspection import Inspection
 from kidsnanny.policy import Policy
 from kidsnanny.verdict import Verdict
@@ -68,7 +69,7 @@ def _inspection(file: str, number: int, line: bytes) -> Inspection:
             return Verdict.from_json(line).inspection
         return Inspection.model_validate(found.get("inspection", found))
     except (ValueError, AttributeError, RecursionError) as error:
-        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        why = first_fault(error) if isinstance(error, ValidationError) else error
         fail(
             Exit.USAGE,
             f"{file}: line {number} is neither a verdict nor an inspection ({why}); name a file that "

@@ -169,7 +169,7 @@ def test_a_profile_of_the_users_own(album: Path, monkeypatch: pytest.MonkeyPatch
         ("not TOML", 2, "my.toml: the profile cannot be read"),
         ('name = "mine"\n[[stage1]]\nengine = "magic"', 3, "magic: there is no such stage1 engine"),
         ('name = "mine"\n[[stage1]]\nmodel = "nudenet-320n"\nspeed = 9', 2, "mine: stage1: "),
-        ('name = "mine"\nspeed = 9\n[[stage1]]\nmodel = "nudenet-320n"', 2, "my.toml: speed: there is no such key; "),
+        ('name = "mine"\nspeed = 9\n[[stage1]]\nmodel = "nudenet-320n"', 2, "my.toml: speed: there is no such key ("),
         ('name = "mine"\n[[stage1]]\nmodel = "nudenet-320n"\ndevice = 9', 2, "mine: stage1: device: "),
         ("x = " + "[" * 5000, 2, "my.toml: the profile cannot be read (its values are nested too deeply)"),
         ("x = " + "9" * 5000, 2, "my.toml: the profile cannot be read (a number in it has too many digits)"),

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from kidsnanny.errors import ComponentError, InputError
 from kidsnanny.evaluation.datasets import ANY_CATEGORY
 from kidsnanny.evaluation.predictions import Authority, Example, Prediction, Regime, SystemDescription
+from kidsnanny.faults import in_words
 from kidsnanny.media.loader import RGB, Picture, open_picture
 from kidsnanny.models.store import digest, is_random
 from kidsnanny.policy import Policy
@@ -152,7 +153,7 @@ class Baseline:
         except Exception as error:
             if len(shown) > 1:
                 return [answer for one in shown for answer in self._ask([one])]
-            return [Answer(None, f"the system failed ({type(error).__name__}: {error})")]
+            return [Answer(None, f"the system failed ({in_words(error)})")]
 
 
 def predicted(example: Example, about: SystemDescription, **found: object) -> Prediction:
