@@ -185,7 +185,7 @@ class Pipeline:
         try:
             return self.inspector.inspect_text(text)
         except TypeError as error:
-            missed = NotInspected(part="text", reason=str(error))
+            missed = NotInspected(part="text", reason=str(error), cause="no text")
             return Inspection(source=type(text).__name__, not_inspected=(missed,))
 
     def _decided(self, inspection: Inspection) -> "_Pending":
