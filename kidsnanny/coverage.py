@@ -43,9 +43,10 @@ def in_full(verdict: "Verdict") -> str:
 
 
 def in_short(verdict: "Verdict") -> str:
-    """One short sentence: the first of what nothing looked for; empty if everything was looked for."""
+    """One short sentence: the first of what nothing looked for; empty if everything was looked for, or if the verdict
+    says already why nothing could be."""
     if not (verdict.coverage or _no_text(verdict)):
-        return _NOTHING
+        return "" if verdict.not_inspected else _NOTHING
     in_picture = "image" in _by_channel(verdict.coverage)
     missing = not_looked_for(verdict.coverage, in_picture=in_picture)
     more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
@@ -71,13 +72,13 @@ class RunCoverage:
         for channel, recalls in found.items():
             known = self._common.get(channel, recalls)
             self._common[channel] = {c: _lower(known[c], recalls[c]) for c in known if c in recalls}
-        self._channels.update(found)
+        self._channels.update(list(found))
         if text or not found:
             self._lacks[text or "could not be looked at"] += 1
         if text:
             self._channels["text"] += 1  # it was looked for, and there is a word on it
         elif not found:
-            self._channels.update(_WITHOUT.keys())
+            self._channels.update(list(_WITHOUT))
 
     def __str__(self) -> str:
         """What every verdict's models looked for, and in how many a part was missing; as `in_full` if there is one

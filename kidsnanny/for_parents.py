@@ -14,6 +14,7 @@ from kidsnanny.sentences import (
     ANIMATED,
     BANDS,
     BLOCK,
+    EVERYWHERE,
     HIDDEN,
     IN_MESSAGES,
     JUDGED,
@@ -150,8 +151,10 @@ class _Words:
             place = "anywhere"
         elif text and reason.what.startswith("QR code: "):
             place = "code"
+        elif total == 1 and not text:
+            return self._place(reason)
         elif total == 1:
-            return self._(WHERE["text"]) if text else self._place(reason)
+            place = "text"
         else:
             place = "page" if self._format == "TIFF" else "animation" if self._format in ANIMATED else "file"
             place = f"text of {place}" if text else place
@@ -160,7 +163,7 @@ class _Words:
     def _place(self, reason: Reason) -> str:
         media, box = self._verdict.inspection.media, reason.box
         if not (media and box and 0 < box.area < LARGE * media.width * media.height):
-            return self._(WHERE["picture"])
+            return self._(EVERYWHERE)
         across, down = (box.x0 + box.x1) / 2 / media.width, (box.y0 + box.y1) / 2 / media.height
         return self._(PLACES[min(2, int(3 * down))][min(2, int(3 * across))])
 
@@ -173,12 +176,12 @@ class _Words:
         return ", ".join(self._(TOPICS[category]) for category in categories)
 
     def _action(self, reason: Reason) -> str:
-        match self._verdict.action:
-            case "block":
-                usual = KEEP if self._is_message else BLOCK
-                return self._(SEPARATE.get(reason.category, usual) if reason.channel == "text" else usual)
-            case _:
-                return self._(READ if self._is_message else LOOK)
+        """What to do, where nobody needs help."""
+        message = self._is_message
+        said, written = (BLOCK, KEEP) if self._verdict.action == "block" else (LOOK, READ)
+        if self._verdict.action == "block" and reason.channel == "text":
+            said = written = SEPARATE.get(reason.category, KEEP if message else BLOCK)
+        return self._(written if message else said)
 
     def _causes(self) -> Iterator[tuple[str, str]]:
         """What could not be looked at and what to do, each kind of reason once."""

@@ -71,8 +71,8 @@ TOPICS: dict[Category, str] = {
 IN_MESSAGES: tuple[Category, ...] = ("self_harm", "grooming", "harassment", "violence", "sexual", "hate", "scam")
 """What a parent should know of if it is not looked for in messages."""
 
+EVERYWHERE = N_("in the picture")
 WHERE = {
-    "picture": N_("in the picture"),
     "text": N_("in the text of the picture"),
     "code": N_("in the QR code"),
     "anywhere": N_("in the picture or its text"),
