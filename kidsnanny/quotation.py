@@ -31,7 +31,7 @@ _LINK = re.compile(
     r"|\w\.[^\W\d_]{2}|[A-Za-z\d]。[A-Za-z]{2}|[\da-f]{1,4}(?::[\da-f]{0,4}){3,}",
     re.IGNORECASE,
 )
-_USER = re.compile(r"\W*@[\w.]*\W*$|\w{2,}#\d{4}\b")
+_USER = re.compile(r"^[^\w@]*@[\w.]*\W*$|\w{2,}#\d{4}\b")
 _QUOTES = str.maketrans('“”„«»"‹›', "''''''''")
 
 
@@ -53,6 +53,8 @@ def quotation(line: str, words: Sequence[str] = (), names: dict[Hidden, str] | N
 
 def _hidden(word: str) -> str:
     """A word, or the mark of what it is."""
+    if _MARKS["number"] in word:
+        return _MARKS["number"]
     if _USER.search(word):
         return _MARKS["user name"]
     if "@" in word:
