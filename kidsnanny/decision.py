@@ -311,7 +311,7 @@ def unreadable_text(policy: Policy, lines: Sequence[TextLine]) -> list[NotInspec
             reason = f"text on {min(1.0, share):.1%} of the frame could not be read"
             sign = not any(line.even_ground or _aspect(line) >= SENTENCE for line in counted)
             minor = share < policy.text.large and (sign or record)
-            missed.append(NotInspected(part="text", reason=reason, frame=frame, minor=minor))
+            missed.append(NotInspected(part="text", reason=reason, cause="unread", frame=frame, minor=minor))
     return missed
 
 
@@ -347,16 +347,18 @@ def _limits_of_authority(inspection: Inspection, policy: Policy) -> list[NotInsp
     text, found = inspection.text_for_judge, []
     if text.addressed_to_model and policy.judge.authority == "asymmetric":
         reason = f"the text holds {text.addressed_to_model}, meant for a model"
-        found.append(NotInspected(part="judge", reason=reason))
+        found.append(NotInspected(part="judge", reason=reason, cause="steering"))
     if text.cut:
-        found.append(NotInspected(part="judge", reason=text.cut))
+        found.append(NotInspected(part="judge", reason=text.cut, cause="length"))
     return found
 
 
 def _unanswered(opinion: JudgeOpinion | None, policy: Policy) -> list[NotInspected]:
     if opinion is None:
-        return [NotInspected(part="judge", reason=f"the judge was not asked about ages {policy.ages}")]
-    return [NotInspected(part="judge", reason=opinion.error)] if opinion.error else []
+        reason: str | None = f"the judge was not asked about ages {policy.ages}"
+    else:
+        reason = opinion.error
+    return [NotInspected(part="judge", reason=reason, cause="judge")] if reason else []
 
 
 def _with_judge(scores: Scores, opinion: JudgeOpinion) -> dict[Category, dict[Channel, float]]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from kidsnanny.errors import KidsnannyError
+from kidsnanny.errors import InputError, KidsnannyError
 
 UNKNOWN = "there is no such key"
 MISSING = "it is missing"
@@ -73,7 +73,10 @@ def first_fault(error: ValidationError, known: Mapping[str, Any] | None = None) 
 
 
 def in_words(error: BaseException) -> str:
-    """Why something failed, in one line: our own errors say all there is to say, others are named with their kind."""
+    """Why something failed, in one line: our own errors say all there is to say, others are named with their kind.
+    The name of a picture is left out."""
+    if isinstance(error, InputError):
+        return error.reason
     if isinstance(error, KidsnannyError):
         return str(error)
     said = str(first_fault(error)) if isinstance(error, ValidationError) else str(error)

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from kidsnanny.errors import Cause
 from kidsnanny.taxonomy import Category
 
 Label = Literal["safe", "review", "unsafe"]
@@ -231,6 +232,8 @@ class NotInspected(Record):
 
     part: Literal["picture", "frames", "image", "text", "judge"]
     reason: str
+    cause: Cause | None = None
+    """The kind of reason; None if it is of no kind that has words of its own for parents."""
     frame: int | None = None
     minor: bool = False
     """Too little for a message: a sign, a label, a watermark. The policy says whether it counts."""

@@ -10,6 +10,8 @@ import typer
 
 from kidsnanny.cli import texts
 from kidsnanny.cli.console import Exit, exit_on_error, fail, printable, progress, stdout, utf8_output, warn
+from kidsnanny.coverage import RunCoverage
+from kidsnanny.for_parents import LANGUAGES, known_language, preferred_language
 from kidsnanny.media.loader import DEFAULT_LIMITS, Source
 from kidsnanny.media.walk import is_media, walk
 from kidsnanny.pipeline import Pipeline
@@ -32,6 +34,8 @@ POLICY = typer.Option(metavar="NAME|FILE", help=f"{', '.join(BUILT_IN)}, or your
 PROFILE = typer.Option(metavar="NAME|FILE", help=f"{', '.join(PROFILES)}, or your own TOML file.")
 VISION_ONLY = typer.Option("--vision-only", help="Look at what is in the picture, not at the text in it.")
 FAIL_ON = typer.Option(help="The lowest label that counts as flagged.")
+FOR_PARENT = typer.Option("--for-parent", help="Print two or three plain sentences instead, without scores.")
+LANGUAGE = typer.Option(metavar="CODE", help=f"Of these sentences: {', '.join(LANGUAGES)}; by default the machine's.")
 HTML = typer.Option(metavar="FILE", help="Also write a report to this file; its pictures are mosaicked.")
 HTML_ORIGINALS = typer.Option("--html-originals", help="Show the pictures in the report as they are.")
 
@@ -45,6 +49,8 @@ def check(
     profile: Annotated[str, PROFILE] = DEFAULT,
     vision_only: Annotated[bool, VISION_ONLY] = False,
     fail_on: Annotated[FailOn, FAIL_ON] = "review",
+    for_parent: Annotated[bool, FOR_PARENT] = False,
+    language: Annotated[str | None, LANGUAGE] = None,
     html: Annotated[Path | None, HTML] = None,
     html_originals: Annotated[bool, HTML_ORIGINALS] = False,
 ) -> None:
@@ -59,10 +65,13 @@ def check(
 
     Example: kidsnanny check --text messages.txt
 
+    Example: kidsnanny check --for-parent --language de photo.jpg
+
     Example: curl -s https://example.org/picture.png | kidsnanny check --jsonl -
     """
     if as_json and as_jsonl:
         fail(Exit.USAGE, "--json and --jsonl exclude each other; give one of them.")
+    told_in = language_for(for_parent, language, as_json or as_jsonl)
     with exit_on_error(Exit.USAGE):
         Profile.load(profile)
     paths = paths or []
@@ -88,7 +97,7 @@ def check(
             verdicts = progress(texts.check(pipeline, written), "Reading texts", len(written))
         if html:
             verdicts = _add_to_report(html, html_originals, sources or [None] * len(written), verdicts)
-        code = print_verdicts(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on)
+        code = print_verdicts(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on, told_in=told_in)
     raise typer.Exit(code)
 
 
@@ -158,9 +167,25 @@ def _add_to_report(
         fail(Exit.USAGE, f"{path}: the report cannot be written ({error.strerror}); choose another file.")
 
 
-def print_verdicts(verdicts: Iterable[Verdict], *, as_json: bool, as_jsonl: bool, fail_on: FailOn) -> Exit:
-    """Print the verdicts on stdout; the exit code that they amount to."""
+def language_for(for_parent: bool, language: str | None, as_json: bool) -> str | None:
+    """The language of the sentences for parents; None if they are not wanted."""
+    if language and not for_parent:
+        fail(Exit.USAGE, "--language is that of the sentences for parents; give --for-parent as well.")
+    if for_parent and as_json:
+        fail(Exit.USAGE, "--for-parent prints sentences and no JSON; leave out --json and --jsonl.")
+    try:
+        return (known_language(language) if language else preferred_language()) if for_parent else None
+    except ValueError as error:
+        fail(Exit.USAGE, f"--language {error}")
+
+
+def print_verdicts(
+    verdicts: Iterable[Verdict], *, as_json: bool, as_jsonl: bool, fail_on: FailOn, told_in: str | None = None
+) -> Exit:
+    """Print the verdicts on stdout, in JSON, in sentences for parents in the language `told_in`, or each on a line and
+    what was looked for once after them; the exit code that they amount to."""
     flagged = missed = False
+    coverage = RunCoverage()
     if as_json or as_jsonl:
         utf8_output()
     if as_json:
@@ -173,10 +198,16 @@ def print_verdicts(verdicts: Iterable[Verdict], *, as_json: bool, as_jsonl: bool
             print("," * bool(count), verdict.model_dump_json(), sep="\n", end="")
         elif as_jsonl:
             print(verdict.model_dump_json(), flush=True)
+        elif told_in:
+            stdout.print(printable(verdict.source), style=f"bold {COLOURS[verdict.label]}", markup=False, end=": ")
+            stdout.print(printable(verdict.for_parent(told_in)), markup=False)
         else:
+            coverage.add(verdict)
             label, _, rest = str(verdict).partition(":")
             stdout.print(label, style=f"bold {COLOURS[verdict.label]}", end=":")
             stdout.print(printable(rest), markup=False)
     if as_json:
         print("\n]")
+    if looked_for := str(coverage):
+        stdout.print(printable(looked_for), markup=False)
     return Exit.FLAGGED if flagged else Exit.NOT_INSPECTED if missed else Exit.CLEAR

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from kidsnanny.cli.check import FAIL_ON, JSON, JSONL, POLICY, FailOn, print_verdicts
+from kidsnanny.cli.check import FAIL_ON, FOR_PARENT, JSON, JSONL, LANGUAGE, POLICY, FailOn, language_for, print_verdicts
 from kidsnanny.cli.console import Exit, exit_on_error, fail
 from kidsnanny.decision import decide
 from kidsnanny.faults import first_fault
@@ -30,6 +30,8 @@ def decide_again(
     as_json: Annotated[bool, JSON] = False,
     as_jsonl: Annotated[bool, JSONL] = False,
     fail_on: Annotated[FailOn, FAIL_ON] = "review",
+    for_parent: Annotated[bool, FOR_PARENT] = False,
+    language: Annotated[str | None, LANGUAGE] = None,
 ) -> None:
     """Decide a saved run again under another policy, without any model and without the pictures.
 
@@ -39,10 +41,11 @@ def decide_again(
     """
     if as_json and as_jsonl:
         fail(Exit.USAGE, "--json and --jsonl exclude each other; give one of them.")
+    told_in = language_for(for_parent, language, as_json or as_jsonl)
     with exit_on_error():
         rules = Policy.load(policy)
         verdicts = (decide(inspection, rules) for inspection in _inspections(file))
-        code = print_verdicts(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on)
+        code = print_verdicts(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on, told_in=told_in)
     raise typer.Exit(code)
 
 

@@ -64,7 +64,7 @@ def check(pipeline: "Pipeline", written: Sequence[Written]) -> "Iterator[Verdict
     judged = pipeline.stream_texts(one.text for one in written if not one.problem)
     for one in written:
         if one.problem:
-            missed = NotInspected(part="text", reason=one.problem)
+            missed = NotInspected(part="text", reason=one.problem, cause="no text")
             yield decide(Inspection(source=one.name, not_inspected=(missed,)), pipeline.policy)
         else:
             verdict = next(judged)

@@ -114,6 +114,8 @@ def _card(number: int, source: Source | None, verdict: Verdict, originals: bool)
         thumbnail, why = (None if source is None else _thumbnail(source, verdict, originals)), ""
     except Exception as error:  # one thumbnail less is no reason to lose the report
         thumbnail, why = None, in_words(error)
+        if any(why in missed.reason for missed in verdict.not_inspected):
+            why = ""  # the card says it already
     found = verdict.findings
     return render(
         "reports/templates/verdict_card.html.j2",

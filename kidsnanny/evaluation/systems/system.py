@@ -127,7 +127,7 @@ class Baseline:
                 picture = open_picture(example.image)
                 frame, missed = _first_frame(picture)
             except InputError as error:
-                unread = NotInspected(part="picture", reason=str(error))
+                unread = NotInspected(part="picture", reason=error.reason, cause=error.cause)
                 found[place] = {"unscored": str(error), "not_inspected": (unread,)}
                 continue
             spent = {"decode": _since(start)}
@@ -205,7 +205,8 @@ def _first_frame(picture: Picture) -> tuple[RGB, tuple[NotInspected, ...]]:
     """
     frame = next(picture.frames())
     more = getattr(picture.image, "n_frames", 1) - 1
-    missed = (NotInspected(part="frames", reason=f"{more} frames after the first one"),) if more else ()
+    rest = NotInspected(part="frames", reason=f"{more} frames after the first one", cause="frames")
+    missed = (rest,) if more else ()
     rgb = frame.rgb if frame.rgb.flags.writeable else frame.rgb.copy()  # torch warns of the others
     return rgb, (*picture.skipped, *missed)
 
