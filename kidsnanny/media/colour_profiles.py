@@ -75,9 +75,9 @@ def _pillow(info: dict[Any, Any]) -> Iterator[ColourProfile]:
 
 
 def _boxes(data: bytes) -> Iterator[ColourProfile]:
-    """Those that an AVIF or a HEIC names by numbers."""
+    """Those that an AVIF or a HEIC names by numbers. The curves of cameras count as sRGB's, as they do for Chromium."""
     for code in dict.fromkeys(found[1] for found in islice(_NUMBERED.finditer(data), NAMED)):
-        yield from _coded(code[1], code[3])
+        yield from _coded(code[1], 13 if code[3] in (1, 6, 14, 15) else code[3])
 
 
 def _png(data: bytes) -> Iterator[ColourProfile]:

@@ -1,7 +1,7 @@
 """HEIC: pictures in HEVC, as telephones take them, decoded by libheif.
 
-libheif turns a picture as its container says; what its EXIF says of that counts for nothing. It fills what is missing
-of a grid of tiles with black and decodes on where data are damaged, so both are looked for here.
+libheif turns a picture as its container says, and then what its EXIF says of that counts for nothing. It fills what is
+missing of a grid of tiles with black and decodes on where data are damaged, so both are looked for here.
 """
 
 import io
@@ -44,18 +44,31 @@ def open_heic(data: bytes) -> LazyFrames:
     file = _opened(data)
     main = file.primary_index
     order = [main, *(number for number in range(len(file)) if number != main)]
-    heads = [(_STRAIGHT.get(file[n].mode, file[n].mode), file[n].size, file[n].info.get("icc_profile")) for n in order]
-
-    def header(frame: int) -> Header:
-        mode, size, profile = heads[frame]
-        return Header(mode, size, {"icc_profile": profile} if profile else {})
+    told = ("icc_profile",) if _is_turned(data) else ("icc_profile", "exif")
+    heads = []
+    for image in (file[number] for number in order):
+        info: dict[str | tuple[int, int], Any] = {key: value for key in told if (value := image.info.get(key))}
+        heads.append(Header(_STRAIGHT.get(image.mode, image.mode), image.size, info))
 
     def decode(frame: int) -> Decoded:
         image = _opened(data)[order[frame]].to_pillow()
         image.info = {}
         return Decoded(image.convert(_STRAIGHT[image.mode]) if image.mode in _STRAIGHT else image)
 
-    return LazyFrames("HEIC", len(order), header, decode)
+    return LazyFrames("HEIC", len(order), heads.__getitem__, decode)
+
+
+def _is_turned(data: bytes) -> bool:
+    """Whether the container turns or mirrors a picture."""
+    meta = _inside(data, b"meta", 0, len(data), 4)
+    properties = meta and _inside(data, b"iprp", *meta, 0)
+    described = properties and _inside(data, b"ipco", *properties, 0)
+    return described is not None and any(kind in (b"irot", b"imir") for kind, _, _ in boxes(data, *described))
+
+
+def _inside(data: bytes, kind: bytes, start: int, end: int, skip: int) -> tuple[int, int] | None:
+    """Where the content of the first box of that kind is, behind so many bytes of it."""
+    return next(((at + skip, after) for found, at, after in boxes(data, start, end) if found == kind), None)
 
 
 _STRAIGHT = {"RGBa": "RGBA", "La": "LA"}
@@ -121,14 +134,15 @@ def damage(data: bytes) -> str | None:
     Zeros in place of data, as an interrupted download leaves them, are found in HEVC, where three of them never stand
     in a row.
     """
-    meta = next(((start, end) for kind, start, end in boxes(data, 0, len(data)) if kind == b"meta"), None)
-    inside = {kind: (start, end) for kind, start, end in boxes(data, meta[0] + 4, meta[1])} if meta else {}
-    if b"iloc" not in inside:
+    meta = _inside(data, b"meta", 0, len(data), 4)
+    table = meta and _inside(data, b"iloc", *meta, 0)
+    items = meta and _inside(data, b"iinf", *meta, 0)
+    if not table:
         return None  # its decoder says so
-    kinds = dict(_items(data, *inside[b"iinf"])) if b"iinf" in inside else {}
+    kinds = dict(_items(data, *items)) if items else {}
     try:
         read = 0
-        for item, extents in _places(data, *inside[b"iloc"]):
+        for item, extents in _places(data, *table):
             if any(start + length > len(data) for start, length in extents):
                 return "the file ends before the picture does"
             if kinds.get(item) == b"hvc1" and read <= len(data):
