@@ -1,19 +1,19 @@
 """Which decoder reads a file: always by its content, and none but those named here.
 
-libheif and PDFium are called directly. They are not registered with Pillow, where an application that imports kidsnanny
-would find them.
+libheif, libjxl and PDFium are called directly. They are not registered with Pillow, where an application that imports
+kidsnanny would find them.
 """
 
 import io
 
 from PIL import Image
 
-from kidsnanny.media import heic, pdf
+from kidsnanny.media import heic, jxl, pdf
 from kidsnanny.media.limits import DEFAULT_LIMITS, Limits
 
 PILLOW = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 FORMATS = (*PILLOW, "HEIC")
-"""What is always read; PDF is as well where the extra `pdf` is installed."""
+"""What is always read; PDF and JPEG XL are as well where the extras `pdf` and `jxl` are installed."""
 
 
 def open_image(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
@@ -26,6 +26,8 @@ def open_image(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     """
     if heic.is_heic(data):
         return heic.open_heic(data)
+    if jxl.is_jxl(data):
+        return jxl.open_jxl(data)
     if pdf.is_pdf(data):
         return pdf.open_pdf(data, limits)
     return Image.open(io.BytesIO(data), formats=PILLOW)

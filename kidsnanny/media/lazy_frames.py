@@ -75,4 +75,5 @@ class LazyFrames(Image.Image):
                 told = f"{self.mode} {self.width}x{self.height}"
                 raise OSError(f"it is {told} by its header and {found.mode} {found.width}x{found.height} decoded")
             self._im = found.im
+            self.info = {**self.info, **found.info}
         return super().load()

@@ -167,7 +167,7 @@ class Picture:
         elif self.data and (not index or isinstance(self.image, LazyFrames)):
             self.image.load()
             reason = None if index else damage(self.image, self.data)
-            reason = reason or getattr(self.image, "missed", None)
+            reason = "; ".join(filter(None, (reason, getattr(self.image, "missed", None)))) or None
         shown = self.image
         if self._is_composed():
             shown, clipped = self._composed(index)

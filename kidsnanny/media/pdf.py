@@ -157,7 +157,7 @@ def _streams(data: bytes) -> Iterator[tuple[bytes, bytes | None]]:
         begin = max(at, found.start() - 4096)
         about = data[begin : found.start()]
         end = data.find(b"endstream", found.end())
-        yield about[about.rfind(b"obj") + 3 :], data[found.end() : end].rstrip(b"\r\n") if end >= 0 else None
+        yield about[about.rfind(b"obj") + 3 :], data[found.end() : end] if end >= 0 else None
         at = end + 9 if end >= 0 else len(data)
 
 
@@ -224,7 +224,7 @@ def _pixels(points: tuple[float, float], limits: Limits) -> tuple[int, int]:
     """The size that a page of this size, in points, is drawn in."""
     width, height = (max(side, 0.01) * DPI / 72 for side in points)
     scale = min(1.0, (min(PAGE, limits.pixels) / (width * height)) ** 0.5, limits.side / max(width, height))
-    return max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
+    return max(1, math.floor(width * scale + 0.01)), max(1, math.floor(height * scale + 0.01))
 
 
 def _drawn(document: Any, page: Any, size: tuple[int, int]) -> Any:
