@@ -30,7 +30,18 @@ from kidsnanny.inspection import (
     legible,
 )
 from kidsnanny.inspection_cache import InspectionCache
-from kidsnanny.inspection_job import Job, batches, changed, failed, graph_losses, merged, named, timed, timed_frames
+from kidsnanny.inspection_job import (
+    Job,
+    batches,
+    changed,
+    failed,
+    graph_losses,
+    merged,
+    named,
+    timed,
+    timed_frames,
+    unseen,
+)
 from kidsnanny.media.gate import slots
 from kidsnanny.media.limits import checked_limits
 from kidsnanny.media.loader import DEFAULT_LIMITS, Frame, Limits, Picture, Source, checked_source, open_picture
@@ -280,9 +291,13 @@ class Inspector:
             job.seen += [one.model_copy(update={"frame": frame.index}) for one in found]
 
     def _read(self, job: Job, frame: Frame) -> None:
-        if self.stage2 is None or not changed(job.last_read.get(frame.view), frame.rgb):
+        if self.stage2 is None:
+            return
+        if not changed(job.last_read.get(frame.view), frame.rgb):
+            job.add_lines(unseen(frame.layer, ()), frame)
             return
         if job.read and job.budget.over:
+            job.add_lines(unseen(frame.layer, ()), frame)
             late = f"not read: the picture's {job.budget.seconds:g} s are used up"
             job.not_inspected.append(NotInspected(part="text", reason=late, cause="time", frame=frame.index))
             return
@@ -306,6 +321,7 @@ class Inspector:
             except Exception as error:
                 job.not_inspected.append(failed("text", error, frame.index))
         lines += columns(lines)
+        lines += unseen(frame.layer, lines)
         job.leave("text", frame.index)
         job.read += read or bool(lines)
         job.add_lines(lines, frame)

@@ -194,9 +194,9 @@ class TextLine(Record):
     """Empty for a line of a message, which is in no picture."""
     frame: int = Field(default=0, ge=0)
     """Of the picture; of a conversation, its turn."""
-    kind: Literal["line", "code", "column", "message"] = "line"
-    """"code": what a QR code says; "column": a word of letters under each other, which are lines as well; "message":
-    text that came as text."""
+    kind: Literal["line", "code", "column", "layer", "message"] = "line"
+    """"code": what a QR code says; "column": a word of letters under each other, which are lines as well; "layer":
+    what a PDF's text layer or one of its notes says, and the OCR has not read; "message": text that came as text."""
     speaker: str = ""
     """Who says it in a conversation."""
     aspect: float | None = Field(default=None, gt=0)

@@ -87,10 +87,16 @@ def _loader() -> str:
     picture = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).resize((32, 32))
     for kind in FORMATS:
         buffer = BytesIO()
-        picture.save(buffer, kind)
+        if kind == "HEIC":
+            import pillow_heif
+
+            pillow_heif.from_pillow(picture).save(buffer)
+        else:
+            picture.save(buffer, kind)
         (frame,) = open_picture(buffer.getvalue()).frames()
         if np.abs(frame.rgb.astype(int) - np.asarray(picture)).mean() > 8:
-            raise ComponentError(f"{kind} is decoded to wrong colours; reinstall Pillow.")
+            package = "pillow-heif" if kind == "HEIC" else "Pillow"
+            raise ComponentError(f"{kind} is decoded to wrong colours; reinstall {package}.")
     return f"reads {', '.join(FORMATS)}"
 
 

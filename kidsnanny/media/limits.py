@@ -59,7 +59,7 @@ def bytes_per_pixel(image: Image.Image) -> int:
         return 26  # frames are composed: a canvas with alpha, a copy of it, and the frame's own pixels
     stored = {"1": 1, "L": 1, "P": 5, "CMYK": 6}.get(image.mode, 4)
     views = 6 if image.has_transparency_data else 3
-    return stored + views + {"WEBP": 8, "AVIF": 10}.get(image.format or "", 0)
+    return stored + views + {"WEBP": 8, "AVIF": 10, "HEIC": 3, "JXL": 20, "PDF": 4}.get(image.format or "", 0)
 
 
 def check_size(name: str, size: tuple[int, int], limits: Limits) -> None:
