@@ -66,25 +66,33 @@ def why_unread(error: OSError | ValueError) -> str:
 
 
 def first_fault(error: ValidationError) -> tuple[str, str]:
-    """Where the first fault is, `the file` or keys with dots between, and what is wrong there, in words."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(step) for step in first["loc"] if step != "[key]") or "the file"
-    if first["type"] == "extra_forbidden" or "[key]" in first["loc"]:
+    """The first of `faults`."""
+    return faults(error)[0]
+
+
+def faults(error: ValidationError) -> list[tuple[str, str]]:
+    """Where each fault is, `the file` or keys with dots between, and what is wrong there, in words."""
+    return [_fault(one) for one in error.errors(include_url=False)]
+
+
+def _fault(fault: Any) -> tuple[str, str]:
+    where = ".".join(str(step) for step in fault["loc"] if step != "[key]") or "the file"
+    if fault["type"] == "extra_forbidden" or "[key]" in fault["loc"]:
         return where, UNKNOWN
-    if first["type"] == "missing":
+    if fault["type"] == "missing":
         return where, MISSING
-    if first["type"] == "union_tag_invalid":
-        context = first["ctx"]
+    if fault["type"] == "union_tag_invalid":
+        context = fault["ctx"]
         return where, f"its {context['discriminator']} is {context['tag']!r:.40}, expected {context['expected_tags']}"
-    if first["type"] == "union_tag_not_found":
-        return where, f"its {first['ctx']['discriminator']} is missing"
-    if first["type"] == "too_short":
-        return where, f"it has {first['ctx']['actual_length']} values, expected {first['ctx']['min_length']} or more"
-    said = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    if fault["type"] == "union_tag_not_found":
+        return where, f"its {fault['ctx']['discriminator']} is missing"
+    if fault["type"] == "too_short":
+        return where, f"it has {fault['ctx']['actual_length']} values, expected {fault['ctx']['min_length']} or more"
+    said = fault["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
     if not said.startswith("Input should be "):
         return where, said
     expected = said.removeprefix("Input should be ").partition(", unable to parse")[0]
     for jargon, plain in _PLAIN.items():
         expected = expected.replace(jargon, plain)
-    given = {True: "true", False: "false"}[first["input"]] if isinstance(first["input"], bool) else repr(first["input"])
+    given = {True: "true", False: "false"}[fault["input"]] if isinstance(fault["input"], bool) else repr(fault["input"])
     return where, f"it is {given if len(given) <= 40 else given[:39] + '…'}, expected {expected}"
