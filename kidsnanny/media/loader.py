@@ -34,7 +34,7 @@ from kidsnanny.media.integrity import damage, decode_jpeg, frame_count
 from kidsnanny.media.limits import DEFAULT_LIMITS as DEFAULT_LIMITS
 from kidsnanny.media.limits import Limits as Limits
 from kidsnanny.media.limits import bytes_per_pixel, check_memory, check_size, too_large
-from kidsnanny.media.signatures import HEAD, NOT_LOOKED_AT, by_content, media_kind
+from kidsnanny.media.signatures import HEAD, NOT_LOOKED_AT, by_content, is_text, media_kind
 from kidsnanny.media.strips import in_rows, views
 from kidsnanny.media.work import excess
 from kidsnanny.records import NotInspected, encodable
@@ -284,7 +284,8 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS) -> Picture:
     except UnidentifiedImageError as error:
         if data.startswith(_BEGINNINGS):
             raise _corrupt(name, ValueError("its beginning is damaged")) from error
-        raise UnsupportedFormatError(f"{name}: its content is none of {_LISTED}; convert it to one of them.") from error
+        fix = "convert it to one of them" + (", or check text with --text" if not kind and is_text(data[:HEAD]) else "")
+        raise UnsupportedFormatError(f"{name}: its content is none of {_LISTED}; {fix}.") from error
     except Exception as error:
         raise _corrupt(name, error) from error
     check_size(name, image.size, limits)

@@ -4,6 +4,7 @@ The table is our own because it is short and must not guess: a library for all k
 is a raw photo nor which Ogg file has no pictures.
 """
 
+import codecs
 import os
 import re
 import struct
@@ -106,6 +107,15 @@ def media_kind(name: str | os.PathLike[str], head: bytes) -> Media | None:
     if found or promised is None:
         return found
     return None if _suffix(name) in _ALSO_TEXT and head and not _binary(head) else promised
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file, which may end within a character, can be text in UTF-8."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return not _binary(head)
 
 
 def _suffix(name: str | os.PathLike[str]) -> str:
