@@ -13,7 +13,7 @@ from rich.text import Text
 
 from kidsnanny.cli.console import Exit, exit_on_error, exit_without_extra, printable, say, stderr, stdout, warn
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.systems.registry import system_names
+from kidsnanny.evaluation.systems.registry import SLOW, system_names
 from kidsnanny.models.cards import cards
 from kidsnanny.policy import BUILT_IN, Policy
 from kidsnanny.profiles.profile import Profile
@@ -185,6 +185,9 @@ def _evaluate(
         for row, (value, origin) in chosen.items():
             say(f"{row}: threshold {value:g}, {origin}")
         options, warnings = options._replace(thresholds={**chosen, **options.thresholds}), warnings + doubts
+    for name in names:
+        if name in SLOW:
+            warn(f"{name}: {SLOW[name]}; there are {contents.pictures:,} of them, and --limit takes fewer.")
     command = shlex.join(["kidsnanny", *sys.argv[1:]])
     extras = Extras(repeat, latency)
     meta = run_systems(
