@@ -37,7 +37,7 @@ SYSTEMS: "dict[str, Callable[[Options], System]]" = {
 }
 """How each is built; raises a ComponentError that says what is missing."""
 
-SLOW = {"nsfwjs": "it computes in plain JavaScript, which takes seconds a picture (9 to 10 were measured on two busy cores)"}
+SLOW = {"nsfwjs": "it computes in plain JavaScript, which takes seconds a picture (9 to 10 on two busy cores)"}
 """What must be said before a system starts that takes far longer than the others."""
 
 
