@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
-from kidsnanny.errors import DataError, KidsnannyError, PolicyError, ProfileError
+from kidsnanny.errors import CardError, DataError, KidsnannyError, PolicyError, ProfileError
 
 T = TypeVar("T")
 
@@ -44,9 +44,10 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-def fail(code: Exit, message: str) -> NoReturn:
-    """Print the message on stderr and end the command."""
-    warn(f"kidsnanny: {message}")
+def fail(code: Exit, *messages: str) -> NoReturn:
+    """Print the messages on stderr, each on a line, and end the command."""
+    for message in messages:
+        warn(f"kidsnanny: {message}")
     raise typer.Exit(code)
 
 
@@ -136,7 +137,7 @@ def exit_on_error(code: Exit | None = None, *, interrupted: str = "Interrupted."
         yield
     except KidsnannyError as error:
         by_kind = Exit.USAGE if isinstance(error, DataError | PolicyError | ProfileError) else Exit.COMPONENT
-        fail(by_kind if code is None else code, str(error))
+        fail(by_kind if code is None else code, *(error.faults if isinstance(error, CardError) else [str(error)]))
     except KeyboardInterrupt:
         fail(Exit.INTERRUPTED, interrupted)
 

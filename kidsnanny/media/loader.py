@@ -34,7 +34,7 @@ from kidsnanny.media.lazy_frames import LazyFrames
 from kidsnanny.media.limits import DEFAULT_LIMITS as DEFAULT_LIMITS
 from kidsnanny.media.limits import Limits as Limits
 from kidsnanny.media.limits import bytes_per_pixel, check_memory, check_size, too_large
-from kidsnanny.media.signatures import HEAD, by_content, check_kind
+from kidsnanny.media.signatures import HEAD, by_content, check_kind, is_text
 from kidsnanny.media.sources import read
 from kidsnanny.media.strips import in_rows, views
 from kidsnanny.media.work import excess
@@ -285,7 +285,8 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS, name: str | No
     except UnidentifiedImageError as error:
         if data.startswith(_BEGINNINGS):
             raise _corrupt(name, ValueError("its beginning is damaged")) from error
-        reason = f"its content is none of {_LISTED}; convert it to one of them."
+        hint = ", or check text with --text" if is_text(data[:HEAD]) and not by_content(data[:HEAD]) else ""
+        reason = f"its content is none of {_LISTED}; convert it to one of them{hint}."
         raise UnsupportedFormatError(reason, name=name) from error
     except InputError as error:
         raise type(error)(f"{error.reason}.", name=name, cause=error.cause) from error

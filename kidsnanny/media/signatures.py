@@ -4,6 +4,7 @@ The table is our own because it is short and must not guess: a library for all k
 is a raw photo nor which Ogg file has no pictures.
 """
 
+import codecs
 import os
 import re
 import struct
@@ -119,6 +120,15 @@ def check_kind(name: str, kind: Media | None) -> None:
     """
     if why := NOT_LOOKED_AT.get(kind):
         raise UnsupportedFormatError(f"it is {why}.", name=name, cause=cast("Cause", kind))
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file, which may end within a character, can be text in UTF-8."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return not _binary(head)
 
 
 def _suffix(name: str | os.PathLike[str]) -> str:

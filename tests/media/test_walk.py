@@ -169,7 +169,7 @@ def test_a_damaged_film_under_a_name_that_programs_have_as_well(tmp_path: Path) 
         ("letter.docx", b"PK\3\4\x14\0", "it is a document, and the pictures in it are not looked at"),
         ("a.gif", b"GIF89a", "it does not decode"),
         ("a.pdf", CONTENT["pdf"][0], "it is a PDF that cannot be opened"),
-        ("a.mp4", b"garbage", "its content is none of JPEG, "),
+        ("a.mp4", b"\0garbage", "its content is none of JPEG, "),
     ],
 )
 def test_what_is_not_looked_at_is_named(tmp_path: Path, name: str, data: bytes, why: str) -> None:
@@ -179,6 +179,22 @@ def test_what_is_not_looked_at_is_named(tmp_path: Path, name: str, data: bytes, 
         open_picture(tmp_path / name)
     assert str(raised.value).startswith(f"{tmp_path / name}: {why}")
     assert not str(raised.value).endswith("..")
+
+
+@pytest.mark.parametrize(
+    ("data", "hints"),
+    [
+        ("Grüße\n".encode(), True),
+        ("é".encode() * 4096, True),  # the first bytes end within a character
+        ("Grüße\n".encode("latin-1"), False),
+        (b"\0\1", False),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", False),
+    ],
+)
+def test_a_text_is_not_a_picture_and_the_reason_says_what_to_do(data: bytes, hints: bool) -> None:
+    with pytest.raises(InputError, match="its content is none of JPEG") as raised:
+        open_picture(data)
+    assert str(raised.value).endswith("or check text with --text.") is hints
 
 
 @pytest.mark.parametrize("kind", ["film", "raw photo", "archive"])
