@@ -207,26 +207,24 @@ class VerdictReport:
             missed = [f"Not inspected: {one}" for one in row.get("missed", ())[:SAID]]
             yield _Listed(entry.number, entry.label, row["name"], found + missed)
 
-    def _blocks(self, entries: Sequence[_Entry]) -> Iterator["Markup"]:
+    def _blocks(self, entries: Sequence[_Entry]) -> Iterator[Iterator["Markup"]]:
         """The lines, with their mosaics."""
+        for start in range(0, len(entries), BLOCK):
+            yield (self._line(entry, fine=start < FINE) for entry in entries[start : start + BLOCK])
+
+    def _line(self, entry: _Entry, *, fine: bool) -> "Markup":
         from markupsafe import Markup
 
-        for start in range(0, len(entries), BLOCK):
-            block = enumerate(entries[start : start + BLOCK], start)
-            lines = (self._line(entry, fine=place < FINE) for place, entry in block)
-            yield Markup("\n".join(lines))  # `script_json` has escaped them
-
-    def _line(self, entry: _Entry, *, fine: bool) -> str:
         self._waiting.seek(entry.start)
         line = self._waiting.read(entry.length).decode()
         if not entry.mosaic:
-            return line
+            return Markup(line)  # `script_json` has escaped it
         pixels = self._waiting.read(3 * entry.mosaic[0] * entry.mosaic[1])
         mosaic = Image.frombytes("RGB", entry.mosaic, pixels)
         if not fine and max(mosaic.size) > COARSE_BLOCKS:
             mosaic = in_blocks(mosaic, COARSE_BLOCKS)
         packed = [*mosaic.size, base64.b64encode(mosaic.tobytes()).decode()]
-        return f'{line[:-1]},"mosaic":{json.dumps(packed)}}}'
+        return Markup(f'{line[:-1]},"mosaic":{json.dumps(packed)}}}')
 
 
 def _made(verdict: Verdict, is_text: bool) -> dict[str, Any]:
