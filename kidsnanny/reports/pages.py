@@ -87,13 +87,12 @@ def script_json(value: object) -> "Markup":
     invisible."""
     from markupsafe import Markup
 
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).translate(_MARKUP)
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
     if not text.isprintable():
         text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] if c != "\x7f" else r"\u007f" for c in text)
     return Markup(text)
-
-
-_MARKUP = {ord(c): f"\\u{ord(c):04x}" for c in "<>&"}
 
 
 def words(name: str) -> str:
