@@ -17,7 +17,7 @@ Writes `benchmarks/results/report_size-HARDWARE.json`.
 import argparse
 import json
 import random
-import resource
+import re
 import statistics
 import subprocess
 import sys
@@ -141,12 +141,19 @@ def verdicts(folder: Path, count: int) -> Iterator[tuple[Path, Verdict]]:
         yield paths[number % DRAWN], mixed(bases[number % DRAWN], number)
 
 
+def peak_memory() -> int:
+    """Kilobytes that this process has had resident at most; `ru_maxrss` would count its parent's from before exec."""
+    found = re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1])
+
+
 def write(folder: Path, count: int, originals: bool) -> dict[str, Any]:
     """Write the report in this process: its seconds, bytes and memory."""
     first = next(verdicts(folder, 1))
     with VerdictReport(folder / "warm.html") as report:
         report.add(*first)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory()
     path = folder / f"report-{count}{'-originals' if originals else ''}.html"
     start = time.perf_counter()
     with VerdictReport(path, originals=originals) as report:
@@ -154,7 +161,7 @@ def write(folder: Path, count: int, originals: bool) -> dict[str, Any]:
             report.add(source, verdict)
         added = time.perf_counter()
     ended = time.perf_counter()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak_memory()
     return {
         "pictures": count,
         "bytes": path.stat().st_size,
