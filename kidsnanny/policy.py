@@ -19,6 +19,7 @@ class Rule(Thresholds):
     """What one category's final score means."""
 
     action: Literal["block", "warn", "support"] = "block"
+    """What the app should do from `block` on. Between `review` and `block` it is `warn`, or `support` if this is."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -31,7 +32,8 @@ class TextRules(Record):
     """What counts as text that was found but not judged."""
 
     read: float = Field(ge=0.5, le=1, strict=True)
-    """A line with at least this confidence was read. One with less is scored as well, but counts as unread."""
+    """0.5 to 1. A line with at least this confidence was read. One with less is scored as well, but counts as
+    unread."""
     aspect: float = Field(ge=1, le=10, strict=True)
     """Only what is at least so many times longer than high is a line of text for sure."""
     area: float = Field(ge=0, le=0.1, strict=True)
@@ -61,7 +63,7 @@ class ImageRules(Record):
     """Of the kinds that look for the category: `agreement` believes whoever is alarmed, less where another kind could
     have agreed and does not; `max` believes whoever is alarmed, `min` asks that all are."""
     alone: float = Field(default=4.0, ge=1, le=10, strict=True)
-    """With `agreement`: the exponent on a score that no other kind supports. 1 is `max`."""
+    """With `agreement`: the exponent, 1 to 10, on a score that no other kind supports. 1 is `max`."""
 
 
 class JudgeRules(Record):
@@ -73,10 +75,10 @@ class JudgeRules(Record):
     escalation: Literal["always", "auto", "never"]
     """`auto`: when there is text, or when a score is in its grey band."""
     image_grey: Band
-    """From, below: Stage 1's scores that the judge may lower."""
+    """From, below, each 0..1: Stage 1's scores that the judge may lower."""
     text_grey: Band
-    """The text model's scores that the judge may lower. Empty by default: whoever writes text that the text model finds
-    harmful can also write what makes a judge call it harmless."""
+    """From, below, each 0..1: the text model's scores that the judge may lower. Empty by default: whoever writes text
+    that the text model finds harmful can also write what makes a judge call it harmless."""
 
 
 class Policy(Record):
@@ -86,14 +88,21 @@ class Policy(Record):
     """
 
     name: str = Field(pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
+    """As it stands in verdicts."""
     base: str
+    """The built-in policy that a file's own differs from."""
     ages: str
+    """Like `10-12`; a judge is asked about these."""
     on_failure: Literal["review", "unsafe"]
     """The label of a picture that could not be looked at in full, if nothing worse was found. There is no `allow`."""
     image: ImageRules
+    """How several models of Stage 1 become one score."""
     text: TextRules
+    """What counts as unread."""
     judge: JudgeRules
+    """When it is asked, and what its word is worth."""
     categories: dict[Category, Rule]
+    """Thresholds and action of each category."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
