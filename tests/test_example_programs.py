@@ -296,3 +296,16 @@ def test_a_worker_process_answers_with_the_verdict(tmp_path: Path, monkeypatch: 
         worker.until(lambda: "succeeded" in worker.printed)
         for private in (SAYS, "chat_grooming", "missing.png"):
             assert private not in worker.printed
+
+
+# ------------------------------------------------------------------ processes
+
+
+def test_the_pool_of_processes_in_the_documentation(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "apps.md").read_text("utf-8")
+    (program,) = re.findall(r"^```python\n(from concurrent\.futures.*?)^```$", page, re.M | re.S)
+    (tmp_path / "program.py").write_text(program)
+    (tmp_path / "a.png").write_bytes(encoded(gradient()))
+    command = [sys.executable, "program.py"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=PATIENCE)
+    assert result.stdout.splitlines() == ["a.png safe", "b.gif review"]
