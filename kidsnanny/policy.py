@@ -47,7 +47,8 @@ class TextRules(Record):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     read: float = Field(ge=0.5, le=1, strict=True)
-    """A line with at least this confidence was read. One with less is scored as well, but counts as unread."""
+    """0.5 to 1. A line with at least this confidence was read. One with less is scored as well, but counts as
+    unread."""
     aspect: float = Field(ge=1, le=10, strict=True)
     """Only what is at least so many times longer than high is a line of text for sure. Of what is shorter, three such
     lines together count."""
@@ -118,8 +119,11 @@ class Policy(Record):
     on_failure: Literal["review", "unsafe"]
     """The label of a picture that could not be looked at in full, if nothing worse was found. There is no `allow`."""
     image: ImageRules
+    """How several models of Stage 1 become one score."""
     text: TextRules
+    """What counts as unread."""
     judge: JudgeRules
+    """When it is asked, and what its word is worth."""
     categories: dict[Category, Rule]
     """What the score of each category means. It goes from 0, nothing was found, to 1."""
 

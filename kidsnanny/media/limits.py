@@ -12,10 +12,13 @@ class Limits(NamedTuple):
     """What one picture may cost. Bytes, pixels and sides are checked before pixels are decoded."""
 
     bytes: int = 64 * 2**20
+    """Of the file: 64 MiB."""
     pixels: int = 89_478_485
     """Of one frame: Pillow's own threshold for a decompression bomb."""
     side: int = 30_000
+    """Pixels of the longer side."""
     frames: int = 300
+    """How many are looked at; those past it are `not_inspected`."""
     total_pixels: int = 200_000_000
     """Of all frames that are looked at."""
     memory: int = 650_000_000
