@@ -1,16 +1,14 @@
-"""The command line: `kidsnanny check`, `decide`, `eval`, `subset`, `doctor`, `export`, `weights`, `llm`, `train`."""
+"""The command line: `kidsnanny check`, `watch`, `decide`, `eval`, `subset`, `doctor`, `export`, `weights`, `llm` and
+`train`."""
 
-import logging
 import sys
-import warnings
 from typing import Annotated
 
 import typer
-from PIL import Image
 
 from kidsnanny import __version__
 from kidsnanny.cli.check import check
-from kidsnanny.cli.console import Output
+from kidsnanny.cli.console import Output, quiet_libraries
 from kidsnanny.cli.decide import decide_again
 from kidsnanny.cli.doctor import doctor
 from kidsnanny.cli.eval import evaluate
@@ -23,7 +21,7 @@ from kidsnanny.cli.weights import weights_app
 EXITS = (
     "Exit codes: 0 nothing flagged; 10 something flagged (this beats 11); 11 something could not be inspected; "
     "2 wrong usage; 3 a component could not be built; 4 the output could not be written; "
-    "130 interrupted; 141 nobody reads the output."
+    "130 interrupted; 141 nobody reads the output; 143 ended by SIGTERM."
 )
 
 app = typer.Typer(
@@ -54,9 +52,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def main() -> None:
     """Run the command line. What libraries have to say of a picture is in its verdict, not on the terminal; a closed
     pipe ends the command quietly, and output that cannot be written with one sentence."""
-    warnings.simplefilter("ignore")
-    warnings.simplefilter("error", Image.DecompressionBombWarning)  # the verdict reports such a picture as refused
-    logging.getLogger().addHandler(logging.NullHandler())  # or the libraries' warnings go to stderr
+    quiet_libraries()
     if sys.stderr:
         sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if sys.stdout:

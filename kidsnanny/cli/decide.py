@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from kidsnanny.cli.check import FAIL_ON, JSON, JSONL, POLICY, FailOn, print_verdicts
+from kidsnanny.cli.check import FAIL_ON, JSON, JSONL, POLICY, chosen_form
 from kidsnanny.cli.console import Exit, exit_on_error, fail
+from kidsnanny.cli.outputs import FailOn, Printer, Tally, policies
 from kidsnanny.decision import decide
 from kidsnanny.inspection import Inspection
-from kidsnanny.policy import Policy
 from kidsnanny.verdict import Verdict
 
 FILE = typer.Argument(
@@ -36,13 +36,15 @@ def decide_again(
 
     Example: kidsnanny check --jsonl holiday-photos/ > run.jsonl; kidsnanny decide run.jsonl --policy teen
     """
-    if as_json and as_jsonl:
-        fail(Exit.USAGE, "--json and --jsonl exclude each other; give one of them.")
+    form = chosen_form(as_json, as_jsonl)
     with exit_on_error():
-        rules = Policy.load(policy)
-        verdicts = (decide(inspection, rules) for inspection in _inspections(file))
-        code = print_verdicts(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on)
-    raise typer.Exit(code)
+        rules, tally = policies(policy), Tally(fail_on=fail_on)
+        with Printer(form, several=len(rules) > 1) as printer:
+            for inspection in _inspections(file):
+                verdicts = tuple(decide(inspection, one) for one in rules)
+                printer.add(verdicts)
+                tally.add(verdicts)
+    raise typer.Exit(tally.exit_code)
 
 
 def _inspections(file: str) -> Iterator[Inspection]:
