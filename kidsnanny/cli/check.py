@@ -88,16 +88,8 @@ def check(
         asks_judge = Profile.load(profile).judge is not None and not vision_only
         rules = policies(policy)
     paths, files = paths or [], _Files(html, html_originals, csv, parquet, resume)
-    if bool(paths) == (text is not None):
-        fail(Exit.USAGE, "Name pictures, or text with --text FILE, and not both; see kidsnanny check --help.")
-    if text is not None and vision_only:
-        fail(Exit.USAGE, "--vision-only leaves text out, so there is nothing to check; leave out one of both options.")
-    if [*paths, text].count("-") > (resume is None):
-        fail(Exit.USAGE, f"-: standard input can be read only once; {'name files' if resume else 'name it once'}.")
-    if workers > 1 and (text is not None or asks_judge):
-        why = "The judge's server sets the pace" if asks_judge else "Text is judged in milliseconds"
-        fail(Exit.USAGE, f"{why}, so more processes do not help; leave out --workers.")
     files.refuse_wrong()
+    _refuse_together(paths, text, vision_only, resume, workers, asks_judge)
     items = pictures(paths) if text is None else texts.read(text)
     with exit_on_error(), terminable():
         look = partial(
@@ -111,6 +103,21 @@ def check(
         what = "picture" if text is None else "message"
         code = _run(items, rules, look, files, Printer(form, several=len(rules) > 1), Tally(what, fail_on))
     raise typer.Exit(code)
+
+
+def _refuse_together(
+    paths: Sequence[str], text: str | None, vision_only: bool, resume: Path | None, workers: int, asks_judge: bool
+) -> None:
+    """End the command if what is given does not go together."""
+    if bool(paths) == (text is not None):
+        fail(Exit.USAGE, "Name pictures, or text with --text FILE, and not both; see kidsnanny check --help.")
+    if text is not None and vision_only:
+        fail(Exit.USAGE, "--vision-only leaves text out, so there is nothing to check; leave out one of both options.")
+    if [*paths, text].count("-") > (resume is None):
+        fail(Exit.USAGE, f"-: standard input can be read only once; {'name files' if resume else 'name it once'}.")
+    if workers > 1 and (text is not None or asks_judge):
+        why = "The judge's server sets the pace" if asks_judge else "Text is judged in milliseconds"
+        fail(Exit.USAGE, f"{why}, so more processes do not help; leave out --workers.")
 
 
 def chosen_form(as_json: bool, as_jsonl: bool) -> Form:
