@@ -348,9 +348,7 @@ def _read(source: object, limits: Limits, given: str | None) -> tuple[str | None
                 source.seek(0)  # type: ignore[attr-defined]
             data = read(limits.bytes + 1)
         except Exception as error:
-            raise UnreadableFileError(
-                f"{given or 'The file'} cannot be read ({error}); open it in binary mode."
-            ) from error
+            raise UnreadableFileError(f"{given or 'The file'} cannot be read ({error}); open it as binary.") from error
         if not isinstance(data, bytes):
             raise UnsupportedSourceError("A file object opened as text is no picture; open it in binary mode.")
     else:
