@@ -16,6 +16,7 @@ from kidsnanny.cli.export import export_weights
 from kidsnanny.cli.llm import llm_app
 from kidsnanny.cli.subset import subset_app
 from kidsnanny.cli.train import train_app
+from kidsnanny.cli.watch import watch
 from kidsnanny.cli.weights import weights_app
 
 EXITS = (
@@ -32,6 +33,7 @@ app = typer.Typer(
     epilog="Example: kidsnanny check holiday-photos/",
 )
 app.command(epilog=EXITS)(check)
+app.command()(watch)
 app.command("decide", epilog=EXITS)(decide_again)
 app.command()(doctor)
 app.command("export")(export_weights)

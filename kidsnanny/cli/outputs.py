@@ -134,12 +134,13 @@ class Tally:
         """Of what was counted."""
         return Exit.FLAGGED if self._flagged else Exit.NOT_INSPECTED if self._missed else Exit.CLEAR
 
-    def close(self, *also: str, of: int | None = None) -> None:
+    def close(self, *also: str, of: int | None = None, rate: bool = True) -> None:
         """Print the counts on stderr.
 
         Args:
             also: sentences to add.
             of: how many items there are, if the run was interrupted.
+            rate: say how many it were in a second.
         """
         labels = "; ".join(
             (f"for {policy} " if len(self._labels) > 1 else "")
@@ -151,7 +152,11 @@ class Tally:
         if of is not None:
             begin = f"Interrupted after {self.count:,} of {begin}"
         parts = [f"{labels}; {self._missed:,} not inspected in full"] if labels else []
-        took = f"{_duration(seconds)}, {self._fresh / seconds:.1f} a second" if self._fresh else _duration(seconds)
+        took = (
+            f"{_duration(seconds)}, {self._fresh / seconds:.1f} a second"
+            if rate and self._fresh
+            else _duration(seconds)
+        )
         before = self.count - self._fresh
         parts.append(f"{took}{f', {before:,} from an earlier run' if before else ''}")
         warn(" ".join(filter(None, [f"{begin}: {'; '.join(parts)}.", *also])))
