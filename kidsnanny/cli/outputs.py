@@ -4,7 +4,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, get_args
@@ -188,10 +188,11 @@ def plural(count: int, what: str) -> str:
 
 def may_replace(path: Path, begins: bytes) -> bool:
     """Whether an output may be written there: over nothing, or over an earlier one, never over somebody's picture."""
-    try:
-        return not path.is_file() or path.open("rb").read(len(begins)).lower() in (b"", begins)
-    except OSError:  # writing will say what is wrong
+    if not path.is_file():  # writing will say what is wrong with it, if anything
         return True
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(len(begins)).lower() in (b"", begins)
+    return True
 
 
 def _duration(seconds: float) -> str:

@@ -190,8 +190,8 @@ class SavedRun:
             return file.read(place.size)
 
     def _put_in_order(self) -> None:
-        """Have the lines in the order of the items, and without those that newer ones replace; lines on what was not
-        named this time stay, before all others."""
+        """Have the lines in the order of the items, and without those that newer ones replace. Lines on what was not
+        named this time stay: where they are, or before all others if the order was another."""
         left = [*self._stale, *((name, place) for (name, _), places in self._known.items() for place in places)]
         kept = sorted(place for name, place in left if name not in self._names)
         if self._order == sorted(self._order) and len(kept) == len(left):
