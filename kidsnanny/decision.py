@@ -1,7 +1,8 @@
 """What an inspection means for a child: thresholds, floors, fusion and the judge's authority. All of it is pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
+from typing import Literal
 
 from kidsnanny.inspection import ChannelSignals, Inspection, JudgeOpinion
 from kidsnanny.policy import Band, JudgeRules, Policy, TextRules
@@ -54,6 +55,9 @@ def decide(inspection: Inspection, policy: Policy) -> Verdict:
         if opinion:
             scores = _with_judge(scores, opinion)
             signals += _judge_signals(opinion)
+    if scores and _all_ignored(policy, scores):
+        part: Literal["image", "text"] = "image" if inspection.image_signals else "text"
+        missed.append(NotInspected(part=part, reason="the models look only for what this policy ignores"))
     decision = combine(policy, scores, missed, may_lower=may_lower)
     return Verdict(
         source=inspection.source,
@@ -68,12 +72,13 @@ def decide(inspection: Inspection, policy: Policy) -> Verdict:
         not_inspected=tuple(missed),
         noted=tuple(one for one in unjudged if one not in missed),
         coverage={c: found for c, by in scores.items() if (found := _coverage(inspection, policy, c, by))},
+        ignored=policy.ignored,
         timings=inspection.timings,
         provenance=Provenance(
             kidsnanny=inspection.kidsnanny,
             policy=policy.version,
             models=inspection.models,
-            thresholds={c: _thresholds(policy, c) for c in scores},
+            thresholds={c: _thresholds(policy, c) for c in scores if c not in policy.ignored},
             sha256=inspection.media.sha256 if inspection.media else None,
         ),
         inspection=inspection,
@@ -84,11 +89,13 @@ def _coverage(
     inspection: Inspection, policy: Policy, category: Category, by: Mapping[Channel, float]
 ) -> dict[Channel, float | None]:
     """The channels that looked for a category, each with its recall at the policy's `review` threshold, if measured."""
-    review = policy.categories[category].review
+    rule = policy.categories[category]
     found: dict[Channel, float | None] = {c: None for c in by if c != "text" or inspection.lines}
+    if rule.action == "ignore":
+        return found
     for channel, said in (("image", inspection.image_signals), ("text", inspection.text_signals)):
         if said and channel in found:
-            found[channel] = next((recall for at, recall in said.recall.get(category, ()) if at >= review), None)
+            found[channel] = next((recall for at, recall in said.recall.get(category, ()) if at >= rule.review), None)
     return found
 
 
@@ -119,14 +126,18 @@ def judge_wanted(inspection: Inspection, policy: Policy) -> bool:
     has_text = bool(inspection.text_signals and inspection.lines)
     bands: dict[Channel, Band] = {"image": rules.image_grey, "text": rules.text_grey}
     grey = (
-        low <= by[channel] < below for by in scores.values() for channel, (low, below) in bands.items() if channel in by
+        low <= by[channel] < below
+        for category, by in scores.items()
+        if category not in policy.ignored
+        for channel, (low, below) in bands.items()
+        if channel in by
     )
     return has_text or any(grey)
 
 
 def flagged(verdict: Verdict) -> tuple[Category, ...]:
-    """The categories whose final score reached `review`."""
-    return tuple(c for c, score in verdict.scores.items() if score >= verdict.provenance.thresholds[c].review)
+    """The categories whose final score reached `review` and that the policy does not ignore."""
+    return tuple(c for c, limits in verdict.provenance.thresholds.items() if verdict.scores[c] >= limits.review)
 
 
 class Decision(Record):
@@ -156,8 +167,9 @@ def combine(
         may_lower: whether the judge saw all there is to see, and nothing that was written for it.
 
     Returns:
-        The label is that of the worst category, or `policy.on_failure` if something (or everything: no scores) was not
-        inspected and that is worse. The action is the most urgent one: `support` before `block` before `warn`.
+        The label is that of the worst category, or `policy.on_failure` if something (or everything: no scores but of
+        ignored categories) was not inspected and that is worse. The action is the most urgent one: `support` before
+        `block` before `warn`. An ignored category has its score in `detail`, and no say in anything else.
     """
     label: Label = "safe"
     actions: list[Action] = ["show"]
@@ -167,12 +179,6 @@ def combine(
         counted = _after_judge(policy.judge, by_channel, may_lower=may_lower)
         decided_by = max(counted, key=lambda channel: counted[channel])
         final = counted[decided_by]
-        for channel in ("image", "text"):
-            before = by_channel.get(channel, 0.0)
-            if before > final:
-                seen = "in the picture" if channel == "image" else "in its text"
-                by = Reason(category=category, channel="judge", source="judge", score=final, what=seen, lowered=before)
-                lowered.append(by)
         detail[category] = CategoryScore(
             image=by_channel.get("image"),
             text=by_channel.get("text"),
@@ -181,16 +187,32 @@ def combine(
             decided_by=decided_by,
         )
         rule = policy.categories[category]
+        if rule.action == "ignore":
+            continue
+        lowered += _lowered(category, by_channel, final)
         if final >= rule.block:
             label = "unsafe"
             actions.append(rule.action)
-        elif final >= rule.review:
+        elif rule.counts(final):
             label = max(label, "review", key=_SEVERITY.index)
             actions.append("support" if rule.action == "support" else "warn")
-    if not_inspected or not scores:
+    if not_inspected or _all_ignored(policy, scores):
         label = max(label, policy.on_failure, key=_SEVERITY.index)
         actions.append("block" if policy.on_failure == "unsafe" else "warn")
     return Decision(label=label, action=max(actions, key=_URGENCY.index), detail=detail, lowered=tuple(lowered))
+
+
+def _all_ignored(policy: Policy, scores: Scores) -> bool:
+    """Whether nothing was looked for that the policy does not ignore."""
+    return scores.keys() <= set(policy.ignored)
+
+
+def _lowered(category: Category, by_channel: Mapping[Channel, float], final: float) -> Iterator[Reason]:
+    """The scores of a category that the judge brought down."""
+    places: dict[Channel, str] = {"image": "in the picture", "text": "in its text"}
+    for channel, seen in places.items():
+        if (before := by_channel.get(channel, 0.0)) > final:
+            yield Reason(category=category, channel="judge", source="judge", score=final, what=seen, lowered=before)
 
 
 def _after_judge(rules: JudgeRules, by_channel: Mapping[Channel, float], *, may_lower: bool) -> dict[Channel, float]:
@@ -289,7 +311,7 @@ def unreadable_text(policy: Policy, lines: Sequence[TextLine]) -> list[NotInspec
             reason = f"text on {min(1.0, share):.1%} of the frame could not be read"
             sign = not any(line.even_ground or _aspect(line) >= SENTENCE for line in counted)
             minor = share < policy.text.large and (sign or record)
-            missed.append(NotInspected(part="text", reason=reason, frame=frame, minor=minor))
+            missed.append(NotInspected(part="text", reason=reason, cause="unread", frame=frame, minor=minor))
     return missed
 
 
@@ -325,16 +347,18 @@ def _limits_of_authority(inspection: Inspection, policy: Policy) -> list[NotInsp
     text, found = inspection.text_for_judge, []
     if text.addressed_to_model and policy.judge.authority == "asymmetric":
         reason = f"the text holds {text.addressed_to_model}, meant for a model"
-        found.append(NotInspected(part="judge", reason=reason))
+        found.append(NotInspected(part="judge", reason=reason, cause="steering"))
     if text.cut:
-        found.append(NotInspected(part="judge", reason=text.cut))
+        found.append(NotInspected(part="judge", reason=text.cut, cause="length"))
     return found
 
 
 def _unanswered(opinion: JudgeOpinion | None, policy: Policy) -> list[NotInspected]:
     if opinion is None:
-        return [NotInspected(part="judge", reason=f"the judge was not asked about ages {policy.ages}")]
-    return [NotInspected(part="judge", reason=opinion.error)] if opinion.error else []
+        reason: str | None = f"the judge was not asked about ages {policy.ages}"
+    else:
+        reason = opinion.error
+    return [NotInspected(part="judge", reason=reason, cause="judge")] if reason else []
 
 
 def _with_judge(scores: Scores, opinion: JudgeOpinion) -> dict[Category, dict[Channel, float]]:
@@ -361,14 +385,14 @@ def _reasons(policy: Policy, signals: Sequence[Signal], decision: Decision) -> t
     reasons = (
         Reason(**dict(signal))
         for signal in signals
-        if min(signal.score, decision.detail[signal.category].final) >= policy.categories[signal.category].review
+        if policy.categories[signal.category].counts(min(signal.score, decision.detail[signal.category].final))
     )
     return (*sorted(reasons, key=lambda reason: -reason.score), *decision.lowered)
 
 
 def _explanation(policy: Policy, decision: Decision, opinion: JudgeOpinion | None) -> str | None:
     """The judge's sentence, if it is about the categories that this policy flags."""
-    over = {c for c, score in decision.detail.items() if score.final >= policy.categories[c].review}
+    over = {c for c, score in decision.detail.items() if policy.categories[c].counts(score.final)}
     return opinion.explanation if opinion and over == set(opinion.explained) else None
 
 

@@ -18,33 +18,83 @@
 Each message is one sentence that names the thing, the reason and the fix.
 """
 
+from collections.abc import Sequence
+from typing import Literal
+
+Cause = Literal[
+    "file",
+    "format",
+    "film",
+    "raw photo",
+    "document",
+    "archive",
+    "size",
+    "damage",
+    "frames",
+    "time",
+    "unread",
+    "language",
+    "link",
+    "length",
+    "empty",
+    "no text",
+    "failure",
+    "untrained",
+    "judge",
+    "steering",
+]
+"""Kinds of reason why something could not be looked at. `kidsnanny.for_parents` has words for each of them."""
+
 
 class KidsnannyError(Exception):
     """Base of every error kidsnanny raises on purpose."""
 
 
 class InputError(KidsnannyError):
-    """A picture cannot be looked at."""
+    """A picture cannot be looked at.
+
+    Args:
+        reason: why, and what to do; it does not begin with the picture's name.
+        name: the picture, with which the message begins; empty if the reason tells which one it is.
+        cause: the kind of reason; by default that of the class.
+    """
+
+    cause: Cause = "failure"
+
+    def __init__(self, reason: str, *, name: str = "", cause: Cause | None = None) -> None:
+        super().__init__(f"{name}: {reason}" if name else reason)
+        self.reason = reason
+        self.cause = cause or self.cause
 
 
 class UnsupportedSourceError(InputError):
     """The source is not of a kind we read."""
 
+    cause = "file"
+
 
 class UnreadableFileError(InputError):
     """The file cannot be opened."""
+
+    cause = "file"
 
 
 class UnsupportedFormatError(InputError):
     """The bytes are not a picture in a format on the allow-list."""
 
+    cause = "format"
+
 
 class PictureTooLargeError(InputError):
     """The picture exceeds a limit that is checked before decoding."""
 
+    cause = "size"
+
 
 class CorruptPictureError(InputError):
     """The picture does not decode."""
+
+    cause = "damage"
 
 
 class JudgeError(KidsnannyError):
@@ -52,7 +102,16 @@ class JudgeError(KidsnannyError):
 
 
 class PolicyError(KidsnannyError):
-    """A policy cannot be loaded."""
+    """A policy cannot be loaded.
+
+    Args:
+        message: one sentence, which names everything that is wrong.
+        faults: the same as a sentence each; by default the message is the only one.
+    """
+
+    def __init__(self, message: str, faults: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults) or (message,)
 
 
 class DataError(KidsnannyError):

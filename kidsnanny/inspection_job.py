@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from kidsnanny.budget import SECONDS, Budget
+from kidsnanny.faults import in_words
 from kidsnanny.inspection import Inspection, Media
 from kidsnanny.media.loader import RGB, Frame, Picture
 from kidsnanny.records import Box, Detection, NotInspected, SceneGraph, TextLine, encodable
@@ -60,7 +61,9 @@ class Job:
 
     def leave(self, part: Literal["image", "text"], frame: int | None) -> None:
         """Note what an engine left of a frame because the budget was used up."""
-        missed = (NotInspected(part=part, reason=reason, frame=frame) for reason in self.budget.left_out())
+        missed = (
+            NotInspected(part=part, reason=reason, cause="time", frame=frame) for reason in self.budget.left_out()
+        )
         self.not_inspected += missed
 
     def add_lines(self, lines: Sequence[TextLine], frame: Frame) -> None:
@@ -183,12 +186,13 @@ def graph_losses(graph: SceneGraph) -> NotInspected:
     pieces = "1 piece" if count == 1 else f"{count} pieces"
     cut = first if len(first) <= 200 else first[:199] + "…"
     reason = f"{pieces} of the student's scene graph could not be read: {cut}{'; …' if count > 1 else ''}"
-    return NotInspected(part="image", reason=reason, frame=graph.frame)
+    return NotInspected(part="image", reason=reason, cause="failure", frame=graph.frame)
 
 
 def failed(part: Literal["image", "text"], error: Exception, frame: int | None) -> NotInspected:
     clear_frames(error.__traceback__)
-    return NotInspected(part=part, reason=f"the component failed ({type(error).__name__}: {error})", frame=frame)
+    reason = f"the component failed ({in_words(error)})"
+    return NotInspected(part=part, reason=reason, cause="failure", frame=frame)
 
 
 def batches(frames: Iterable[tuple[Job, Frame | None]]) -> Iterator[list[tuple[Job, Frame]]]:

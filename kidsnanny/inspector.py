@@ -19,7 +19,8 @@ from kidsnanny import __version__, messages
 from kidsnanny.budget import Budget
 from kidsnanny.decision import decide, flagged, judge_wanted
 from kidsnanny.engines import exclusive
-from kidsnanny.errors import ComponentError, InputError
+from kidsnanny.errors import Cause, ComponentError, InputError
+from kidsnanny.faults import in_words
 from kidsnanny.inspection import (
     MIN_CONFIDENCE,
     ChannelSignals,
@@ -148,7 +149,7 @@ class Inspector:
         job = Job(name=name, budget=Budget(self._seconds), opened=facts, frames=len(said), read=1)
         job.lines = list(messages.lines(said))
         if not job.lines:
-            job.not_inspected.append(NotInspected(part="text", reason="it is empty"))
+            job.not_inspected.append(NotInspected(part="text", reason="it is empty", cause="empty"))
         found = self._finished(job)
         models = {part: of_part for part, of_part in self.models.items() if part in ("text_model", "judge")}
         return found.model_copy(update={"models": models, "text_signals": messages.by_turn(found.text_signals, said)})
@@ -252,9 +253,9 @@ class Inspector:
                     yield job, frame
                 job.not_inspected += picture.skipped
                 job.remarks += picture.remarks
-            except Exception as error:  # an InputError says all there is to say; anything else must not lose the batch
-                reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-                job.not_inspected.append(NotInspected(part="picture", reason=reason))
+            except Exception as error:  # none may lose the batch
+                cause: Cause = error.cause if isinstance(error, InputError) else "failure"
+                job.not_inspected.append(NotInspected(part="picture", reason=in_words(error), cause=cause))
                 clear_frames(error.__traceback__)  # one in a circle of references would keep the picture
             job.decoded = True
             if not job.frames:
@@ -283,7 +284,7 @@ class Inspector:
             return
         if job.read and job.budget.over:
             late = f"not read: the picture's {job.budget.seconds:g} s are used up"
-            job.not_inspected.append(NotInspected(part="text", reason=late, frame=frame.index))
+            job.not_inspected.append(NotInspected(part="text", reason=late, cause="time", frame=frame.index))
             return
         if not frame.alone:
             job.last_read[frame.view] = frame.rgb
@@ -298,7 +299,9 @@ class Inspector:
         with timed([job], "ocr"):
             try:
                 codes, missed = read_codes(frame.rgb)
-                job.not_inspected += [NotInspected(part="text", reason=why, frame=frame.index) for why in missed]
+                job.not_inspected += [
+                    NotInspected(part="text", reason=why, cause="unread", frame=frame.index) for why in missed
+                ]
                 lines = [*without_modules(lines, codes), *codes]
             except Exception as error:
                 job.not_inspected.append(failed("text", error, frame.index))
@@ -356,7 +359,8 @@ class Inspector:
         missed = [graph_losses(graph) for graph in findings.graphs if graph.dropped]
         for caveat, why in CAVEATS.items():
             if marked := [str(model) for model in self.stage1.models if model.caveat == caveat]:
-                missed.append(NotInspected(part="image", reason=f"the weights of {', '.join(marked)} {why}"))
+                reason = f"the weights of {', '.join(marked)} {why}"
+                missed.append(NotInspected(part="image", reason=reason, cause="untrained"))
         looked_for = {kind: ordered(categories) for kind, categories in self.stage1.categories.items()}
         said = ChannelSignals(looked_for=looked_for, signals=tuple(signals), not_inspected=tuple(missed))
         return said, findings_text.render(findings, signals)

@@ -7,6 +7,7 @@ from textwrap import wrap
 
 from pydantic import ValidationError
 
+from kidsnanny.faults import first_fault
 from kidsnanny.inspection import ChannelSignals, Media
 from kidsnanny.records import Box, Record, TextLine
 
@@ -47,11 +48,8 @@ def turns(text: object) -> tuple[Turn, ...]:
     try:
         return tuple(turn if isinstance(turn, Turn) else Turn.model_validate(dict(turn)) for turn in text)
     except ValidationError as error:
-        found = error.errors()[0]
-        where = ".".join(map(str, found["loc"])) or "a turn"
-        raise TypeError(
-            f"{where}: {found['msg']}; each turn of a conversation has text and speaker, both str."
-        ) from error
+        fix = "each turn of a conversation has text and speaker, both str."
+        raise TypeError(f"{first_fault(error)}; {fix}") from error
 
 
 def lines(said: Sequence[Turn]) -> Iterator[TextLine]:

@@ -268,7 +268,7 @@ class Pipeline:
         try:
             return self.inspector.inspect_text(text, name=name)
         except TypeError as error:
-            missed = NotInspected(part="text", reason=str(error))
+            missed = NotInspected(part="text", reason=str(error), cause="no text")
             return Inspection(source=name or type(text).__name__, not_inspected=(missed,))
 
     def _decided(self, inspection: Inspection, policies: tuple[Policy, ...]) -> "_Pending":

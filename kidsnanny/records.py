@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from kidsnanny.errors import Cause
 from kidsnanny.taxonomy import Category
 
 Label = Literal["safe", "review", "unsafe"]
@@ -231,6 +232,8 @@ class NotInspected(Record):
 
     part: Literal["picture", "frames", "image", "text", "judge"]
     reason: str
+    cause: Cause | None = None
+    """The kind of reason; None if it is of no kind that has words of its own for parents."""
     frame: int | None = None
     minor: bool = False
     """Too little for a message: a sign, a label, a watermark. The policy says whether it counts."""
@@ -288,5 +291,9 @@ class Reason(Signal):
 class Thresholds(Record):
     """From `review` on a person should look; from `block` on the picture is unsafe."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     review: float = Field(gt=0, le=1, strict=True)
+    """From this score on a person should look: the picture is `review`."""
     block: float = Field(gt=0, le=1, strict=True)
+    """From this score on the picture is `unsafe`. It is not below `review`."""

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from kidsnanny import __version__
 from kidsnanny.errors import ComponentError, NotHereError
+from kidsnanny.faults import in_words
 from kidsnanny.media.loader import FORMATS, open_picture
 from kidsnanny.models.cards import Card, cards
 from kidsnanny.models.store import digest
@@ -61,7 +62,7 @@ def _result(subject: str, test: Callable[[], str]) -> SelfTestResult:
     try:
         return SelfTestResult(subject, True, test())
     except Exception as error:
-        return SelfTestResult(subject, False, str(error) or type(error).__name__)
+        return SelfTestResult(subject, False, in_words(error))
 
 
 def _version(package: str) -> str:

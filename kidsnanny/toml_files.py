@@ -1,28 +1,15 @@
-"""Our TOML files (policies, profiles, weight cards, vocabularies, column maps), and in words what is wrong with one."""
+"""Our TOML files: policies, profiles, weight cards, vocabularies, column maps."""
 
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 LARGEST = 16 * 2**20
 """Bytes that such a file has at most."""
 DEEPEST = 64
 """Tables and lists in each other."""
-UNKNOWN = "there is no such key"
-MISSING = "it is missing"
+LONGEST_SEARCHED = 500
 _DEEP = "its values are nested too deeply"
-_PLAIN = {
-    "a valid ": "a ",
-    "a dictionary or instance of ": "a table, like ",
-    "a dictionary": "a table",
-    "a tuple": "a list",
-    "a boolean": "true or false",
-    "a integer": "a whole number",
-    "an integer": "a whole number",
-    "a string": "a text in quotes",
-}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -32,15 +19,26 @@ def read_toml(path: Path) -> dict[str, Any]:
         OSError: it cannot be read.
         ValueError: it is not TOML; the message says why in one line and does not name the file.
     """
+    return parse_toml(toml_text(path))
+
+
+def toml_text(path: Path) -> str:
+    """What stands in such a file; raises as `read_toml` does."""
     with open(path, "rb") as file:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
         raise ValueError(f"it has more than {LARGEST:,} bytes")
     try:
-        tables = tomllib.loads(data.decode("utf-8-sig"))
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ValueError(f"it is not UTF-8 (at line {line})") from error
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The tables of such a text; raises as `read_toml` does."""
+    try:
+        tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         raise
     except RecursionError as error:
@@ -48,6 +46,27 @@ def read_toml(path: Path) -> dict[str, Any]:
     except ValueError as error:  # of Python's limit on digits
         raise ValueError("a number in it has too many digits") from error
     return _shallow(tables)
+
+
+def line_of(text: str, key: str) -> int | None:
+    """The line of a TOML file, counted from 1, in which a key (with dots between the tables) gets its value.
+
+    It is the first that makes the difference between a beginning of the file without the key and one with it. None if
+    the key is not there, or the file has more than LONGEST_SEARCHED lines.
+    """
+    lines = text.split("\n")
+    without = 0
+    for end in range(1, len(lines) + 1) if len(lines) <= LONGEST_SEARCHED else ():
+        try:
+            table: Any = tomllib.loads("\n".join(lines[:end]))
+        except ValueError:  # it ends within a value
+            continue
+        for step in key.split("."):
+            table = table.get(step) if isinstance(table, dict) else None
+        if table is not None:
+            return without + 1
+        without = end
+    return None
 
 
 def _shallow(tables: dict[str, Any]) -> dict[str, Any]:
@@ -63,28 +82,3 @@ def _shallow(tables: dict[str, Any]) -> dict[str, Any]:
 def why_unread(error: OSError | ValueError) -> str:
     """Why `read_toml` failed, without the file's name."""
     return (error.strerror if isinstance(error, OSError) else None) or " ".join(str(error).split())
-
-
-def first_fault(error: ValidationError) -> tuple[str, str]:
-    """Where the first fault is, `the file` or keys with dots between, and what is wrong there, in words."""
-    first = error.errors(include_url=False)[0]
-    where = ".".join(str(step) for step in first["loc"] if step != "[key]") or "the file"
-    if first["type"] == "extra_forbidden" or "[key]" in first["loc"]:
-        return where, UNKNOWN
-    if first["type"] == "missing":
-        return where, MISSING
-    if first["type"] == "union_tag_invalid":
-        context = first["ctx"]
-        return where, f"its {context['discriminator']} is {context['tag']!r:.40}, expected {context['expected_tags']}"
-    if first["type"] == "union_tag_not_found":
-        return where, f"its {first['ctx']['discriminator']} is missing"
-    if first["type"] == "too_short":
-        return where, f"it has {first['ctx']['actual_length']} values, expected {first['ctx']['min_length']} or more"
-    said = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    if not said.startswith("Input should be "):
-        return where, said
-    expected = said.removeprefix("Input should be ").partition(", unable to parse")[0]
-    for jargon, plain in _PLAIN.items():
-        expected = expected.replace(jargon, plain)
-    given = {True: "true", False: "false"}[first["input"]] if isinstance(first["input"], bool) else repr(first["input"])
-    return where, f"it is {given if len(given) <= 40 else given[:39] + '…'}, expected {expected}"

@@ -1,10 +1,12 @@
 """What a policy makes of an inspection."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
-from pydantic import SerializerFunctionWrapHandler, ValidationError, field_serializer, model_validator
+from pydantic import SerializerFunctionWrapHandler, ValidationError, computed_field, field_serializer, model_validator
 
+from kidsnanny import coverage as covered
+from kidsnanny.faults import first_fault
 from kidsnanny.inspection import Inspection
 from kidsnanny.records import (
     Action,
@@ -19,10 +21,7 @@ from kidsnanny.records import (
     VisualFindings,
 )
 from kidsnanny.taxonomy import CATEGORIES, Category
-from kidsnanny.toml_files import first_fault
 
-WEAK = 0.75
-"""A recall below this is told to a parent."""
 SHARED = ("source", "findings", "text", "timings")
 """Fields of the inspection that the verdict has as well; its JSON holds them once, in the verdict."""
 
@@ -45,6 +44,7 @@ class Provenance(Record):
     models: dict[str, tuple[ModelId, ...]]
     """Part of the pipeline -> its models."""
     thresholds: dict[Category, Thresholds]
+    """Of the categories that were looked for and are not ignored."""
     sha256: str | None
     """Of the input's bytes (of its pixels for an array or PIL image); None when it could not be read."""
 
@@ -75,8 +75,10 @@ class Verdict(Record):
     policy with `minor = "review"` has it among `not_inspected`."""
     coverage: dict[Category, dict[Channel, float | None]]
     """Category -> the channels that looked for it in this very picture -> the share of what is harmful that the
-    channel's model finds at this policy's `review` threshold, as its card has it; None if that was not measured.
-    Where no text was found, the text's model looked at nothing."""
+    channel's model finds at this policy's `review` threshold, as its card has it; None if that was not measured, or if
+    the policy ignores the category. Where no text was found, the text's model looked at nothing."""
+    ignored: tuple[Category, ...] = ()
+    """Categories that the policy ignores: their scores are here, and changed nothing."""
     timings: dict[str, float]
     """Stage -> milliseconds."""
     provenance: Provenance
@@ -92,6 +94,7 @@ class Verdict(Record):
     @classmethod
     def _whole(cls, data: Any) -> Any:
         if isinstance(data, dict) and isinstance(inspection := data.get("inspection"), dict):
+            data = {name: value for name, value in data.items() if name not in cls.model_computed_fields}
             return data | {"inspection": {name: data.get(name) for name in SHARED} | inspection}
         return data
 
@@ -105,18 +108,23 @@ class Verdict(Record):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            where, why = first_fault(error)
-            raise ValueError(f"It is not the JSON of a verdict: {where}: {why}.") from None
+            raise ValueError(f"It is not the JSON of a verdict: {first_fault(error)}.") from None
 
+    @computed_field  # type: ignore[prop-decorator]
     @property
     def not_looked_for(self) -> tuple[Category, ...]:
         """Categories that nothing looked for: no all-clear for these."""
-        return tuple(c for c in CATEGORIES if c not in self.coverage)
+        return covered.not_looked_for(self.coverage)
 
     @property
     def not_looked_for_in_picture(self) -> tuple[Category, ...]:
         """Categories that nothing looked for in what the picture shows, though perhaps in its text."""
-        return tuple(c for c in CATEGORIES if not {"image", "judge"} & set(self.coverage.get(c, ())))
+        return covered.not_looked_for(self.coverage, in_picture=True)
+
+    @property
+    def coverage_text(self) -> str:
+        """One sentence: what was looked for in this very picture or text, where, and what was not."""
+        return covered.in_full(self)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -124,7 +132,7 @@ class Verdict(Record):
         return self.inspection.remarks
 
     def risk(self, categories: Sequence[Category] = CATEGORIES) -> float:
-        """The largest final score among `categories`, 0..1: the one number an evaluation thresholds.
+        """The largest final score among `categories`, ignored or not, 0..1: the one number an evaluation thresholds.
 
         Raises:
             TypeError: `categories` is a str.
@@ -137,8 +145,22 @@ class Verdict(Record):
             raise ValueError(f"{self.source}: none of {', '.join(categories)} was looked for, so it has no risk score.")
         return max(looked_for)
 
+    def for_parent(self, language: str = "en") -> str:
+        """One to four plain sentences without scores and names of models: what was found, where and how surely, what
+        could not be looked at, and what to do. A line of the text is quoted without addresses, numbers and user names.
+
+        Args:
+            language: of the sentences, such as `de` or `de-AT`; see `kidsnanny.for_parents.LANGUAGES`.
+
+        Raises:
+            ValueError: there are no sentences in this language.
+        """
+        from kidsnanny.for_parents import told
+
+        return " ".join(told(self, language))
+
     def __str__(self) -> str:
-        """A short paragraph for a parent."""
+        """A short paragraph on one line: the label, why, what was not inspected, and what nothing looked for."""
         strongest = {reason.category: reason for reason in reversed(self.reasons)}
         parts = [f"{self.label.upper()}: {self.source}."]
         if strongest:
@@ -153,37 +175,6 @@ class Verdict(Record):
             parts.append(f"Noted: {'; '.join(str(one).rstrip('.') for one in self.noted)}.")
         if self.remarks:
             parts.append(f"Also: {'; '.join(self.remarks)}.")
-        parts.append(f"Looked {self._looked_for()}.".replace("_", " "))
-        return " ".join(parts)
-
-    def _looked_for(self) -> str:
-        """What was looked for and where, and what was not."""
-        channels = {channel for by in self.coverage.values() for channel in by}
-        where = {"image": "the picture", "text": "its text"}
-        everything = " and ".join(place for channel, place in where.items() if channel in channels) or "the picture"
-        looked = [
-            f"for {', '.join(found)} in {place}"
-            for channel, place in (*where.items(), ("judge", f"{everything}, by the judge"))
-            if (found := [category for category, by in self.coverage.items() if channel in by])
-        ]
-        read = self.inspection.text_signals
-        if "text" not in channels and read and read.looked_for and not self.inspection.lines:
-            unread = any(line.confirmed for line in self.inspection.text)
-            looked.append(f"for text, and {'could read none of it' if unread else 'found none'}")
-        if not looked:
-            return "for nothing, because no part of it could be looked at"
-        if "image" in channels and self.not_looked_for_in_picture:
-            looked.append(f"not in the picture for {', '.join(self.not_looked_for_in_picture)}")
-        elif self.not_looked_for:
-            looked.append(f"not for {', '.join(self.not_looked_for)}")
-        return "; ".join([*looked, *self._weak()])
-
-    def _weak(self) -> Iterator[str]:
-        """Where much of what is harmful in the text is missed."""
-        weak: dict[int, list[str]] = {}
-        for category, by in self.coverage.items():
-            if (recall := by.get("text")) is not None and recall < WEAK:
-                weak.setdefault(round(10 * recall), []).append(category)
-        if weak:
-            shares = (f"{tenths} in 10 of {', '.join(categories)}" for tenths, categories in sorted(weak.items()))
-            yield f"of harmful texts it finds about {'; '.join(shares)}"
+        if self.ignored:
+            parts.append(f"Ignored by this policy: {', '.join(self.ignored)}.".replace("_", " "))
+        return " ".join(filter(None, (*parts, covered.in_short(self))))

@@ -200,7 +200,7 @@ class Workers:
 
     def _lost(self, task: _Task, how: str) -> Verdicts:
         reason = f"the process that looked at it was ended {how}, twice; it may need more memory than there is"
-        missed = NotInspected(part="picture", reason=reason)
+        missed = NotInspected(part="picture", reason=reason, cause="failure")
         seen = Inspection(source=task.name, not_inspected=(missed,), models=self.models, kidsnanny=__version__)
         return tuple(decide(seen, policy) for policy in self._policies)
 

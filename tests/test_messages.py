@@ -81,8 +81,8 @@ def test_what_is_no_text_is_a_type_error(text: object) -> None:
 @pytest.mark.parametrize(
     ("turn", "why"),
     [
-        ({"speaker": "a"}, "text: Field required"),
-        ({"text": 5}, "text: Input should be a valid string"),
+        ({"speaker": "a"}, "text: it is missing"),
+        ({"text": 5}, "text: it is 5, expected a text in quotes"),
         ({"text": "a", "to": "b"}, "to: "),
     ],
 )

@@ -76,61 +76,6 @@ def test_stage2_none_is_vision_only() -> None:
     assert set(verdict.provenance.models) == {"stage1"}
 
 
-def test_coverage_tells_what_was_looked_for_and_str_what_was_not() -> None:
-    verdict = scripted("see you at five")(red(0))
-    assert verdict.coverage == {"nudity": {"image": None}, "harassment": {"text": None}, "scam": {"text": None}}
-    assert set(verdict.scores) == set(verdict.coverage)
-    assert set(verdict.coverage) | set(verdict.not_looked_for) == set(CATEGORIES)
-    assert str(verdict).endswith(
-        "Looked for nudity in the picture; for harassment, scam in its text; not in the picture for sexual, "
-        "violence, gore, self harm, hate, harassment, grooming, substances, weapons, illegal, scam."
-    )
-
-
-def test_where_no_text_was_found_none_was_looked_at() -> None:
-    verdict = scripted()(red(0))
-    assert verdict.coverage == {"nudity": {"image": None}}
-    assert (verdict.scores["scam"], verdict.detail["scam"].text) == (0, 0)
-    assert "Looked for nudity in the picture; for text, and found none; not in the picture for sexual, " in str(verdict)
-    assert "; for text, and could read none of it; " in str(scripted("???", confidence=0.1)(red(0)))
-
-
-@pytest.mark.parametrize(
-    ("coverage", "says"),
-    [
-        ({}, "Looked for text, and found none; not for sexual, "),
-        ({"scam": {"text": None}}, "Looked for scam in its text; not for sexual, "),
-        ({"scam": {"text": 0.75}}, "Looked for scam in its text; not for sexual, "),
-        (
-            {"scam": {"text": 0.62}, "hate": {"text": 0.58}, "violence": {"text": 0.31}},
-            "weapons, illegal; of harmful texts it finds about 3 in 10 of violence; 6 in 10 of scam, hate.",
-        ),
-        ({"self_harm": {"image": None}}, "Looked for self harm in the picture; for text, and found none; not in the "),
-        (
-            {"gore": {"image": None, "judge": None}, "scam": {"judge": None}},
-            "Looked for gore in the picture; for gore, scam in the picture, by the judge; for text, and found none; "
-            "not in the picture for sexual, nudity, violence, self harm, ",
-        ),
-        (
-            {"gore": {"image": None, "judge": None}, "scam": {"text": None, "judge": None}},
-            "Looked for gore in the picture; for scam in its text; for gore, scam in the picture and its text, by the ",
-        ),
-        ({category: {"text": None} for category in CATEGORIES}, "weapons, illegal, scam in its text."),
-    ],
-)
-def test_str_says_what_was_looked_for_whoever_looked(coverage: dict[str, dict[str, float | None]], says: str) -> None:
-    said = str(scripted()(red(0)).model_copy(update={"coverage": coverage}))
-    assert says in said
-    assert "Looked not" not in said
-    assert said.endswith(".")
-
-
-def test_a_file_that_cannot_be_read_was_looked_at_for_nothing() -> None:
-    said = str(scripted()("missing.png"))
-    assert said.startswith("REVIEW: missing.png. Not inspected: picture: missing.png: it cannot be read (No such file")
-    assert said.endswith("Looked for nothing, because no part of it could be looked at.")
-
-
 def test_risk_is_the_largest_score_of_the_asked_categories() -> None:
     verdict = scripted("you are mean")(red(51))
     assert verdict.risk() == pytest.approx(0.9)

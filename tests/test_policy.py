@@ -1,15 +1,18 @@
+import json
+import pickle
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidsnanny.decision import combine, decide, fuse, unreadable_text
+from kidsnanny.decision import combine, decide, flagged, fuse, judge_wanted, unreadable_text
 from kidsnanny.errors import PolicyError
-from kidsnanny.inspection import ChannelSignals, Inspection
+from kidsnanny.inspection import ChannelSignals, Inspection, JudgeOpinion
 from kidsnanny.policy import BUILT_IN, ImageRules, Policy
-from kidsnanny.records import Box, ModelKind, NotInspected, Signal, TextLine
+from kidsnanny.records import Box, Channel, ModelId, ModelKind, NotInspected, Signal, TextLine
 from kidsnanny.taxonomy import CATEGORIES, Category
+from kidsnanny.verdict import Verdict
 
 PRETEEN = Policy.load("preteen")
 STRICT = PRETEEN.model_copy(update={"on_failure": "unsafe"})
@@ -32,6 +35,32 @@ TABLE = [
     ({}, LOST, "review", "warn"),
     ({}, (), "review", "warn"),
 ]
+
+
+def with_rules(policy: Policy, **actions: str) -> Policy:
+    """The policy with other actions of some categories."""
+    rules = {category: policy.categories[category].model_copy(update={"action": a}) for category, a in actions.items()}
+    return policy.model_copy(update={"categories": policy.categories | rules})
+
+
+EVERYTHING_BUT_SCAM = {category: "ignore" for category in CATEGORIES if category != "scam"}
+# what is ignored, scores, what was not inspected -> label, action
+IGNORED = [
+    (("nudity",), {"nudity": {"image": 1.0}, "gore": {"image": 0.0}}, (), "safe", "show"),
+    (("nudity",), {"nudity": {"image": 1.0, "text": 1.0}, "gore": {"image": 0.0}}, (), "safe", "show"),
+    (("nudity",), {"nudity": {"image": 1.0}, "gore": {"image": 0.5}}, (), "review", "warn"),
+    (("nudity",), {"nudity": {"image": 1.0}, "sexual": {"image": 0.9}}, (), "unsafe", "block"),
+    (("nudity",), {"nudity": {"image": 1.0}, "self_harm": {"text": 0.5}}, (), "review", "support"),
+    (("self_harm",), {"self_harm": {"text": 1.0}, "gore": {"image": 0.0}}, (), "safe", "show"),
+    (("self_harm",), {"self_harm": {"text": 1.0}, "gore": {"image": 0.6}}, (), "review", "warn"),
+    (("self_harm",), {"self_harm": {"text": 1.0}, "gore": {"image": 0.9}}, (), "unsafe", "block"),
+    (("nudity",), {"nudity": {"image": 1.0}, "gore": {"image": 0.0}}, LOST, "review", "warn"),
+    (("self_harm",), {"self_harm": {"text": 1.0}, "gore": {"image": 0.0}}, LOST, "review", "warn"),
+    (("nudity",), {"nudity": {"image": 0.0}}, (), "review", "warn"),  # nothing was looked for that counts
+    (tuple(EVERYTHING_BUT_SCAM), {"nudity": {"image": 0.0}, "hate": {"text": 0.0}}, (), "review", "warn"),
+    (tuple(EVERYTHING_BUT_SCAM), {"nudity": {"image": 1.0}, "scam": {"text": 0.0}}, (), "safe", "show"),
+    (tuple(EVERYTHING_BUT_SCAM), {"nudity": {"image": 1.0}, "scam": {"text": 0.9}}, (), "unsafe", "block"),
+]
 FAILURES = [
     pytest.param(NotInspected(part=part, reason=reason), id=reason)
     for part, reason in [
@@ -50,6 +79,16 @@ FAILURES = [
 def test_decision_table(scores: dict, lost: tuple, label: str, action: str) -> None:
     decision = combine(PRETEEN, scores, lost)
     assert (decision.label, decision.action) == (label, action)
+
+
+@pytest.mark.parametrize(("ignored", "scores", "lost", "label", "action"), IGNORED)
+def test_an_ignored_category_decides_nothing(
+    ignored: tuple[Category, ...], scores: dict, lost: tuple, label: str, action: str
+) -> None:
+    policy = with_rules(PRETEEN, **dict.fromkeys(ignored, "ignore"))
+    decision = combine(policy, scores, lost)
+    assert (decision.label, decision.action) == (label, action)
+    assert decision.detail == combine(PRETEEN, scores, lost).detail
 
 
 @pytest.mark.parametrize("failure", FAILURES)
@@ -76,6 +115,17 @@ def test_more_evidence_never_makes_a_picture_safer(scores: dict, name: str, cate
     if scores:
         assert order.index(combine(policy, raised).label) >= order.index(combine(policy, scores).label)
     assert combine(policy, raised, LOST).label != "safe"
+
+
+@given(all_scores, st.sets(st.sampled_from(CATEGORIES), max_size=len(CATEGORIES) - 1), st.sampled_from(BUILT_IN))
+def test_ignoring_is_as_if_nothing_had_been_found(scores: dict, ignored: set[Category], name: str) -> None:
+    policy = with_rules(Policy.load(name), **dict.fromkeys(ignored, "ignore"))
+    silenced = {category: dict.fromkeys(by, 0.0) if category in ignored else by for category, by in scores.items()}
+    ours, theirs = combine(policy, scores), combine(Policy.load(name), silenced)
+    if set(scores) - ignored:
+        assert (ours.label, ours.action, ours.lowered) == (theirs.label, theirs.action, theirs.lowered)
+    else:
+        assert ours.label == "review"
 
 
 @given(all_scores)
@@ -181,6 +231,14 @@ def test_a_users_file_says_only_what_differs(tmp_path: Path) -> None:
     assert ours.version != teen.version
 
 
+def test_a_category_is_switched_off_without_thresholds(tmp_path: Path) -> None:
+    path = tmp_path / "ours.toml"
+    for rule in ('action = "ignore"', 'action = "ignore"\nreview = 0.2\nblock = 0.3'):
+        path.write_text(f'name = "ours"\nbase = "teen"\n[categories.scam]\n{rule}\n')
+        assert Policy.load(path).ignored == ("scam",)
+    assert Policy.load("teen").ignored == ()
+
+
 BAD_FILES = [
     ("name = 'x'", "base"),
     ("name = 'x'\nbase = 'nobody'", "base"),
@@ -194,6 +252,38 @@ BAD_FILES = [
     ("name = 'x'\nbase = 'teen'\n[text]\narea = 1.0", "text.area"),
     ('name = "x\\u001b[31m"\nbase = "teen"', "name"),
     ("name = 'x'\nbase = 'teen'\n[text]\nnoise = 1.0", "text.noise"),
+    (
+        "name = 'x'\nbase = 'teen'\n[categories]\n" + "\n".join(f"{c}.action = 'ignore'" for c in CATEGORIES),
+        "it ignores every category, so nothing would be looked for",
+    ),
+]
+ALL_WRONG = """\
+colour = "red"
+base = "teeen"
+on_failure = "allow"
+[text]
+reed = 0.9
+minor = "no"
+[categories.nudty]
+review = 0.2
+[categories.scam]
+review = 0.9
+block = 0.2
+[judge]
+image_grey = [
+  0.9,
+  0.2,
+]
+"""
+EACH_FAULT = [
+    "line 1: colour: there is no such key (there are name, base, ages, on_failure, image, text, judge, categories)",
+    "line 2: base: it is 'teeen', expected 'child', 'preteen' or 'teen'",
+    "line 3: on_failure: it is 'allow', expected 'review' or 'unsafe'",
+    "line 5: text.reed: there is no such key (did you mean read?)",
+    "line 6: text.minor: it is 'no', expected 'note' or 'review'",
+    "line 7: categories.nudty: there is no such key (did you mean nudity?)",
+    "line 9: categories.scam: review (0.9) is above block (0.2)",
+    "line 13: judge.image_grey: it begins at 0.9 and ends below it, at 0.2",
 ]
 
 
@@ -205,6 +295,24 @@ def test_a_bad_file_is_refused_with_the_reason(tmp_path: Path, text: str, says: 
         Policy.load(path)
     assert says in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text(ALL_WRONG)
+    with pytest.raises(PolicyError) as caught:
+        Policy.load(path)
+    assert str(caught.value) == f"{path}: {'; '.join(EACH_FAULT)}; correct them."
+    assert caught.value.faults == tuple(f"{path}: {fault}; correct it." for fault in EACH_FAULT)
+    assert pickle.loads(pickle.dumps(caught.value)).faults == caught.value.faults
+
+
+def test_a_file_without_a_base_says_which_there_are(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text('name = "ours"\n')
+    with pytest.raises(PolicyError) as caught:
+        Policy.load(path)
+    assert str(caught.value) == f"{path}: base: it is missing (it is one of child, preteen, teen); add it."
 
 
 def test_an_unknown_name_is_refused() -> None:
@@ -285,3 +393,98 @@ def test_the_rule_is_the_users_to_choose(tmp_path: Path) -> None:
     file.write_text('name = "careful"\nbase = "child"\n[image]\nfusion = "min"\n')
     assert Policy.load(file).image.fusion == "min"
     assert {Policy.load(name).image.fusion for name in BUILT_IN} == {"agreement"}
+
+
+def said(channel: Channel, *scores: tuple[Category, float], also: tuple[Category, ...] = ()) -> ChannelSignals:
+    kind: ModelKind = "classifier" if channel == "image" else "text"
+    signals = tuple(
+        Signal(category=category, channel=channel, source=kind, score=score, what="a thing")
+        for category, score in scores
+    )
+    looked_for = {kind: (*(category for category, _ in scores), *also)}
+    return ChannelSignals.model_validate({"looked_for": looked_for, "signals": signals})
+
+
+SCAM = Inspection(
+    source="a chat",
+    text=(TextLine(text="send me the code", confidence=1, box=Box(0, 0, 90, 9)),),
+    text_signals=said("text", ("scam", 0.95), also=("hate",)),
+)
+
+
+def test_what_was_found_of_an_ignored_category_is_told_and_is_no_reason() -> None:
+    minded, ignoring = decide(SCAM, PRETEEN), decide(SCAM, with_rules(PRETEEN, scam="ignore"))
+    assert (minded.label, minded.ignored) == ("unsafe", ())
+    assert (ignoring.label, ignoring.action, ignoring.reasons) == ("safe", "show", ())
+    assert ignoring.ignored == ("scam",)
+    assert ignoring.scores == minded.scores
+    assert ignoring.detail == minded.detail
+    assert ignoring.risk(("scam",)) == ignoring.risk() == 0.95
+    assert ignoring.coverage.keys() == minded.coverage.keys() == {"scam", "hate"}
+    assert ignoring.provenance.thresholds.keys() == {"hate"}
+    assert flagged(ignoring) == ()
+    assert "for hate, scam in its text" in str(ignoring)
+    assert str(ignoring).endswith("Ignored by this policy: scam.")
+    assert "Ignored" not in str(minded)
+    assert Verdict.from_json(ignoring.model_dump_json()) == ignoring
+
+
+def test_how_much_is_missed_of_an_ignored_category_is_of_no_interest() -> None:
+    signals = SCAM.text_signals
+    assert signals
+    weak = SCAM.model_copy(update={"text_signals": signals.model_copy(update={"recall": {"scam": ((0.5, 0.3),)}})})
+    assert "3 in 10 of scam" in str(decide(weak, PRETEEN))
+    assert "3 in 10" not in str(decide(weak, with_rules(PRETEEN, scam="ignore")))
+
+
+def test_a_verdict_that_was_saved_before_says_that_nothing_is_ignored() -> None:
+    saved = json.loads(decide(SCAM, PRETEEN).model_dump_json())
+    del saved["ignored"]
+    assert Verdict.from_json(json.dumps(saved)) == decide(SCAM, PRETEEN)
+
+
+def test_a_picture_in_which_only_ignored_things_were_looked_for_is_not_inspected() -> None:
+    nobody = Inspection(source="x.png", image_signals=said("image", ("nudity", 0.1)))
+    verdict = decide(nobody, with_rules(PRETEEN, nudity="ignore"))
+    assert verdict.label == "review"
+    (missed,) = verdict.not_inspected
+    assert str(missed) == "image: the models look only for what this policy ignores"
+
+
+def test_what_could_not_be_inspected_stays_so_whatever_is_ignored() -> None:
+    verdict = decide(
+        SCAM.model_copy(update={"not_inspected": LOST}), with_rules(PRETEEN, **EVERYTHING_BUT_SCAM | {"hate": "block"})
+    )
+    assert verdict.not_inspected == LOST
+
+
+@pytest.mark.parametrize(("category", "asked"), [("gore", True), ("nudity", False)])
+def test_the_judge_is_not_asked_because_of_an_ignored_category(category: Category, asked: bool) -> None:
+    policy = with_rules(PRETEEN, nudity="ignore")
+    unsure = said("image", (category, 0.4), also=("gore", "nudity"))
+    inspection = Inspection(source="x.png", image_signals=unsure, judge=ModelId(name="judge"))
+    assert judge_wanted(inspection, policy) == asked
+    assert judge_wanted(inspection, PRETEEN)
+
+
+def test_the_judge_brings_nothing_about_an_ignored_category_into_the_reasons() -> None:
+    inspection = Inspection(
+        source="x.png",
+        image_signals=said("image", ("nudity", 0.4), ("gore", 0.4)),
+        judge=ModelId(name="judge"),
+    )
+    asked = inspection.question(PRETEEN.ages)
+    scores: dict[Category, float] = {"nudity": 0.0, "gore": 0.0, "scam": 0.9}
+    opinion = JudgeOpinion(
+        ages=PRETEEN.ages,
+        question=asked,
+        model=ModelId(name="judge"),
+        scores=scores,
+        explained=("scam",),
+        explanation="It asks for a code.",
+    )
+    inspection = inspection.with_opinion(opinion)
+    verdict = decide(inspection, with_rules(PRETEEN, nudity="ignore", scam="ignore"))
+    assert [(reason.category, reason.lowered) for reason in verdict.reasons] == [("gore", 0.4)]
+    assert (verdict.label, verdict.explanation, verdict.scores["scam"]) == ("safe", None, 0.9)
+    assert decide(inspection, PRETEEN).explanation == "It asks for a code."

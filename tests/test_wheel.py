@@ -32,6 +32,16 @@ def test_the_installed_command_looks_at_the_examples(environment: Path, tmp_path
     assert all(verdict["coverage"] for verdict in verdicts.values())
 
 
+def test_the_installed_command_speaks_to_parents_in_their_language(environment: Path, tmp_path: Path) -> None:
+    command = [str(environment / "bin/kidsnanny"), "check", "--for-parent", "--language"]
+    said = [
+        subprocess.run([*command, language, "missing.png"], capture_output=True, text=True, cwd=tmp_path, check=False)
+        for language in ("en", "de", "fr", "es")
+    ]
+    assert [one.returncode for one in said] == [11] * 4
+    assert len({one.stdout for one in said}) == 4
+
+
 def test_prompts_weights_and_types_are_in_the_wheel(environment: Path, tmp_path: Path) -> None:
     code = (
         "import kidsnanny, pathlib; from kidsnanny.models.cards import cards;"

@@ -1,5 +1,5 @@
-"""The command line: `kidsnanny check`, `watch`, `decide`, `eval`, `subset`, `doctor`, `export`, `weights`, `llm` and
-`train`."""
+"""The command line: `kidsnanny check`, `watch`, `decide`, `policy`, `eval`, `subset`, `doctor`, `export`, `weights`,
+`llm`, `train`."""
 
 import sys
 from typing import Annotated
@@ -14,6 +14,7 @@ from kidsnanny.cli.doctor import doctor
 from kidsnanny.cli.eval import evaluate
 from kidsnanny.cli.export import export_weights
 from kidsnanny.cli.llm import llm_app
+from kidsnanny.cli.policies import policy_app
 from kidsnanny.cli.subset import subset_app
 from kidsnanny.cli.train import train_app
 from kidsnanny.cli.watch import watch
@@ -38,6 +39,7 @@ app.command("decide", epilog=EXITS)(decide_again)
 app.command()(doctor)
 app.command("export")(export_weights)
 app.command("eval")(evaluate)
+app.add_typer(policy_app, name="policy")
 app.add_typer(train_app, name="train")
 app.add_typer(weights_app, name="weights")
 app.add_typer(llm_app, name="llm")

@@ -19,9 +19,10 @@ from kidsnanny.cli.console import (
     terminable,
 )
 from kidsnanny.cli.looking import Look, built, looking
-from kidsnanny.cli.outputs import FailOn, FileOutput, Form, Printer, Tally, may_replace, policies
+from kidsnanny.cli.outputs import FailOn, FileOutput, Form, Printer, Tally, language_for, may_replace, policies
 from kidsnanny.cli.resume import SavedRun, continued
 from kidsnanny.cli.sources import Item, pictures
+from kidsnanny.for_parents import LANGUAGES
 from kidsnanny.policy import BUILT_IN, Policy
 from kidsnanny.profiles.profile import DEFAULT, PROFILES, Profile
 
@@ -39,6 +40,8 @@ POLICY = typer.Option(
 PROFILE = typer.Option(metavar="NAME|FILE", help=f"{', '.join(PROFILES)}, or your own TOML file.")
 VISION_ONLY = typer.Option("--vision-only", help="Look at what is in the picture, not at the text in it.")
 FAIL_ON = typer.Option(help="The lowest label that counts as flagged.")
+FOR_PARENT = typer.Option("--for-parent", help="Print two or three plain sentences instead, without scores.")
+LANGUAGE = typer.Option(metavar="CODE", help=f"Of these sentences: {', '.join(LANGUAGES)}; by default the machine's.")
 HTML = typer.Option(metavar="FILE", help="Also write a report to this file; its pictures are mosaicked.")
 HTML_ORIGINALS = typer.Option("--html-originals", help="Show the pictures in the report as they are.")
 CSV = typer.Option(metavar="FILE", help="Also write a table for spreadsheets, a row for each verdict.")
@@ -61,6 +64,8 @@ def check(
     profile: Annotated[str, PROFILE] = DEFAULT,
     vision_only: Annotated[bool, VISION_ONLY] = False,
     fail_on: Annotated[FailOn, FAIL_ON] = "review",
+    for_parent: Annotated[bool, FOR_PARENT] = False,
+    language: Annotated[str | None, LANGUAGE] = None,
     html: Annotated[Path | None, HTML] = None,
     html_originals: Annotated[bool, HTML_ORIGINALS] = False,
     csv: Annotated[Path | None, CSV] = None,
@@ -81,9 +86,12 @@ def check(
 
     Example: kidsnanny check --text messages.txt
 
+    Example: kidsnanny check --for-parent --language de photo.jpg
+
     Example: curl -s https://example.org/picture.png | kidsnanny check --jsonl -
     """
     form = chosen_form(as_json, as_jsonl)
+    told_in = language_for(for_parent, language, form)
     with exit_on_error(Exit.USAGE):
         asks_judge = Profile.load(profile).judge is not None and not vision_only
         rules = policies(policy)
@@ -101,7 +109,8 @@ def check(
             text=text is not None,
         )
         what = "picture" if text is None else "message"
-        code = _run(items, rules, look, files, Printer(form, several=len(rules) > 1), Tally(what, fail_on))
+        printer = Printer(form, several=len(rules) > 1, told_in=told_in)
+        code = _run(items, rules, look, files, printer, Tally(what, fail_on))
     raise typer.Exit(code)
 
 

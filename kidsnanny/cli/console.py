@@ -40,6 +40,7 @@ class Exit(IntEnum):
     """Exit codes, as `--help` lists them."""
 
     CLEAR = 0
+    DIFFERENT = 1
     USAGE = 2
     COMPONENT = 3
     OUTPUT = 4

@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from kidsnanny.cli.check import FAIL_ON, JSON, JSONL, POLICY, chosen_form
+from kidsnanny.cli.check import FAIL_ON, FOR_PARENT, JSON, JSONL, LANGUAGE, POLICY, chosen_form
 from kidsnanny.cli.console import Exit, exit_on_error, fail
-from kidsnanny.cli.outputs import FailOn, Printer, Tally, policies
+from kidsnanny.cli.outputs import FailOn, Printer, Tally, language_for, policies
 from kidsnanny.decision import decide
+from kidsnanny.faults import first_fault
 from kidsnanny.inspection import Inspection
 from kidsnanny.verdict import Verdict
 
@@ -29,6 +30,8 @@ def decide_again(
     as_json: Annotated[bool, JSON] = False,
     as_jsonl: Annotated[bool, JSONL] = False,
     fail_on: Annotated[FailOn, FAIL_ON] = "review",
+    for_parent: Annotated[bool, FOR_PARENT] = False,
+    language: Annotated[str | None, LANGUAGE] = None,
 ) -> None:
     """Decide a saved run again under another policy, without any model and without the pictures.
 
@@ -37,9 +40,10 @@ def decide_again(
     Example: kidsnanny check --jsonl holiday-photos/ > run.jsonl; kidsnanny decide run.jsonl --policy teen
     """
     form = chosen_form(as_json, as_jsonl)
+    told_in = language_for(for_parent, language, form)
     with exit_on_error():
         rules, tally = policies(policy), Tally(fail_on=fail_on)
-        with Printer(form, several=len(rules) > 1) as printer:
+        with Printer(form, several=len(rules) > 1, told_in=told_in) as printer:
             for inspection in _inspections(file):
                 verdicts = tuple(decide(inspection, one) for one in rules)
                 printer.add(verdicts)
@@ -70,7 +74,7 @@ def _inspection(file: str, number: int, line: bytes) -> Inspection:
             return Verdict.from_json(line).inspection
         return Inspection.model_validate(found.get("inspection", found))
     except (ValueError, AttributeError, RecursionError) as error:
-        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        why = first_fault(error) if isinstance(error, ValidationError) else error
         fail(
             Exit.USAGE,
             f"{file}: line {number} is neither a verdict nor an inspection ({why}); name a file that "

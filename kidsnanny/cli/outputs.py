@@ -11,6 +11,8 @@ from typing import Any, Literal, Self, get_args
 
 from kidsnanny.cli.console import Exit, fail, printable, stdout, utf8_output, warn
 from kidsnanny.cli.sources import Item
+from kidsnanny.coverage import RunCoverage
+from kidsnanny.for_parents import known_language, preferred_language
 from kidsnanny.pipeline import Verdicts
 from kidsnanny.policy import Policy
 from kidsnanny.records import Label
@@ -25,13 +27,15 @@ class Printer:
     """Prints verdicts on stdout as they come, in a `with` block.
 
     Args:
-        form: a line for a person, one JSON array, or JSON lines.
+        form: a line for a person and what was looked for once after them, one JSON array, or JSON lines.
         several: whether there are several policies, so that a line says which it is of.
+        told_in: the language of the sentences for parents that are printed in place of a line, if they are wanted.
     """
 
-    def __init__(self, form: Form, *, several: bool = False) -> None:
-        self._form, self._several = form, several
+    def __init__(self, form: Form, *, several: bool = False, told_in: str | None = None) -> None:
+        self._form, self._several, self._told_in = form, several, told_in
         self._count = 0
+        self._coverage: dict[str, RunCoverage] = {}
 
     def add(self, verdicts: Verdicts) -> None:
         """Print them."""
@@ -41,10 +45,14 @@ class Printer:
             elif self._form == "jsonl":
                 print(verdict.model_dump_json(), flush=True)
             else:
-                label, _, rest = str(verdict).partition(":")
-                stdout.print(label, style=f"bold {COLOURS[verdict.label]}", end="")
+                head, _, rest = str(verdict).partition(": ")
+                if self._told_in:
+                    head, rest = verdict.source, verdict.for_parent(self._told_in)
+                else:
+                    self._coverage.setdefault(policy_name(verdict), RunCoverage()).add(verdict)
+                stdout.print(printable(head), style=f"bold {COLOURS[verdict.label]}", markup=False, end="")
                 whom = f" for {policy_name(verdict)}" if self._several else ""
-                stdout.print(printable(f"{whom}:{rest}"), markup=False)
+                stdout.print(printable(f"{whom}: {rest}"), markup=False)
             self._count += 1
 
     def __enter__(self) -> Self:
@@ -57,8 +65,12 @@ class Printer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._form == "json" and not isinstance(error, OSError):  # an interrupted array is whole, too
+        if isinstance(error, OSError):
+            return
+        if self._form == "json":  # an interrupted array is whole, too
             print("\n]")
+        for policy, coverage in self._coverage.items():
+            stdout.print(printable(f"For {policy}: {coverage}" if self._several else str(coverage)), markup=False)
 
 
 class FileOutput:
@@ -184,6 +196,18 @@ def policies(given: str) -> tuple[Policy, ...]:
 def plural(count: int, what: str) -> str:
     """`1 picture`, `1,000 pictures`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def language_for(for_parent: bool, language: str | None, form: Form) -> str | None:
+    """The language of the sentences for parents; None if they are not wanted."""
+    if language and not for_parent:
+        fail(Exit.USAGE, "--language is that of the sentences for parents; give --for-parent as well.")
+    if for_parent and form != "lines":
+        fail(Exit.USAGE, "--for-parent prints sentences and no JSON; leave out --json and --jsonl.")
+    try:
+        return (known_language(language) if language else preferred_language()) if for_parent else None
+    except ValueError as error:
+        fail(Exit.USAGE, f"--language {error}")
 
 
 def may_replace(path: Path, begins: bytes) -> bool:

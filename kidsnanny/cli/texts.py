@@ -74,7 +74,7 @@ def check(pipeline: "Pipeline", items: Iterable[Item], policies: "Sequence[Polic
             item = waiting.popleft()
             if not item.problem:
                 break
-            missed = NotInspected(part="text", reason=item.problem)
+            missed = NotInspected(part="text", reason=item.problem, cause="no text")
             yield tuple(decide(Inspection(source=item.name, not_inspected=(missed,)), policy) for policy in policies)
         if found is None:
             return

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from kidsnanny.cli.console import Exit, exit_on_error, fail, printable, say, stdout
 from kidsnanny.errors import NotHereError, WeightsError
+from kidsnanny.faults import first_fault
 from kidsnanny.models.cards import CARD, FORMATS, SOURCES, Card, cards, read_cards, shipped
 from kidsnanny.models.store import forget, home, is_random, write
 
@@ -239,10 +240,10 @@ def _copy_card(card: Card, name: str, file: Path) -> Card:
     try:
         copied: Card = CARD.validate_python(fields | {"name": name, "path": file.absolute()})
     except ValidationError as error:
-        first = error.errors()[0]
-        if first["loc"][-1:] == ("name",):
+        fault = first_fault(error)
+        if fault.where.endswith(".name"):
             why = "a card's name is lower case letters, digits, '.', '-' and '_'; choose one"
         else:
-            why = f"{first['msg'].removeprefix('Value error, ')}; give another file"
+            why = f"{fault.why}; give another file"
         raise WeightsError(f"{name}: {why}.") from error
     return copied

@@ -16,6 +16,7 @@ from kidsnanny.evaluation.predictions import (
     RunMetadata,
     SystemDescription,
 )
+from kidsnanny.faults import first_fault
 from kidsnanny.inspection import Inspection
 from kidsnanny.verdict import Verdict
 
@@ -48,7 +49,7 @@ def inspections(out: Path, name: str) -> dict[str, Inspection]:
         lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
         whole = [InspectedExample.model_validate_json(line) for line in lines if line.endswith(b"\n")]
     except ValidationError as error:
-        raise DataError(f"{path}: it holds no inspections ({error.errors()[0]['msg']}); delete it.") from error
+        raise DataError(f"{path}: it holds no inspections ({first_fault(error)}); delete it.") from error
     return {line.id: line.inspection for line in whole}
 
 
@@ -78,7 +79,7 @@ def read(out: Path) -> "EvaluationRun":
         try:
             latency += LATENCIES.validate_json(path.read_bytes())
         except ValidationError as error:
-            raise DataError(f"{path}: it holds no times ({error.errors()[0]['msg']}); delete it.") from error
+            raise DataError(f"{path}: it holds no times ({first_fault(error)}); delete it.") from error
     return EvaluationRun(
         meta=meta, predictions=predictions, repeats=repeats, pairs=tuple(pairs), latency=tuple(latency)
     )
@@ -93,9 +94,7 @@ def read_metadata(out: Path) -> RunMetadata | None:
     except OSError as error:
         raise DataError(f"{text_of(path)}: it cannot be read ({error.strerror}); choose another folder.") from error
     except ValidationError as error:
-        raise DataError(
-            f"{path}: it is not that of a run ({error.errors()[0]['msg']}); choose another --out."
-        ) from error
+        raise DataError(f"{path}: it is not that of a run ({first_fault(error)}); choose another --out.") from error
 
 
 def predictions_path(out: Path, name: str, *, again: bool = False) -> Path:
@@ -129,7 +128,7 @@ def _predictions(path: Path, rows: Sequence[SystemDescription]) -> dict[str, tup
             try:
                 prediction = Prediction.model_validate_json(line)
             except ValidationError as error:
-                why = error.errors()[0]["msg"]
+                why = first_fault(error)
                 raise DataError(
                     f"{path}: line {number} is no prediction ({why}); delete the file, run again."
                 ) from error

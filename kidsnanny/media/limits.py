@@ -65,7 +65,7 @@ def bytes_per_pixel(image: Image.Image) -> int:
 def check_size(name: str, size: tuple[int, int], limits: Limits) -> None:
     width, height = size
     if width < 1 or height < 1:
-        raise CorruptPictureError(f"{name}: it is {width}x{height} pixels, so there is nothing to look at.")
+        raise CorruptPictureError(f"it is {width}x{height} pixels, so there is nothing to look at.", name=name)
     if width * height > limits.pixels or max(size) > limits.side:
         bound = f"{limits.pixels:,} pixels or {limits.side:,} a side"
         raise too_large(name, f"it is {width}x{height}, more than {bound}")
@@ -80,4 +80,4 @@ def check_memory(name: str, image: Image.Image, limits: Limits) -> None:
 
 
 def too_large(name: str, reason: str) -> PictureTooLargeError:
-    return PictureTooLargeError(f"{name}: {reason}; scale it down.")
+    return PictureTooLargeError(f"{reason}; scale it down.", name=name)

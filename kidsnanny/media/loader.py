@@ -34,7 +34,7 @@ from kidsnanny.media.integrity import damage, decode_jpeg, frame_count
 from kidsnanny.media.limits import DEFAULT_LIMITS as DEFAULT_LIMITS
 from kidsnanny.media.limits import Limits as Limits
 from kidsnanny.media.limits import bytes_per_pixel, check_memory, check_size, too_large
-from kidsnanny.media.signatures import HEAD, NOT_LOOKED_AT, by_content, media_kind
+from kidsnanny.media.signatures import HEAD, by_content, check_kind, media_kind
 from kidsnanny.media.strips import in_rows, views
 from kidsnanny.media.work import excess
 from kidsnanny.records import NotInspected, encodable
@@ -101,7 +101,7 @@ class Picture:
                 if index == 0:
                     total = frame_count(self.image, self.data)
                     if total == 0:
-                        raise CorruptPictureError(f"{self.name}: it has no frames, so there is nothing to look at.")
+                        raise CorruptPictureError("it has no frames, so there is nothing to look at.", name=self.name)
                 if not self._is_frame(index, total):
                     break
                 self._check_frame(index)
@@ -120,13 +120,13 @@ class Picture:
                 if index == 0:
                     raise broken  # noqa: B904 (the context is the cause)
                 which = "the frames" if total is None else f"{total - index} of {total} frames"
-                reason = f"{which}, from frame {index} on: {broken}"
-                self.skipped.append(NotInspected(part="frames", reason=reason, frame=index))
+                reason = f"{which}, from frame {index} on: {broken.reason}"
+                self.skipped.append(NotInspected(part="frames", reason=reason, cause=broken.cause, frame=index))
                 return
             index += 1
         if total and index != total:
-            reason = f"{self.name}: it holds {total} frames and shows {index}."
-            self.skipped.append(NotInspected(part="picture", reason=reason))
+            reason = f"it holds {total} frames and shows {index}."
+            self.skipped.append(NotInspected(part="picture", reason=reason, cause="damage"))
         yield from self._further(index)
 
     def _is_frame(self, index: int, total: int | None) -> bool:
@@ -141,9 +141,9 @@ class Picture:
                     return False
                 raise
         if index == self.limits.frames:
-            raise PictureTooLargeError(f"past the cap of {self.limits.frames} frames")
+            raise PictureTooLargeError(f"past the cap of {self.limits.frames} frames", cause="frames")
         if index and out_of_time():
-            raise PictureTooLargeError(f"past its {self.limits.seconds:g} s")
+            raise PictureTooLargeError(f"past its {self.limits.seconds:g} s", cause="time")
         return True
 
     def _check_frame(self, index: int) -> None:
@@ -152,7 +152,7 @@ class Picture:
         check_memory(self.name, self.image, self.limits)
         self._pixels += self.image.width * self.image.height
         if index and self._pixels > self.limits.total_pixels:
-            raise PictureTooLargeError(f"past the cap of {self.limits.total_pixels:,} pixels in all frames")
+            raise PictureTooLargeError(f"past the cap of {self.limits.total_pixels:,} pixels in all", cause="frames")
 
     def _decode(self, index: int) -> Iterator[RGB]:
         """The current frame's views. What is wrong with it although it decodes goes to `skipped`."""
@@ -170,7 +170,7 @@ class Picture:
             shown, clipped = self._composed(index)
             reason = reason or ("a part of this frame lies outside the canvas" if clipped else None)
         if reason:
-            self.skipped.append(NotInspected(part="picture", reason=f"{self.name}: {reason}.", frame=index))
+            self.skipped.append(NotInspected(part="picture", reason=f"{reason}.", cause="damage", frame=index))
         if pixels is None or self.image.mode == "CMYK":
             del pixels
             yield from views(shown, data=self.data)
@@ -192,7 +192,7 @@ class Picture:
         self._embedded += [one for one in found.pictures if not self._shows(main, one)]
         if found.more:
             reason = "there are more further pictures in the file, or beginnings of such, than are looked at"
-            self.skipped.append(NotInspected(part="frames", reason=reason))
+            self.skipped.append(NotInspected(part="frames", reason=reason, cause="frames"))
 
     def _shows(self, main: RGB, one: Embedded) -> bool:
         """Whether a further picture is a thumbnail that shows what the first frame shows."""
@@ -216,16 +216,16 @@ class Picture:
                 picture = open_picture(data, self.limits._replace(frames=max(1, self.limits.frames - index)))
                 picture.nested, picture._pixels = True, self._pixels
                 if index >= self.limits.frames:
-                    raise PictureTooLargeError(f"past the cap of {self.limits.frames} frames")
+                    raise PictureTooLargeError(f"past the cap of {self.limits.frames} frames", cause="frames")
                 if out_of_time():
-                    raise PictureTooLargeError(f"past its {self.limits.seconds:g} s")
+                    raise PictureTooLargeError(f"past its {self.limits.seconds:g} s", cause="time")
                 for frame in picture.frames():
                     index = first + frame.index + 1
                     yield Frame(first + frame.index, frame.rgb, frame.view)
                 self._pixels = picture._pixels
                 self.skipped += [missed for missed in picture.skipped if missed.part == "frames"]
             except PictureTooLargeError as error:
-                self.skipped.append(NotInspected(part="frames", reason=f"{name}: {error}"))
+                self.skipped.append(NotInspected(part="frames", reason=f"{name}: {error.reason}", cause=error.cause))
             except InputError:
                 self.remarks.append(f"{name} does not decode")
             if index > first:
@@ -243,7 +243,7 @@ class Picture:
             self._canvases = composed(self.image, self.data)
         shown, clipped = next(self._canvases, (None, False))
         if shown is None:
-            raise CorruptPictureError(f"{self.name}: it has fewer frames than it says; get the original again.")
+            raise CorruptPictureError("it has fewer frames than it says; get the original again.", name=self.name)
         shown.info = {name: value for name, value in self.image.info.items() if name != "transparency"}
         return shown, clipped
 
@@ -273,11 +273,10 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS, name: str | No
     digest = hashlib.sha256(data).hexdigest()
     name = name or path or f"sha256:{digest}"
     if not data:
-        raise CorruptPictureError(f"{name}: it is empty; get the original again.")
-    if (kind := by_content(data[:HEAD])) in NOT_LOOKED_AT:
-        raise UnsupportedFormatError(f"{name}: it is {NOT_LOOKED_AT[kind]}.")
+        raise CorruptPictureError("it is empty; get the original again.", name=name)
+    check_kind(name, by_content(data[:HEAD]))
     if reason := excess(data):
-        raise PictureTooLargeError(f"{name}: {reason}; save it again with a program that edits pictures.")
+        raise PictureTooLargeError(f"{reason}; save it again with a program that edits pictures.", name=name)
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -285,7 +284,8 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS, name: str | No
     except UnidentifiedImageError as error:
         if data.startswith(_BEGINNINGS):
             raise _corrupt(name, ValueError("its beginning is damaged")) from error
-        raise UnsupportedFormatError(f"{name}: its content is none of {_LISTED}; convert it to one of them.") from error
+        reason = f"its content is none of {_LISTED}; convert it to one of them."
+        raise UnsupportedFormatError(reason, name=name) from error
     except Exception as error:
         raise _corrupt(name, error) from error
     check_size(name, image.size, limits)
@@ -337,7 +337,7 @@ def _from_pil(image: Image.Image, limits: Limits, given: str | None, *, ours: bo
 def _read(source: object, limits: Limits, given: str | None) -> tuple[str | None, bytes]:
     """The path (None if it has none) and all bytes of a source that is not an image object."""
     if isinstance(source, str) and re.match(r"[a-z][a-z0-9+.-]*://|data:", source, re.IGNORECASE):
-        raise UnsupportedSourceError(f"{source[:80]}: URLs are never fetched; download it and give the bytes.")
+        raise UnsupportedSourceError("URLs are never fetched; download it and give the bytes.", name=source[:80])
     if isinstance(source, str | os.PathLike):
         return _read_file(source, limits)
     if isinstance(source, bytes | bytearray | memoryview):
@@ -365,17 +365,18 @@ def _read_file(source: str | os.PathLike[str], limits: Limits) -> tuple[str, byt
     try:
         status = os.stat(source)
         if not stat.S_ISREG(status.st_mode):
-            raise UnreadableFileError(f"{name}: it is {_no_file(source, status.st_mode)}.")
+            raise UnreadableFileError(f"it is {_no_file(source, status.st_mode)}.", name=name)
         with open(source, "rb") as file:
             head = file.read(HEAD)
-            if (kind := media_kind(source, head)) in NOT_LOOKED_AT and by_content(head):
-                raise UnsupportedFormatError(f"{name}: it is {NOT_LOOKED_AT[kind]}.")
+            if by_content(head):
+                check_kind(name, media_kind(source, head))
             if status.st_size > limits.bytes:
                 raise too_large(name, f"it has more than {limits.bytes:,} bytes")
             return name, head + file.read(limits.bytes + 1 - len(head))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UnreadableFileError(f"{name}: it cannot be read ({reason}); check the path and permissions.") from error
+        why = getattr(error, "strerror", None) or str(error)
+        reason = f"it cannot be read ({why}); check the path and permissions."
+        raise UnreadableFileError(reason, name=name) from error
 
 
 _LISTED = ", ".join(FORMATS)
@@ -397,4 +398,4 @@ def _no_file(source: str | os.PathLike[str], mode: int) -> str:
 
 def _corrupt(name: str, error: Exception) -> CorruptPictureError:
     brief = re.sub(r"\s+", " ", str(error))[:100] or type(error).__name__
-    return CorruptPictureError(f"{name}: it does not decode ({brief}); get the original again.")
+    return CorruptPictureError(f"it does not decode ({brief}); get the original again.", name=name)

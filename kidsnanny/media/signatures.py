@@ -7,7 +7,9 @@ is a raw photo nor which Ogg file has no pictures.
 import os
 import re
 import struct
-from typing import Literal
+from typing import Literal, cast
+
+from kidsnanny.errors import Cause, UnsupportedFormatError
 
 Media = Literal["picture", "film", "raw photo", "document", "archive"]
 HEAD = 4096
@@ -106,6 +108,16 @@ def media_kind(name: str | os.PathLike[str], head: bytes) -> Media | None:
     if found or promised is None:
         return found
     return None if _suffix(name) in _ALSO_TEXT and head and not _binary(head) else promised
+
+
+def check_kind(name: str, kind: Media | None) -> None:
+    """Nothing for a picture, and for what may be one.
+
+    Raises:
+        UnsupportedFormatError: a file of this kind is not looked at.
+    """
+    if why := NOT_LOOKED_AT.get(kind):
+        raise UnsupportedFormatError(f"it is {why}.", name=name, cause=cast("Cause", kind))
 
 
 def _suffix(name: str | os.PathLike[str]) -> str:

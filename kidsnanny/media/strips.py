@@ -69,7 +69,9 @@ def _fill(canvas: RGB, view: int, strip: Callable[[int, int], tuple[RGB, ...]]) 
     rows = max(1, STRIP // canvas.shape[1])
     for top in range(0, height, rows):
         if top and out_of_time():
-            raise PictureTooLargeError(f"{top:,} of {height:,} rows were decoded when its time was used up")
+            raise PictureTooLargeError(
+                f"{top:,} of {height:,} rows were decoded when its time was used up", cause="time"
+            )
         found = strip(top, min(top + rows, height))
         shown = found[min(view, len(found) - 1)]
         if turned:  # copied along the rows of the result, which is many times faster

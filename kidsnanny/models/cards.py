@@ -6,15 +6,16 @@ per role. To add a classifier or detector of a known architecture is to write su
 
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from kidsnanny.errors import NotHereError, WeightsError
+from kidsnanny.faults import first_fault
 from kidsnanny.models import store
 from kidsnanny.records import Record
 from kidsnanny.taxonomy import Category
-from kidsnanny.toml_files import first_fault, read_toml, why_unread
+from kidsnanny.toml_files import read_toml, why_unread
 
 FORMATS = (".safetensors", ".onnx")
 """The formats of weights that are only data. A .pt, .pth, .bin or .pkl is a pickle: a program that runs when loaded."""
@@ -274,6 +275,9 @@ AnyCard = Annotated[
 ]
 CARD: TypeAdapter[AnyCard] = TypeAdapter(AnyCard)
 """Makes a card of its role's type from a dictionary."""
+_FIELDS = {
+    get_args(card.model_fields["role"].annotation)[0]: card.model_fields for card in get_args(get_args(AnyCard)[0])
+}
 OfRole = TypeVar("OfRole", bound=Card)
 
 
@@ -303,7 +307,7 @@ def read_card(file: Path, name: str, fields: object) -> Card:
     try:
         card: Card = CARD.validate_python({**fields, "name": name})
     except ValidationError as error:
-        where, why = first_fault(error)
+        where, why = first_fault(error, _FIELDS)
         where = ".".join((name, *where.split(".")[1:]))  # the first is the role
         raise WeightsError(f"{file}: {where}: {why}; correct the file.") from error
     return card.model_copy(update={"path": file.parent.absolute() / card.path}) if card.path else card

@@ -15,6 +15,7 @@ from typing import Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from kidsnanny.errors import NotHereError, WeightsError
+from kidsnanny.faults import first_fault
 from kidsnanny.files import write_atomically
 from kidsnanny.records import Record
 
@@ -224,5 +225,5 @@ def _read_lock() -> dict[str, Pin]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValidationError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error.errors()[0]["msg"]
+        reason = error.strerror if isinstance(error, OSError) else first_fault(error)
         raise WeightsError(f"{path}: the lock file cannot be read ({reason}); correct it, or delete it.") from error

@@ -8,12 +8,13 @@ from pydantic import Field, ValidationError
 
 from kidsnanny.budget import SECONDS
 from kidsnanny.errors import ComponentError, ProfileError
+from kidsnanny.faults import MISSING, UNKNOWN, first_fault
 from kidsnanny.models.cards import Card, cards, read_card
 from kidsnanny.profiles.engine_registry import Kind, factory
 from kidsnanny.records import Record, encodable
 from kidsnanny.stage1.stage1 import Stage1
 from kidsnanny.stage2.stage2 import Stage2
-from kidsnanny.toml_files import MISSING, UNKNOWN, first_fault, read_toml, why_unread
+from kidsnanny.toml_files import read_toml, why_unread
 
 FOLDER = Path(__file__).parent
 PROFILES = ("embedded", "standard", "senben")
@@ -54,9 +55,10 @@ class Profile(Record):
                 f"{named}: there is no such profile; choose one of {known}, or a TOML file."
             ) from error
         except ValidationError as error:
-            where, why = first_fault(error)
-            fix = f"{FOLDER / 'standard.toml'} is an example" if why in (UNKNOWN, MISSING) else "correct it"
-            raise ComponentError(f"{named}: {where}: {why}; {fix}.") from error
+            fault = first_fault(error, cls.model_fields)
+            by_example = fault.why.startswith((UNKNOWN, MISSING))
+            fix = f"{FOLDER / 'standard.toml'} is an example" if by_example else "correct it"
+            raise ComponentError(f"{named}: {fault}; {fix}.") from error
         except (OSError, ValueError) as error:
             why = why_unread(error)
             raise ComponentError(f"{named}: the profile cannot be read ({why}); correct the file.") from error
@@ -110,8 +112,7 @@ class Profile(Record):
         try:
             return build(**arguments)
         except ValidationError as error:  # the built-in factories check the values too
-            where, why = first_fault(error)
-            raise ProfileError(f"{self.name}: {kind}: {where}: {why}; {fix}") from error
+            raise ProfileError(f"{self.name}: {kind}: {first_fault(error)}; {fix}") from error
 
 
 def _with_card(file: Path, table: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING, Self, get_args
 
 from PIL import Image
 
-from kidsnanny.errors import CorruptPictureError, InputError, UnreadableFileError
+from kidsnanny.errors import CorruptPictureError, UnreadableFileError
+from kidsnanny.faults import in_words
 from kidsnanny.files import atomic_writer
 from kidsnanny.media.loader import Frame, Source, open_picture
 from kidsnanny.records import Action, Channel, Label, SceneGraph
@@ -112,13 +113,15 @@ def _card(number: int, source: Source | None, verdict: Verdict, originals: bool)
     try:
         thumbnail, why = (None if source is None else _thumbnail(source, verdict, originals)), ""
     except Exception as error:  # one thumbnail less is no reason to lose the report
-        thumbnail, why = None, str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        thumbnail, why = None, in_words(error)
+        if any(why in missed.reason for missed in verdict.not_inspected):
+            why = ""  # the card says it already
     found = verdict.findings
     return render(
         "reports/templates/verdict_card.html.j2",
         number=number,
         verdict=verdict,
-        risk=max(verdict.scores.values(), default=None),
+        risk=max((score for c, score in verdict.scores.items() if c not in verdict.ignored), default=None),
         action=_ACTIONS[verdict.action],
         originals=originals,
         is_text=source is None,

@@ -16,11 +16,12 @@ from pydantic import Field, ValidationError
 
 from kidsnanny.engines import renew_after_fork
 from kidsnanny.errors import WeightsError
+from kidsnanny.faults import first_fault
 from kidsnanny.models.onnx import OnnxSession, onnx_session
 from kidsnanny.records import ModelId, Record
 from kidsnanny.stage2.normalisation import foreign_script, normalise, too_short_to_tell
 from kidsnanny.taxonomy import Category
-from kidsnanny.toml_files import first_fault, read_toml, why_unread
+from kidsnanny.toml_files import read_toml, why_unread
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -116,7 +117,7 @@ class TextEncoder:
         try:
             card = EncoderCard.model_validate(read_toml(path))
         except ValidationError as error:
-            raise WeightsError(f"{path}: {': '.join(first_fault(error))}; {fix}.") from error
+            raise WeightsError(f"{path}: {first_fault(error)}; {fix}.") from error
         except (OSError, ValueError) as error:
             raise WeightsError(f"{path}: the card cannot be read ({why_unread(error)}); {fix}.") from error
         try:

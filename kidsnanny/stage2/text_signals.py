@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kidsnanny.budget import leave_out, out_of_time
+from kidsnanny.errors import Cause
 from kidsnanny.inspection import ChannelSignals
 from kidsnanny.records import Box, NotInspected, Signal, TextLine
 from kidsnanny.stage2.normalisation import MAX_CHARS, is_record, latin, spelt_out
@@ -79,12 +80,12 @@ def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals
         most = MAX_CHARACTERS if frame[0].kind == "message" else MAX_CHARS
         if length > most:
             endless = f"more than {most:,} characters of text in one frame"
-            unknown[frame[0].frame, endless] = NotInspected(part="text", reason=endless, frame=frame[0].frame)
+            unknown[frame[0].frame, endless] = _missed(endless, "length", frame[0].frame)
     for line in codes:
         if _LEADS.search(line.text):
             shown = line.text if len(line.text) <= 80 else f"{line.text[:79]}…"
             leads = f"where a QR code leads was not looked at: {shown}"
-            unknown[line.frame, leads] = NotInspected(part="text", reason=leads, frame=line.frame)
+            unknown[line.frame, leads] = _missed(leads, "link", line.frame)
     for n, passage in enumerate(passages):
         if n and out_of_time() and time.perf_counter() - start > GRACE:
             leave_out(f"{len(passages) - n} of {len(passages)} passages of text were not scored")
@@ -96,13 +97,17 @@ def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals
         for run, why in zip(runs, model.unknown_languages([_join(run) for run in runs]), strict=True):
             if why and not ((known := unknown.get((run[0].frame, why))) and not known.minor):
                 minor = not _is_message(run) or (run[0].kind != "message" and is_record(_join(passage)))
-                unknown[run[0].frame, why] = NotInspected(part="text", reason=why, frame=run[0].frame, minor=minor)
+                unknown[run[0].frame, why] = _missed(why, "language", run[0].frame, minor=minor)
     return ChannelSignals(
         looked_for={"text": model.categories},
         signals=tuple(signals),
         recall=getattr(model, "recall", {}),
         not_inspected=tuple(unknown.values()),
     )
+
+
+def _missed(reason: str, cause: Cause, frame: int, *, minor: bool = False) -> NotInspected:
+    return NotInspected(part="text", reason=reason, cause=cause, frame=frame, minor=minor)
 
 
 def _by_frame(lines: Sequence[TextLine], kind: str) -> list[list[TextLine]]:

@@ -169,7 +169,7 @@ def test_a_profile_of_the_users_own(album: Path, monkeypatch: pytest.MonkeyPatch
         ("not TOML", 2, "my.toml: the profile cannot be read"),
         ('name = "mine"\n[[stage1]]\nengine = "magic"', 3, "magic: there is no such stage1 engine"),
         ('name = "mine"\n[[stage1]]\nmodel = "nudenet-320n"\nspeed = 9', 2, "mine: stage1: "),
-        ('name = "mine"\nspeed = 9\n[[stage1]]\nmodel = "nudenet-320n"', 2, "my.toml: speed: there is no such key; "),
+        ('name = "mine"\nspeed = 9\n[[stage1]]\nmodel = "nudenet-320n"', 2, "my.toml: speed: there is no such key ("),
         ('name = "mine"\n[[stage1]]\nmodel = "nudenet-320n"\ndevice = 9', 2, "mine: stage1: device: "),
         ("x = " + "[" * 5000, 2, "my.toml: the profile cannot be read (its values are nested too deeply)"),
         ("x = " + "9" * 5000, 2, "my.toml: the profile cannot be read (a number in it has too many digits)"),
@@ -232,3 +232,53 @@ def test_a_report_takes_the_place_of_a_report_and_of_nothing_else(album: Path) -
     assert picture.read_bytes() == before
     for _ in range(2):
         assert runner.invoke(app, ["check", "--html", str(report), str(picture)]).exit_code == 0
+
+
+def test_what_was_looked_for_is_said_once_after_all_verdicts(album: Path) -> None:
+    lines = runner.invoke(app, ["check", str(album)]).stdout.splitlines()
+    assert [line.split(":")[0] for line in lines[:-1]] == ["SAFE", "REVIEW", "REVIEW", "UNSAFE"]
+    assert sum("Looked for" in line for line in lines) == 1
+    assert lines[-1].startswith("Looked for nudity in the pictures; for harassment, scam in their text; not in the ")
+    assert lines[-1].endswith(" Of the 4, 1 could not be looked at.")
+
+
+@pytest.mark.parametrize("option", ["--json", "--jsonl"])
+def test_json_has_what_was_not_looked_for_in_each_verdict_and_nothing_after_them(album: Path, option: str) -> None:
+    printed = runner.invoke(app, ["check", option, str(album)]).stdout
+    verdicts = json.loads(printed) if option == "--json" else [json.loads(line) for line in printed.splitlines()]
+    assert all("violence" in verdict["not_looked_for"] for verdict in verdicts)
+    assert "Looked for" not in printed
+
+
+def test_sentences_for_a_parent(album: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(album)
+    result = runner.invoke(app, ["check", "--for-parent", "--language", "de-AT", "sub", "a_safe.png", "gone.png"])
+    assert result.exit_code == 10
+    unsafe, safe, gone = result.stdout.splitlines()
+    assert unsafe.startswith("sub/unsafe 田.png: Im Bild ist höchstwahrscheinlich ein nackter Körper")
+    assert safe.startswith("a_safe.png: Es wurde nichts gefunden, was ein Kind nicht sehen sollte. ")
+    assert gone.startswith("gone.png: Die Datei konnte nicht geöffnet werden. Prüfen Sie, ob sie vorhanden ist")
+
+
+@pytest.mark.parametrize(("locale", "begins"), [("fr_FR.UTF-8", "Le fichier"), ("C", "The file"), ("xx", "The file")])
+def test_sentences_are_in_the_machines_language(locale: str, begins: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", locale)
+    assert runner.invoke(app, ["check", "--for-parent", "gone.png"]).stdout.startswith(f"gone.png: {begins}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (
+            ["--for-parent", "--language", "xx"],
+            "--language 'xx': there are no sentences in this language; give one of en",
+        ),
+        (["--language", "de"], "give --for-parent as well"),
+        (["--for-parent", "--json"], "leave out --json and --jsonl"),
+        (["--for-parent", "--jsonl"], "leave out --json and --jsonl"),
+    ],
+)
+def test_options_that_do_not_go_with_sentences(arguments: list[str], says: str) -> None:
+    result = runner.invoke(app, ["check", *arguments, "gone.png"])
+    assert result.exit_code == 2
+    assert says in result.stderr

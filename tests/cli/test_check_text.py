@@ -82,7 +82,7 @@ def test_each_line_gets_a_verdict(tmp_path: Path, case: str) -> None:
 
 def test_standard_input() -> None:
     ended = runner.invoke(app, ["check", "--text", "-"], input=b"hello\nyou are mean\n")
-    assert [line.split(".")[0] for line in ended.stdout.splitlines()] == ["SAFE: -:1", "UNSAFE: -:2"]
+    assert [line.split(".")[0] for line in ended.stdout.splitlines()[:-1]] == ["SAFE: -:1", "UNSAFE: -:2"]
 
 
 @pytest.mark.parametrize(

@@ -154,9 +154,18 @@ def test_a_bad_line_is_named_and_the_lines_before_it_stand(album: Path, line: by
     assert torn.stderr.count("\n") == 1
 
 
+@pytest.mark.usefixtures("album")
+def test_a_saved_run_is_told_to_a_parent_or_with_what_was_looked_for_once() -> None:
+    assert run("decide", "run.jsonl").stdout.count("Looked for") == 1
+    told = run("decide", "run.jsonl", "--for-parent", "--language", "fr").stdout
+    assert "Looked for" not in told
+    assert "un enfant ne devrait pas voir." in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["run.jsonl", "--language", "de"], "give --for-parent as well"),
         (["missing.jsonl"], "missing.jsonl: it cannot be read (No such file or directory)"),
         (["album"], "album: it cannot be read (Is a directory)"),
         (["run.jsonl", "--policy", "toddler"], "toddler"),

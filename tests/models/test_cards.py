@@ -282,9 +282,10 @@ def test_the_users_cards_come_after_ours_with_paths_from_their_folder() -> None:
     ("text", "says"),
     [
         (MINE.replace("mine", "nudenet-320n"), "there is already a card nudenet-320n"),
-        (MINE.replace("input = 8", "input = 0"), r"mine\.input: it is 0, expected greater"),
+        (MINE.replace("input = 8", "input = 0"), r"mine\.input: it is 0, expected at least 1"),
         (MINE.replace("what", "wat"), r"mine\.what: it is missing"),
-        (MINE + "colour = 1", r"mine\.colour: there is no such key"),
+        (MINE + "colour = 1", r"mine\.colour: there is no such key; correct"),
+        (MINE + "licens = 1", r"mine\.licens: there is no such key \(did you mean licence\?\); correct"),
         (MINE.replace("classifier", "seer"), "mine: its 'role' is 'seer', expected "),
         (MINE.replace('role = "classifier"', ""), "mine: its 'role' is missing"),
         (MINE.replace("interpolation", "resize"), r"mine\.interpolation: it is missing"),

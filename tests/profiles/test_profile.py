@@ -82,7 +82,7 @@ WRONG = {
     "no engine": (NAME + STAGE1 + "[ocr]\n", r"ocr: no engine is named; .*name an `engine`"),
     "unknown key": (
         NAME + STAGE1 + "[orc]\n",
-        r"mine\.toml: orc: there is no such key; .*standard\.toml is an example",
+        r"mine\.toml: orc: there is no such key \(did you mean ocr\?\); .*standard\.toml is an example",
     ),
     "malformed": (NAME + "[[stage1]\n", r"mine\.toml: the profile cannot be read \(.*line 2.*\); correct the file"),
     "not UTF-8": (b'name = "\xff"\n', r"mine\.toml: the profile cannot be read \(.*\); correct the file"),

@@ -310,7 +310,7 @@ def test_what_was_not_done_is_said(tmp_path: Path) -> None:
         "2 pictures: 0 unsafe, 1 review, 1 safe. 1 not inspected in full. Not looked for in any of them: sexual,"
         in text
     )
-    assert "Nothing in what could be inspected reached a threshold. Not inspectedpicture: sha256:" in text
+    assert "Nothing in what could be inspected reached a threshold. Not inspectedpicture: it does not decode" in text
     assert "Highest score: unknown. " in text
     assert [a["data-risk"] for a in report.all("article")] == ["", "0.0"]
     assert "Warn before showing it." in text

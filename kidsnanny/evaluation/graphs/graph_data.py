@@ -28,10 +28,11 @@ from pydantic import ValidationError, model_validator
 from kidsnanny.errors import DataError, InputError
 from kidsnanny.evaluation.example_fields import split_of
 from kidsnanny.evaluation.parquet_source import open_table, stored_image, table_rows
+from kidsnanny.faults import first_fault
 from kidsnanny.media.loader import open_picture
 from kidsnanny.records import Record, Relation, SceneGraph, SceneObject
 from kidsnanny.stage1.student.boxes import box_from_permille, permille_from_box
-from kidsnanny.toml_files import first_fault, read_toml, why_unread
+from kidsnanny.toml_files import read_toml, why_unread
 from kidsnanny.training.student.scenes import scene
 
 SERIES = 100
@@ -96,8 +97,7 @@ class ColumnMap(Record):
         try:
             return cls.model_validate(read_toml(path))
         except ValidationError as error:
-            where, why = first_fault(error)
-            raise DataError(f"{path}: {where}: {why}; correct the column map.") from error
+            raise DataError(f"{path}: {first_fault(error, cls.model_fields)}; correct the column map.") from error
         except (OSError, ValueError) as error:
             raise DataError(
                 f"{path}: the column map cannot be read ({why_unread(error)}); correct the file."

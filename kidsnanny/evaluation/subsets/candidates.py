@@ -27,6 +27,7 @@ from kidsnanny.evaluation.csv_files import csv_text, original_cell, read_csv
 from kidsnanny.evaluation.datasets import Dataset
 from kidsnanny.evaluation.predictions import DatasetContents, Example
 from kidsnanny.evaluation.subsets.painting import paint_out, text_alone
+from kidsnanny.faults import first_fault, in_words
 from kidsnanny.files import alone_in, write_atomically
 from kidsnanny.inspection import MIN_CONFIDENCE
 from kidsnanny.media.loader import RGB, open_picture
@@ -158,7 +159,7 @@ def read_manifest(out: Path) -> CandidateManifest:
     except OSError as error:
         raise DataError(f"{out}: no candidates were drawn there; run `kidsnanny subset draw` first.") from error
     except ValidationError as error:
-        why = error.errors()[0]["msg"]
+        why = first_fault(error)
         raise DataError(f"{out / 'manifest.json'}: it is not a manifest ({why}); draw the candidates again.") from error
 
 
@@ -231,7 +232,7 @@ def _scan(ocr: Ocr, example: Example) -> TextScan:
         left = ocr.read(paint_out(frame, boxes)) if boxes else []
         alone = ocr.read(text_alone(frame, boxes)) if boxes else []
     except Exception as error:
-        return TextScan(id=example.id, failure=f"{ocr.model_id} failed ({type(error).__name__}: {error})")
+        return TextScan(id=example.id, failure=f"{ocr.model_id} failed ({in_words(error)})")
     return TextScan(
         id=example.id,
         sha256=digest,
@@ -251,7 +252,7 @@ def _lines(checkpoint: Path) -> list[TextScan]:
     try:
         return [TextScan.model_validate_json(line) for line in checkpoint.read_bytes().splitlines()[1:]]
     except ValidationError as error:
-        why = error.errors()[0]["msg"]
+        why = first_fault(error)
         raise DataError(f"{checkpoint}: a line of it is damaged ({why}); delete the file, draw again.") from error
 
 

@@ -19,6 +19,7 @@ from kidsnanny.evaluation.datasets import Dataset, sha256_of
 from kidsnanny.evaluation.example_fields import text_of
 from kidsnanny.evaluation.predictions import Example
 from kidsnanny.evaluation.subsets.candidates import LABEL_COLUMNS, CandidateManifest, CandidateSelection, TextScan
+from kidsnanny.faults import first_fault
 from kidsnanny.records import Box, Record
 
 SubsetName = Literal["text-only", "text+visual"]
@@ -197,7 +198,7 @@ def read_subset(file: Path) -> Subset:
             f"{file}: it cannot be read ({error.strerror}); name a file of `kidsnanny subset make`."
         ) from error
     except ValidationError as error:
-        why = error.errors()[0]["msg"]
+        why = first_fault(error)
         raise DataError(f"{file}: it is not a subset ({why}); name a file of `kidsnanny subset make`.") from error
 
 

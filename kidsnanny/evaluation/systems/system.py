@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from kidsnanny.errors import ComponentError, InputError
 from kidsnanny.evaluation.datasets import ANY_CATEGORY
 from kidsnanny.evaluation.predictions import Authority, Example, Prediction, Regime, SystemDescription
+from kidsnanny.faults import in_words
 from kidsnanny.media.loader import RGB, Picture, open_picture
 from kidsnanny.models.store import digest, is_random
 from kidsnanny.policy import Policy
@@ -126,7 +127,7 @@ class Baseline:
                 picture = open_picture(example.image)
                 frame, missed = _first_frame(picture)
             except InputError as error:
-                unread = NotInspected(part="picture", reason=str(error))
+                unread = NotInspected(part="picture", reason=error.reason, cause=error.cause)
                 found[place] = {"unscored": str(error), "not_inspected": (unread,)}
                 continue
             spent = {"decode": _since(start)}
@@ -152,7 +153,7 @@ class Baseline:
         except Exception as error:
             if len(shown) > 1:
                 return [answer for one in shown for answer in self._ask([one])]
-            return [Answer(None, f"the system failed ({type(error).__name__}: {error})")]
+            return [Answer(None, f"the system failed ({in_words(error)})")]
 
 
 def predicted(example: Example, about: SystemDescription, **found: object) -> Prediction:
@@ -204,7 +205,8 @@ def _first_frame(picture: Picture) -> tuple[RGB, tuple[NotInspected, ...]]:
     """
     frame = next(picture.frames())
     more = getattr(picture.image, "n_frames", 1) - 1
-    missed = (NotInspected(part="frames", reason=f"{more} frames after the first one"),) if more else ()
+    rest = NotInspected(part="frames", reason=f"{more} frames after the first one", cause="frames")
+    missed = (rest,) if more else ()
     rgb = frame.rgb if frame.rgb.flags.writeable else frame.rgb.copy()  # torch warns of the others
     return rgb, (*picture.skipped, *missed)
 

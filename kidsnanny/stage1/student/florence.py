@@ -20,6 +20,7 @@ from transformers import Florence2Config, Florence2ForConditionalGeneration
 from transformers.utils import logging
 
 from kidsnanny.errors import WeightsError
+from kidsnanny.faults import first_fault
 from kidsnanny.stage1.student.settings import Settings
 
 
@@ -129,9 +130,9 @@ class SenBen(Florence2ForConditionalGeneration):  # type: ignore[misc]
         except WeightsError:
             raise
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, ("senben", *first["loc"])))
-            raise WeightsError(f"{folder}: {where} in config.json: {first['msg']}; correct it.") from error
+            where, why = first_fault(error)
+            where = ".".join(("senben", *filter(None, (where,))))
+            raise WeightsError(f"{folder}: {where} in config.json: {why}; correct it.") from error
         except Exception as error:  # the libraries' own, and whatever a broken file makes them raise
             said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise WeightsError(f"{folder}: it is no checkpoint of Florence-2's kind ({said}); get it again.") from error

@@ -9,9 +9,10 @@ import tomli_w
 from pydantic import Field, ValidationError, model_validator
 
 from kidsnanny.errors import ComponentError, DataError
+from kidsnanny.faults import first_fault
 from kidsnanny.records import Record, SceneGraph
 from kidsnanny.taxonomy import Category
-from kidsnanny.toml_files import first_fault, read_toml, why_unread
+from kidsnanny.toml_files import read_toml, why_unread
 
 RESERVED = frozenset("<>():,\n")
 """Characters that the serializations are built of."""
@@ -64,8 +65,7 @@ class Vocabulary(Record):
         try:
             return cls.model_validate(read_toml(path))
         except ValidationError as error:
-            where, why = first_fault(error)
-            raise ComponentError(f"{path}: {where}: {why}; correct the vocabulary.") from error
+            raise ComponentError(f"{path}: {first_fault(error, cls.model_fields)}; correct the vocabulary.") from error
         except (OSError, ValueError) as error:
             why = why_unread(error)
             raise ComponentError(f"{path}: the vocabulary cannot be read ({why}); correct the file.") from error
@@ -100,7 +100,7 @@ class Vocabulary(Record):
                 tags={**{word: Tag(group="unknown") for word in _words(found)}, **(tags or {})},
             )
         except ValidationError as error:
-            raise DataError(f"{name}: {error.errors()[0]['msg']}; rename it in the data.") from error
+            raise DataError(f"{name}: {first_fault(error)}; rename it in the data.") from error
 
     def save(self, path: Path) -> None:
         """Write it as TOML."""

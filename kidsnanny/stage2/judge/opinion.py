@@ -2,7 +2,7 @@
 
 import time
 
-from kidsnanny.errors import JudgeError
+from kidsnanny.faults import in_words
 from kidsnanny.inspection import JudgeOpinion
 from kidsnanny.stage2.judge.judge import Judge
 from kidsnanny.stage2.judge.prompt import Question
@@ -19,7 +19,7 @@ def ask(judge: Judge, question: Question, identity: str) -> tuple[JudgeOpinion, 
         if lacking := [category for category in judge.categories if category not in scores]:  # silence is no "no"
             scores, error = {}, f"the judge's answer lacks {', '.join(lacking)}; check its implementation."
     except Exception as failure:
-        error = str(failure) if isinstance(failure, JudgeError) else f"{type(failure).__name__}: {failure}"
+        error = in_words(failure)
     opinion = JudgeOpinion(model=judge.model_id, ages=question.ages, question=identity, scores=scores, error=error)
     return opinion, since(start)
 

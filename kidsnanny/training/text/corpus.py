@@ -9,9 +9,9 @@ from typing import Literal
 from pydantic import ValidationError, model_validator
 
 from kidsnanny.errors import ComponentError
+from kidsnanny.faults import first_fault
 from kidsnanny.records import Record
 from kidsnanny.taxonomy import Category
-from kidsnanny.toml_files import first_fault
 
 Part = Literal["train", "validation", "test"]
 
@@ -52,6 +52,5 @@ def read_corpus(folder: Path, part: Part) -> dict[str, list[Line]]:
             try:
                 found.setdefault(path.stem, []).append(Line.model_validate_json(line))
             except ValidationError as error:
-                why = ": ".join(first_fault(error))
-                raise ComponentError(f"{path}:{number}: {why}; correct the line.") from error
+                raise ComponentError(f"{path}:{number}: {first_fault(error)}; correct the line.") from error
     return found

@@ -321,7 +321,7 @@ def test_a_folder_without_candidates(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no candidates were drawn there; run `kidsnanny subset draw` first"):
         read_manifest(tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
-    with pytest.raises(DataError, match=r"manifest.json: it is not a manifest \(Field required\)"):
+    with pytest.raises(DataError, match=r"manifest.json: it is not a manifest \(.*: it is missing\)"):
         read_manifest(tmp_path)
 
 
@@ -567,7 +567,7 @@ def test_the_data_set_is_cut_down_and_has_the_persons_labels(
     ("content", "says"),
     [
         (None, r"it cannot be read \(No such file"),
-        ("{", r"it is not a subset \(Invalid JSON"),
+        ("{", r"it is not a subset \(it is not JSON \("),
         ("{}", r"it is not a subset"),
     ],
 )

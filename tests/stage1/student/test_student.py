@@ -294,7 +294,7 @@ def _fewer_tags(folder: Path) -> None:
         ),
         "a side of nothing": (
             lambda f: _config(f, lambda c: c["senben"].update(input=0)),
-            r"senben\.input in config\.json: Input should be greater",
+            r"senben\.input in config\.json: it is 0, expected above 0",
         ),
         "a side that is too large": (
             lambda f: _config(f, lambda c: c["senben"].update(input=1024)),
@@ -304,7 +304,7 @@ def _fewer_tags(folder: Path) -> None:
         "no block of ours": (lambda f: _config(f, lambda c: c.pop("senben")), "config.json has no block `senben`"),
         "an odd block": (
             lambda f: _config(f, lambda c: c["senben"].update(loc_order="xxyy")),
-            r"senben\.loc_order in config\.json: Input should be .*; correct it",
+            r"senben\.loc_order in config\.json: it is 'xxyy', expected .*; correct it",
         ),
         "weights of another head": (
             lambda f: _weights(f, _shorter),

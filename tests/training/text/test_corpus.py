@@ -55,7 +55,7 @@ def test_every_language_has_both_in_training_and_test(
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("{", "Invalid JSON"),
+        ("{", "it is not JSON"),
         ('{"text": "a", "kind": "harmful", "categories": [], "language": "en"}', "a harmful line"),
         ('{"text": "a", "kind": "plain", "categories": ["scam"], "language": "en"}', "a plain one has none"),
         ('{"text": "a", "kind": "harmful", "categories": ["rude"], "language": "en"}', "categories.0"),
