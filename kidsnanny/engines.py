@@ -13,6 +13,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from kidsnanny.errors import ComponentError
+
+THREADS = "KIDSNANNY_THREADS"
+"""Environment variable: on how many threads a network computes."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -35,6 +39,26 @@ class Renewable(Protocol):
 _renewables: "weakref.WeakSet[Renewable]" = weakref.WeakSet()
 _locks: dict[int, tuple[Callable[[], object], threading.Lock]] = {}
 _guard = threading.Lock()
+
+
+def threads() -> int:
+    """How many threads a network may compute on; 0, unless `KIDSNANNY_THREADS` says something else, is one a core.
+
+    Raises:
+        ComponentError: the variable is no whole number.
+    """
+    said = os.environ.get(THREADS, "0")
+    if not said.isdecimal():
+        raise ComponentError(f"{THREADS} is {said!r}; set it to a whole number of threads, or unset it.")
+    return int(said)
+
+
+def limit_threads(count: int) -> None:
+    """Have everything that this process loads from here on compute on so many threads: ONNX Runtime, OpenCV, torch."""
+    import cv2
+
+    os.environ[THREADS] = os.environ["OMP_NUM_THREADS"] = str(count)
+    cv2.setNumThreads(count)
 
 
 def renew_after_fork(holder: Renewable) -> None:

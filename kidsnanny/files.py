@@ -13,20 +13,25 @@ from kidsnanny.errors import DataError
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Keep other commands from writing into a folder; whatever ends this process gives it back.
+def alone_in(place: Path) -> Iterator[None]:
+    """Keep other commands from writing into a folder, or to a file; whatever ends this process gives it back.
 
     Raises:
         DataError: another command is writing there.
-        OSError: the folder cannot be written to.
+        OSError: the folder, or that of the file, cannot be written to.
     """
     try:
-        with FileLock(folder / ".lock", timeout=0):
+        with FileLock(place / ".lock" if place.is_dir() else place.with_name(f".{place.name}.lock"), timeout=0):
             yield
     except Timeout as error:
         raise DataError(
-            f"{folder}: another command is writing there; wait until it has ended, or give another --out."
+            f"{place}: another command is writing there; wait until it has ended, or name another place."
         ) from error
+
+
+def private(path: str, flags: int) -> int:
+    """An opener for `open`: only its owner may read a file that is made."""
+    return os.open(path, flags, 0o600)
 
 
 @contextmanager

@@ -1,17 +1,14 @@
-"""The command line: `kidsnanny check`, `decide`, `policy`, `eval`, `subset`, `doctor`, `export`, `weights`, `llm`,
-`train`."""
+"""The command line: `kidsnanny check`, `watch`, `decide`, `policy`, `eval`, `subset`, `doctor`, `export`, `weights`,
+`llm`, `train`."""
 
-import logging
 import sys
-import warnings
 from typing import Annotated
 
 import typer
-from PIL import Image
 
 from kidsnanny import __version__
 from kidsnanny.cli.check import check
-from kidsnanny.cli.console import Output
+from kidsnanny.cli.console import Output, quiet_libraries
 from kidsnanny.cli.decide import decide_again
 from kidsnanny.cli.doctor import doctor
 from kidsnanny.cli.eval import evaluate
@@ -20,12 +17,13 @@ from kidsnanny.cli.llm import llm_app
 from kidsnanny.cli.policies import policy_app
 from kidsnanny.cli.subset import subset_app
 from kidsnanny.cli.train import train_app
+from kidsnanny.cli.watch import watch
 from kidsnanny.cli.weights import weights_app
 
 EXITS = (
     "Exit codes: 0 nothing flagged; 10 something flagged (this beats 11); 11 something could not be inspected; "
     "2 wrong usage; 3 a component could not be built; 4 the output could not be written; "
-    "130 interrupted; 141 nobody reads the output."
+    "130 interrupted; 141 nobody reads the output; 143 ended by SIGTERM."
 )
 
 app = typer.Typer(
@@ -36,6 +34,7 @@ app = typer.Typer(
     epilog="Example: kidsnanny check holiday-photos/",
 )
 app.command(epilog=EXITS)(check)
+app.command()(watch)
 app.command("decide", epilog=EXITS)(decide_again)
 app.command()(doctor)
 app.command("export")(export_weights)
@@ -57,9 +56,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
 def main() -> None:
     """Run the command line. What libraries have to say of a picture is in its verdict, not on the terminal; a closed
     pipe ends the command quietly, and output that cannot be written with one sentence."""
-    warnings.simplefilter("ignore")
-    warnings.simplefilter("error", Image.DecompressionBombWarning)  # the verdict reports such a picture as refused
-    logging.getLogger().addHandler(logging.NullHandler())  # or the libraries' warnings go to stderr
+    quiet_libraries()
     if sys.stderr:
         sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if sys.stdout:

@@ -1,26 +1,30 @@
 """`kidsnanny check`: pictures in, verdicts out."""
 
-import os
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, NamedTuple
 
 import typer
 
 from kidsnanny.cli import texts
-from kidsnanny.cli.console import Exit, exit_on_error, fail, printable, progress, stdout, utf8_output, warn
-from kidsnanny.coverage import RunCoverage
-from kidsnanny.for_parents import LANGUAGES, known_language, preferred_language
-from kidsnanny.media.loader import DEFAULT_LIMITS, Source
-from kidsnanny.media.walk import is_media, walk
-from kidsnanny.pipeline import Pipeline
-from kidsnanny.policy import BUILT_IN
+from kidsnanny.cli.console import (
+    Exit,
+    exit_on_error,
+    exit_without_extra,
+    fail,
+    interruption,
+    progress,
+    terminable,
+)
+from kidsnanny.cli.looking import Look, built, looking
+from kidsnanny.cli.outputs import FailOn, FileOutput, Form, Printer, Tally, language_for, may_replace, policies
+from kidsnanny.cli.resume import SavedRun, continued
+from kidsnanny.cli.sources import Item, pictures
+from kidsnanny.for_parents import LANGUAGES
+from kidsnanny.policy import BUILT_IN, Policy
 from kidsnanny.profiles.profile import DEFAULT, PROFILES, Profile
-from kidsnanny.verdict import Verdict
-
-FailOn = Literal["review", "unsafe"]
-COLOURS = {"safe": "green", "review": "yellow", "unsafe": "red"}
 
 PATHS = typer.Argument(metavar="[PATHS…]", help="Pictures, folders (walked for pictures), or - for stdin.")
 TEXT = typer.Option(
@@ -30,7 +34,9 @@ TEXT = typer.Option(
 )
 JSON = typer.Option("--json", help="Print all verdicts as one JSON array.")
 JSONL = typer.Option("--jsonl", help="Print one JSON verdict a line, each as soon as it is made.")
-POLICY = typer.Option(metavar="NAME|FILE", help=f"{', '.join(BUILT_IN)}, or your own TOML file.")
+POLICY = typer.Option(
+    metavar="NAME|FILE,…", help=f"{', '.join(BUILT_IN)}, or your own TOML file; of several each gives a verdict."
+)
 PROFILE = typer.Option(
     metavar="NAME|FILE",
     help=f"{', '.join(PROFILES)}, your own TOML file, or the models to look with: names of weights, comma-separated.",
@@ -41,6 +47,15 @@ FOR_PARENT = typer.Option("--for-parent", help="Print two or three plain sentenc
 LANGUAGE = typer.Option(metavar="CODE", help=f"Of these sentences: {', '.join(LANGUAGES)}; by default the machine's.")
 HTML = typer.Option(metavar="FILE", help="Also write a report to this file; its pictures are mosaicked.")
 HTML_ORIGINALS = typer.Option("--html-originals", help="Show the pictures in the report as they are.")
+CSV = typer.Option(metavar="FILE", help="Also write a table for spreadsheets, a row for each verdict.")
+PARQUET = typer.Option(metavar="FILE", help="The same as Parquet; needs the extra `eval`.")
+RESUME = typer.Option(
+    metavar="FILE.jsonl",
+    help="Also keep the verdicts in this file, as JSON lines; what is in it and unchanged is not looked at again.",
+)
+WORKERS = typer.Option(
+    min=1, max=64, help="Processes that look at pictures. Each takes the memory of its own models, about 500 MB."
+)
 
 
 def check(
@@ -56,15 +71,21 @@ def check(
     language: Annotated[str | None, LANGUAGE] = None,
     html: Annotated[Path | None, HTML] = None,
     html_originals: Annotated[bool, HTML_ORIGINALS] = False,
+    csv: Annotated[Path | None, CSV] = None,
+    parquet: Annotated[Path | None, PARQUET] = None,
+    resume: Annotated[Path | None, RESUME] = None,
+    workers: Annotated[int, WORKERS] = 1,
 ) -> None:
     """Look at pictures or text messages and say which of them a child may see, and why not the others.
 
     Each gets `safe`, `review` (a person should look) or `unsafe`. A picture that could not be looked at in full is
-    never `safe`. Nothing is sent anywhere, and nothing is written to disk unless you ask for a report.
+    never `safe`. Nothing is sent anywhere, and nothing is written to disk unless you ask for it.
 
     Example: kidsnanny check holiday-photos/
 
-    Example: kidsnanny check --policy child --html report.html holiday-photos/ screenshot.png
+    Example: kidsnanny check --policy child,teen --html report.html holiday-photos/ screenshot.png
+
+    Example: kidsnanny check --resume run.jsonl --workers 4 --csv table.csv all-photos/
 
     Example: kidsnanny check --profile my-nsfw,nudenet-320n holiday-photos/
 
@@ -74,145 +95,132 @@ def check(
 
     Example: curl -s https://example.org/picture.png | kidsnanny check --jsonl -
     """
-    if as_json and as_jsonl:
-        fail(Exit.USAGE, "--json and --jsonl exclude each other; give one of them.")
-    told_in = language_for(for_parent, language, as_json or as_jsonl)
+    form = chosen_form(as_json, as_jsonl)
+    told_in = language_for(for_parent, language, form)
     with exit_on_error(Exit.USAGE):
-        Profile.load(profile)
-    paths = paths or []
+        asks_judge = Profile.load(profile).judge is not None and not vision_only
+        rules = policies(policy)
+    paths, files = paths or [], _Files(html, html_originals, csv, parquet, resume)
+    files.refuse_wrong()
+    _refuse_together(paths, text, vision_only, resume, workers, asks_judge)
+    items = pictures(paths) if text is None else texts.read(text)
+    with exit_on_error(), terminable():
+        look = partial(
+            looking,
+            partial(built, profile, vision_only),
+            rules,
+            workers=workers,
+            alone=resume is not None and not asks_judge,  # a judge answers about several at once
+            text=text is not None,
+        )
+        what = "picture" if text is None else "message"
+        printer = Printer(form, several=len(rules) > 1, told_in=told_in)
+        code = _run(items, rules, look, files, printer, Tally(what, fail_on))
+    raise typer.Exit(code)
+
+
+def _refuse_together(
+    paths: Sequence[str], text: str | None, vision_only: bool, resume: Path | None, workers: int, asks_judge: bool
+) -> None:
+    """End the command if what is given does not go together."""
     if bool(paths) == (text is not None):
         fail(Exit.USAGE, "Name pictures, or text with --text FILE, and not both; see kidsnanny check --help.")
     if text is not None and vision_only:
         fail(Exit.USAGE, "--vision-only leaves text out, so there is nothing to check; leave out one of both options.")
-    if paths.count("-") > 1:
-        fail(Exit.USAGE, "- stands for standard input, which can be read only once; name it once.")
-    if str(html) == "-":
-        fail(Exit.USAGE, "-: the report is a file, not a stream; name it with --html FILE.")
-    if html_originals and not html:
-        fail(Exit.USAGE, "--html-originals says how the report shows pictures; name the report with --html FILE.")
-    if html and not _may_replace(html):
-        fail(Exit.USAGE, f"{html}: it is there and is not a report of ours; name another file with --html FILE.")
-    sources = _collect(paths) if text is None else []
-    written = texts.read(text) if text is not None else []
-    with exit_on_error(interrupted="Interrupted; the verdicts printed so far stand."):
-        pipeline = Pipeline(profile, policy=policy, stage2=None if vision_only else "profile")
-        if text is None:
-            verdicts = progress(_named(pipeline.stream(sources)), "Looking at pictures", len(sources))
-        else:
-            verdicts = progress(texts.check(pipeline, written), "Reading texts", len(written))
-        if html:
-            verdicts = _add_to_report(html, html_originals, sources or [None] * len(written), verdicts)
-        code = print_verdicts(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on, told_in=told_in)
-    raise typer.Exit(code)
+    if [*paths, text].count("-") > (resume is None):
+        fail(Exit.USAGE, f"-: standard input can be read only once; {'name files' if resume else 'name it once'}.")
+    if workers > 1 and (text is not None or asks_judge):
+        why = "The judge's server sets the pace" if asks_judge else "Text is judged in milliseconds"
+        fail(Exit.USAGE, f"{why}, so more processes do not help; leave out --workers.")
 
 
-def _may_replace(path: Path) -> bool:
-    """Whether a report may be written there: over nothing, or over an earlier page, never over somebody's picture."""
-    try:
-        with path.open("rb") as file:
-            return file.read(15).lower() in (b"", b"<!doctype html>")
-    except OSError:  # it is not there, or writing will say what is wrong
-        return True
+def chosen_form(as_json: bool, as_jsonl: bool) -> Form:
+    """What `--json` and `--jsonl` say."""
+    if as_json and as_jsonl:
+        fail(Exit.USAGE, "--json and --jsonl exclude each other; give one of them.")
+    return "json" if as_json else "jsonl" if as_jsonl else "lines"
 
 
-def _collect(paths: Sequence[str]) -> list[Source]:
-    """The pictures behind the arguments, folders walked in name order; other files are counted on stderr."""
-    sources: list[Source] = []
-    skipped: list[str] = []
-    for path in paths:
-        if path == "-":
-            sources.append(_standard_input())
-        elif os.path.isdir(path):
-            found, unwalked = walk(path)
-            media = {file: is_media(file) for file in found}
-            sources += [*(file for file in found if media[file]), *unwalked]
-            skipped += [file.name for file in found if not media[file]]
-            if not any(media.values()) and not unwalked:
-                fail(Exit.USAGE, f"There are no pictures in {path}; name a picture or a folder with pictures.")
-        else:
-            sources.append(path)
-    if skipped:
-        files = "1 file that is not a picture" if len(skipped) == 1 else f"{len(skipped)} files that are not pictures"
-        names = ", ".join(skipped[:5]) + (", …" if len(skipped) > 5 else "")
-        warn(f"Skipped {files}: {names}")
-    return sources
+class _Files(NamedTuple):
+    """The options that name files to write."""
+
+    html: Path | None
+    html_originals: bool
+    csv: Path | None
+    parquet: Path | None
+    resume: Path | None
+
+    @property
+    def named(self) -> list[Path]:
+        return [path for path in (self.html, self.csv, self.parquet, self.resume) if path]
+
+    def refuse_wrong(self) -> None:
+        """End the command if a file must not be written."""
+        if any(str(path) == "-" for path in self.named):
+            fail(Exit.USAGE, "-: reports, tables and kept verdicts are files, not streams; name a file.")
+        if twice := [path for path in self.named if self.named.count(path) > 1]:
+            fail(Exit.USAGE, f"{twice[0]}: two options name it; give each a file of its own.")
+        if self.html_originals and not self.html:
+            fail(Exit.USAGE, "--html-originals says how the report shows pictures; name the report with --html FILE.")
+        if self.html and not may_replace(self.html, b"<!doctype html>"):
+            fail(
+                Exit.USAGE, f"{self.html}: it is there and is not a report of ours; name another file with --html FILE."
+            )
+        if self.csv or self.parquet:
+            from kidsnanny.reports.verdict_table import CsvTable, ParquetTable
+
+            with exit_without_extra("--parquet", "eval"):
+                tables = [(self.csv, CsvTable.may_replace), (self.parquet, ParquetTable.may_replace)]
+                wrong = [path for path, may_replace_table in tables if path and not may_replace_table(path)]
+            if wrong:
+                fail(Exit.USAGE, f"{wrong[0]}: it is there and is not a table of ours; name another file.")
+
+    def outputs(self) -> Iterator[FileOutput]:
+        """What writes them, the kept verdicts excepted."""
+        if self.html:
+            from kidsnanny.reports.verdict_report import VerdictReport
+
+            yield FileOutput(self.html, "report", partial(VerdictReport, originals=self.html_originals))
+        if self.csv or self.parquet:
+            from kidsnanny.reports.verdict_table import CsvTable, ParquetTable
+
+            if self.csv:
+                yield FileOutput(self.csv, "table", CsvTable)
+            if self.parquet:
+                yield FileOutput(self.parquet, "table", ParquetTable)
 
 
-def _named(verdicts: Iterable[Verdict]) -> Iterator[Verdict]:
-    """The same, with standard input called - where it could not be opened, and so has no checksum to go by."""
-    for verdict in verdicts:
-        if verdict.source == bytes.__name__ and verdict.inspection.media is None:
-            inspection = verdict.inspection.model_copy(update={"source": "-"})
-            yield verdict.model_copy(update={"source": "-", "inspection": inspection})
-        else:
-            yield verdict
-
-
-def _standard_input() -> bytes:
-    try:
-        if not sys.stdin:
-            fail(Exit.USAGE, "-: standard input is closed; send a picture to it, or name a file.")
-        return sys.stdin.buffer.read(DEFAULT_LIMITS.bytes + 1)
-    except OSError as error:
-        fail(Exit.USAGE, f"-: standard input cannot be read ({error.strerror}); send a picture to it, or name a file.")
-
-
-def _add_to_report(
-    path: Path, originals: bool, sources: Sequence[Source | None], verdicts: Iterable[Verdict]
-) -> Iterator[Verdict]:
-    """The same verdicts, each written into the HTML report as it passes."""
-    from kidsnanny.reports.verdict_report import VerdictReport
-
-    try:
-        with VerdictReport(path, originals=originals) as report:
-            for source, verdict in zip(sources, verdicts, strict=True):
-                report.add(source, verdict)
-                yield verdict
-    except OSError as error:
-        fail(Exit.USAGE, f"{path}: the report cannot be written ({error.strerror}); choose another file.")
-
-
-def language_for(for_parent: bool, language: str | None, as_json: bool) -> str | None:
-    """The language of the sentences for parents; None if they are not wanted."""
-    if language and not for_parent:
-        fail(Exit.USAGE, "--language is that of the sentences for parents; give --for-parent as well.")
-    if for_parent and as_json:
-        fail(Exit.USAGE, "--for-parent prints sentences and no JSON; leave out --json and --jsonl.")
-    try:
-        return (known_language(language) if language else preferred_language()) if for_parent else None
-    except ValueError as error:
-        fail(Exit.USAGE, f"--language {error}")
-
-
-def print_verdicts(
-    verdicts: Iterable[Verdict], *, as_json: bool, as_jsonl: bool, fail_on: FailOn, told_in: str | None = None
+def _run(
+    items: Sequence[Item],
+    rules: Sequence[Policy],
+    look: Callable[[], AbstractContextManager[Look]],
+    files: _Files,
+    printer: Printer,
+    tally: Tally,
 ) -> Exit:
-    """Print the verdicts on stdout, in JSON, in sentences for parents in the language `told_in`, or each on a line and
-    what was looked for once after them; the exit code that they amount to."""
-    flagged = missed = False
-    coverage = RunCoverage()
-    if as_json or as_jsonl:
-        utf8_output()
-    if as_json:
-        print("[", end="")
-    for count, verdict in enumerate(verdicts):
-        found = any(reason.lowered is None for reason in verdict.reasons)
-        flagged |= verdict.label == "unsafe" or (found and fail_on == "review")
-        missed |= bool(verdict.not_inspected) or not verdict.coverage
-        if as_json:
-            print("," * bool(count), verdict.model_dump_json(), sep="\n", end="")
-        elif as_jsonl:
-            print(verdict.model_dump_json(), flush=True)
-        elif told_in:
-            stdout.print(printable(verdict.source), style=f"bold {COLOURS[verdict.label]}", markup=False, end=": ")
-            stdout.print(printable(verdict.for_parent(told_in)), markup=False)
-        else:
-            coverage.add(verdict)
-            label, _, rest = str(verdict).partition(":")
-            stdout.print(label, style=f"bold {COLOURS[verdict.label]}", end=":")
-            stdout.print(printable(rest), markup=False)
-    if as_json:
-        print("\n]")
-    if looked_for := str(coverage):
-        stdout.print(printable(looked_for), markup=False)
-    return Exit.FLAGGED if flagged else Exit.NOT_INSPECTED if missed else Exit.CLEAR
+    """Check all items; the exit code."""
+    written = f"Written: {', '.join(map(str, files.named))}." if files.named else ""
+    try:
+        with ExitStack() as stack:
+            saved = stack.enter_context(SavedRun(files.resume, rules)) if files.resume else None
+            looked = stack.enter_context(look())
+            if saved:
+                saved.check_models(looked.models)
+                found = continued(saved, items, looked.verdicts)
+            else:
+                found = ((verdicts, False) for verdicts in looked.verdicts(items))
+            outputs = [stack.enter_context(output) for output in files.outputs()]
+            stack.enter_context(printer)
+            shown = progress(found, tally.doing, len(items))
+            for item, (verdicts, known) in zip(items, shown, strict=True):
+                printer.add(verdicts)
+                for output in outputs:
+                    output.add(item, verdicts)
+                tally.add(verdicts, known=known)
+    except KeyboardInterrupt as error:
+        go_on = "The same command goes on after them." if files.resume else "With --resume FILE a run can be continued."
+        tally.close(written, go_on, of=len(items))
+        return interruption(error)
+    if len(items) > 1:
+        tally.close(written)
+    return tally.exit_code

@@ -2,14 +2,19 @@
 
 import errno
 import io
+import logging
 import os
+import signal
 import sys
+import threading
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import NoReturn, Self, TextIO, TypeVar
 
 import typer
+from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
@@ -42,6 +47,11 @@ class Exit(IntEnum):
     FLAGGED = 10
     NOT_INSPECTED = 11
     INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, in a `terminable` block."""
 
 
 def fail(code: Exit, *messages: str) -> NoReturn:
@@ -60,6 +70,13 @@ def warn(text: str) -> None:
     """Print a line on stderr, as it is: no markup, no control characters. A stderr that is full costs the line only."""
     with suppress(OSError):
         stderr.print(printable(text), markup=False, soft_wrap=True)
+
+
+def quiet_libraries() -> None:
+    """Have nothing that libraries say of a picture on the terminal: it is in the verdict."""
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("error", Image.DecompressionBombWarning)  # the verdict reports such a picture as refused
+    logging.getLogger().addHandler(logging.NullHandler())  # or the libraries' warnings go to stderr
 
 
 def utf8_output() -> None:
@@ -125,6 +142,28 @@ def progress(items: Iterable[T], description: str, total: int) -> Iterable[T]:
     return track(items, description, total, console=stderr, transient=True, disable=hidden)
 
 
+def interruption(error: KeyboardInterrupt) -> Exit:
+    """The exit code after Ctrl-C, or after SIGTERM."""
+    return Exit.TERMINATED if isinstance(error, Terminated) else Exit.INTERRUPTED
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Have SIGTERM end the block as Ctrl-C does, with what is done written and in order."""
+
+    def end(*_: object) -> NoReturn:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():  # which alone may say what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @contextmanager
 def exit_on_error(code: Exit | None = None, *, interrupted: str = "Interrupted.") -> Iterator[None]:
     """End the command with an error's sentence and an exit code when a KidsnannyError or Ctrl-C leaves the block.
@@ -138,8 +177,8 @@ def exit_on_error(code: Exit | None = None, *, interrupted: str = "Interrupted."
     except KidsnannyError as error:
         by_kind = Exit.USAGE if isinstance(error, DataError | PolicyError | ProfileError) else Exit.COMPONENT
         fail(by_kind if code is None else code, *(error.faults if isinstance(error, CardError) else [str(error)]))
-    except KeyboardInterrupt:
-        fail(Exit.INTERRUPTED, interrupted)
+    except KeyboardInterrupt as error:
+        fail(interruption(error), interrupted)
 
 
 @contextmanager

@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from kidsnanny.cli.check import FAIL_ON, FOR_PARENT, JSON, JSONL, LANGUAGE, POLICY, FailOn, language_for, print_verdicts
+from kidsnanny.cli.check import FAIL_ON, FOR_PARENT, JSON, JSONL, LANGUAGE, POLICY, chosen_form
 from kidsnanny.cli.console import Exit, exit_on_error, fail
+from kidsnanny.cli.outputs import FailOn, Printer, Tally, language_for, policies
 from kidsnanny.decision import decide
 from kidsnanny.faults import first_fault
 from kidsnanny.inspection import Inspection
-from kidsnanny.policy import Policy
 from kidsnanny.verdict import Verdict
 
 FILE = typer.Argument(
@@ -39,14 +39,16 @@ def decide_again(
 
     Example: kidsnanny check --jsonl holiday-photos/ > run.jsonl; kidsnanny decide run.jsonl --policy teen
     """
-    if as_json and as_jsonl:
-        fail(Exit.USAGE, "--json and --jsonl exclude each other; give one of them.")
-    told_in = language_for(for_parent, language, as_json or as_jsonl)
+    form = chosen_form(as_json, as_jsonl)
+    told_in = language_for(for_parent, language, form)
     with exit_on_error():
-        rules = Policy.load(policy)
-        verdicts = (decide(inspection, rules) for inspection in _inspections(file))
-        code = print_verdicts(verdicts, as_json=as_json, as_jsonl=as_jsonl, fail_on=fail_on, told_in=told_in)
-    raise typer.Exit(code)
+        rules, tally = policies(policy), Tally(fail_on=fail_on)
+        with Printer(form, several=len(rules) > 1, told_in=told_in) as printer:
+            for inspection in _inspections(file):
+                verdicts = tuple(decide(inspection, one) for one in rules)
+                printer.add(verdicts)
+                tally.add(verdicts)
+    raise typer.Exit(tally.exit_code)
 
 
 def _inspections(file: str) -> Iterator[Inspection]:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kidsnanny.engines import renew_after_fork
+from kidsnanny.engines import renew_after_fork, threads
 from kidsnanny.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def onnx_session(path: Path) -> OnnxSession:
     share their networks. Sessions may be run from several threads at once.
 
     Raises:
+        ComponentError: `KIDSNANNY_THREADS` is no number.
         WeightsError: ONNX Runtime does not accept the file.
     """
     try:
@@ -101,6 +102,7 @@ def _load(path: Path) -> "InferenceSession":
 
     onnxruntime.disable_telemetry_events()  # for a program that imported it before kidsnanny could say no
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads()
     options.log_severity_level = 3  # errors only: nothing about a picture goes to stderr
     # Several sessions take turns: threads that go on spinning after a call take the processor from the next session.
     options.add_session_config_entry("session.force_spinning_stop", "1")

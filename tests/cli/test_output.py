@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from kidsnanny import Stage2
-from kidsnanny.cli import check
+from kidsnanny.cli import sources
 from kidsnanny.cli.app import app
 from kidsnanny.profiles.profile import Profile
 
@@ -123,9 +123,9 @@ def test_a_folder_is_sorted_out_in_time_that_grows_with_it(monkeypatch: pytest.M
 
         __hash__ = type(files[0]).__hash__
 
-    monkeypatch.setattr(check, "walk", lambda _: ([Counted(file) for file in files], []))
-    monkeypatch.setattr(check, "is_media", lambda file: file.suffix == ".png")
-    assert len(check._collect([str(tmp_path)])) == 20_000
+    monkeypatch.setattr(sources, "walk", lambda _: ([Counted(file) for file in files], []))
+    monkeypatch.setattr(sources, "is_media", lambda file: file.suffix == ".png")
+    assert len(sources.pictures([str(tmp_path)])) == 20_000
 
 
 def command(*arguments: object, **options: object) -> "subprocess.CompletedProcess[bytes]":
@@ -229,7 +229,8 @@ def test_nothing_that_libraries_say_reaches_the_terminal(tmp_path: Path) -> None
     for name, data in _provoking().items():
         (tmp_path / name).write_bytes(data)
     ended = command("check", "--jsonl", "--html", tmp_path / "report.html", tmp_path, capture_output=True)
-    assert ended.stderr == b""
+    assert ended.stderr.startswith(b"12 pictures: ")
+    assert ended.stderr.count(b"\n") == 1
     verdicts = {Path(verdict["source"]).name: verdict for verdict in map(json.loads, ended.stdout.splitlines())}
     assert verdicts.keys() == _provoking().keys()
     for name in ("short.tif", "exif_cut.jpg", "mpo_cut.jpg", "bomb.png", "many_samples.tif"):
