@@ -18,7 +18,7 @@ from conftest import ROOT, encoded, gradient, page, scripted
 from html_pages import ATTACKS, LOADING, Parsed, opened, requests
 from PIL import Image, ImageDraw, ImageFont
 
-from kidsnanny import Pipeline, Verdict
+from kidsnanny import Pipeline, Policy, Verdict, decide
 from kidsnanny.media.loader import Source
 from kidsnanny.records import (
     Box,
@@ -315,6 +315,24 @@ def test_what_was_not_done_is_said(tmp_path: Path) -> None:
     assert [a["data-risk"] for a in report.all("article")] == ["", "0.0"]
     assert "Warn before showing it." in text
     assert "Made with kidsnanny 0." in text
+
+
+def test_an_ignored_category_is_told_and_not_flagged(tmp_path: Path) -> None:
+    source = encoded(Image.new("RGB", (16, 16), (250, 0, 0)))
+    minded = scripted("hello")(source)
+    (category, *_) = (reason.category for reason in minded.reasons)
+    teen = Policy.load("teen")
+    off = {category: teen.categories[category].model_copy(update={"action": "ignore"})}
+    ignoring = decide(minded.inspection, teen.model_copy(update={"categories": teen.categories | off}))
+    report = written(tmp_path, (source, minded))
+    assert 'class="flagged"' in report.html
+    assert "Ignored by this policy" not in report.html
+    report = written(tmp_path, (source, ignoring))
+    assert 'class="flagged"' not in report.html
+    assert f"Ignored by this policy:</strong> {category}." in report.html
+    assert f"{category} (ignored)</th>" in report.html
+    rest = max(score for name, score in ignoring.scores.items() if name != category)
+    assert f"Highest score: {rest:.2f}" in report.html
 
 
 def test_many_reasons_are_folded_away(tmp_path: Path) -> None:
