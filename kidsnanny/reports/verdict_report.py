@@ -244,6 +244,7 @@ def _made(verdict: Verdict, is_text: bool) -> dict[str, Any]:
             ["kidsnanny", visible(made.kidsnanny)],
         ],
         "thresholds": {words(c): [t.review, t.block] for c, t in made.thresholds.items()},
+        "ignored": list(map(words, verdict.ignored)),
         "lacking": list(map(words, missing)),
         "nowhere": list(map(words, verdict.not_looked_for)),
     }

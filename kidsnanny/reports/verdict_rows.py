@@ -61,9 +61,7 @@ def verdict_row(
             shown, picture = _thumbnail(source, verdict, originals)
             row |= shown
         except Exception as error:  # one thumbnail less is no reason to lose the report
-            why = in_words(error)
-            if not any(why in missed.reason for missed in verdict.not_inspected):  # else the row says it already
-                row["lost"] = why
+            row["lost"] = in_words(error)
     spelled: dict[str, Any] = _spelled({key: value for key, value in row.items() if value not in (None, "", [])})
     if spelled["name"] != verdict.source:
         spelled["raw"] = verdict.source

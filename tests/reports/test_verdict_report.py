@@ -9,6 +9,7 @@ import re
 import tracemalloc
 from importlib.resources import files
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 from verdict_reports import fight, full_of, told, written
 
-from kidsnanny import Pipeline, Verdict
+from kidsnanny import Pipeline, Policy, Verdict, decide
+from kidsnanny.errors import Cause
 from kidsnanny.media.loader import Source
 from kidsnanny.records import Box, NotInspected, Reason, TextLine
 from kidsnanny.reports import verdict_report
@@ -242,12 +244,27 @@ def test_what_was_not_done_is_said(tmp_path: Path) -> None:
     text = " ".join(report.text.split())
     assert "2 pictures: 0 unsafe, 1 review, 1 safe. 1 not inspected in full; 0 with something noted" in text
     assert "Not looked for in any of them: sexual," in text
-    assert "Not inspected: picture: sha256:" in text
+    assert "Not inspected: picture: it does not decode (" in text
     assert "Made with kidsnanny 0." in text
     first, second = report.rows
     assert "risk" not in first
-    assert first["missed"][0].startswith("picture: sha256:")
+    assert first["missed"][0].startswith("picture: it does not decode (")
     assert (first["action"], second["risk"], second["action"]) == ("Warn before showing it", 0, "Show it")
+
+
+def test_an_ignored_category_is_told_and_has_no_thresholds(tmp_path: Path) -> None:
+    source = encoded(Image.new("RGB", (16, 16), (250, 0, 0)))
+    minded = scripted("hello")(source)
+    (category, *_) = (reason.category for reason in minded.reasons)
+    teen = Policy.load("teen")
+    off = {category: teen.categories[category].model_copy(update={"action": "ignore"})}
+    ignoring = decide(minded.inspection, teen.model_copy(update={"categories": teen.categories | off}))
+    report = written(tmp_path, (source, minded), (source, ignoring))
+    first, second = report.index["made"]
+    assert (first["ignored"], second["ignored"]) == ([], [category])
+    assert (category in first["thresholds"], category in second["thresholds"]) == (True, False)
+    rest = max(score for name, score in ignoring.scores.items() if name != category)
+    assert [row["risk"] for row in report.rows] == [pytest.approx(250 / 255, abs=1e-3), rest]
 
 
 def test_an_empty_report_is_one(tmp_path: Path) -> None:
@@ -452,31 +469,20 @@ def test_a_large_report_of_originals_says_its_size(tmp_path: Path, monkeypatch: 
     assert "This file holds about 0 MB." in written(tmp_path, full_of("x"), originals=True).text
 
 
-CAUSES = {
-    "text that could not be read": NotInspected(part="text", reason="text on 3.0% of the frame could not be read"),
-    "text in a language that is not judged": NotInspected(part="text", reason="text in Thai script"),
-    "a QR code that leads elsewhere": NotInspected(part="text", reason="where a QR code leads was not looked at: x"),
-    "a QR code that could not be read": NotInspected(part="text", reason="a QR code could not be decoded"),
-    "no time left": NotInspected(part="text", reason="2 of 3 QR codes were not read: the picture's 5 s are used up"),
-    "a component that failed": NotInspected(part="image", reason="the component failed (RuntimeError: x)"),
-    "frames or pictures beyond the first ones": NotInspected(part="frames", reason="past the cap of 300 frames"),
-    "a format that is not read": NotInspected(part="picture", reason="a.bin: its content is none of JPEG, PNG; x"),
-    "a file that could not be opened": NotInspected(part="picture", reason="a: it cannot be read (No such file); x"),
-    "a picture beyond the limits": NotInspected(part="picture", reason="a: it is 9x9, more than 8 a side; x"),
-    "a damaged file": NotInspected(part="picture", reason="a: it does not decode (x); get the original again."),
-    "no answer of the judge": NotInspected(part="judge", reason="The judge at x did not answer."),
-    "text that speaks to the judge": NotInspected(part="judge", reason="the text holds x, meant for a model"),
-    "other text that was not judged": NotInspected(part="text", reason="something else"),
-}
-
-
-@pytest.mark.parametrize("name", CAUSES)
-def test_what_was_not_inspected_is_of_a_kind_with_advice(name: str) -> None:
+@pytest.mark.parametrize("cause", [*get_args(Cause), None])
+def test_what_was_not_inspected_is_of_a_kind_with_advice(cause: Cause | None) -> None:
     verdict = scripted()(encoded(gradient()))
+    missed = NotInspected(part="picture", reason="a reason", cause=cause)
     for field, kind in (("not_inspected", "not inspected"), ("noted", "noted")):
-        found = list(causes(verdict.model_copy(update={field: (CAUSES[name], CAUSES[name])})))
-        assert [(one.kind, one.name) for one in found] == [(kind, name)]
-        assert found[0].advice.endswith(".")
+        (found,) = causes(verdict.model_copy(update={field: (missed, missed)}))
+        assert found.kind == kind
+        assert found.advice.endswith(".")
+
+
+def test_each_cause_is_a_kind_of_its_own() -> None:
+    verdict = scripted()(encoded(gradient()))
+    missed = tuple(NotInspected(part="picture", reason="a reason", cause=cause) for cause in get_args(Cause))
+    assert len(set(causes(verdict.model_copy(update={"not_inspected": missed})))) == len(missed)
 
 
 def test_colours_can_be_told_apart_from_their_ground() -> None:

@@ -117,6 +117,7 @@ function grounds(row, made, isText) {
     made.lacking.length
       ? el("p", {}, el("strong", {}, `Not looked for${isText ? "" : " in the picture"}: `), `${made.lacking.join(", ")}.`)
       : null,
+    made.ignored.length ? el("p", {}, el("strong", {}, "Ignored by this policy: "), `${made.ignored.join(", ")}.`) : null,
     lines.length && !isText
       ? fold(`Text read in it (${lines.length} line${lines.length === 1 ? "" : "s"})`, list("ol", lines))
       : null,
@@ -136,12 +137,13 @@ function scores(row, made) {
   const heads = ["category", "score", ...channels].map((head) => el("th", { scope: "col" }, head));
   const rows = row.scores.map(([number, final, image, text, judge]) => {
     const category = index.categories[number];
-    const [review, block] = made.thresholds[category] ?? [1, 1];
+    const limits = made.thresholds[category]; // an ignored category has none
+    const [review, block] = limits ?? [1, 1];
     const meter = el("meter", { value: final, low: review, high: block, optimum: 0, "aria-hidden": "true" });
     const by = { image, text, judge };
     return el(
       "tr",
-      final >= review ? { class: "flagged" } : {},
+      limits && final >= review ? { class: "flagged" } : {},
       el("th", { scope: "row" }, category),
       el("td", {}, meter, ` ${said(final)}`),
       ...channels.map((channel) => el("td", {}, said(by[channel]))),
