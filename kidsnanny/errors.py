@@ -61,6 +61,7 @@ class InputError(KidsnannyError):
     """
 
     cause: Cause = "failure"
+    """The kind of reason."""
 
     def __init__(self, reason: str, *, name: str = "", cause: Cause | None = None) -> None:
         super().__init__(f"{name}: {reason}" if name else reason)

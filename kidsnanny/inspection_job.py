@@ -114,6 +114,12 @@ def named(sources: Iterable[T], names: Iterable[str] | None) -> Iterator[tuple[T
         yield source, encodable(name)  # type: ignore[misc]
 
 
+def opened(picture: Picture) -> Media:
+    """What is known of a picture from opening it."""
+    kind = picture.image.format if picture.data else None
+    return Media(sha256=picture.sha256, format=kind, width=0, height=0, frames=0)
+
+
 @contextmanager
 def timed(jobs: Sequence[Job], stage: str) -> Iterator[None]:
     """Add the time of the block, in equal shares, to the jobs and their budgets; a job that is named several times gets

@@ -82,7 +82,7 @@ class ImageRules(Record):
     other kind could have agreed and does not; `max` believes whoever is alarmed, `min` asks that all are, and `mean` is
     between the two."""
     alone: float = Field(default=4.0, ge=1, le=10, strict=True)
-    """With `agreement`, the exponent on a score that no other kind supports. 1 is as `max`."""
+    """With `agreement`, the exponent on a score that no other kind supports, from 1 to 10. 1 is as `max`."""
 
 
 class JudgeRules(Record):
@@ -96,9 +96,9 @@ class JudgeRules(Record):
     escalation: Literal["always", "auto", "never"]
     """When the judge is asked. `auto`: when there is text, or when a score is in one of the grey bands below."""
     image_grey: Band
-    """The scores of the picture that the judge may lower, from the first number to below the second."""
+    """The scores of the picture, 0..1, that the judge may lower, from the first number to below the second."""
     text_grey: Band
-    """The scores of the text model that the judge may lower. None by default: whoever writes text that the text model
+    """The scores of the text model, 0..1, that the judge may lower. None by default: whoever writes text that the text model
     finds harmful can also write what makes a judge call it harmless."""
 
 

@@ -331,6 +331,6 @@ class Thresholds(Record):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     review: float = Field(gt=0, le=1, strict=True)
-    """From this score on a person should look: the picture is `review`."""
+    """From this score, 0..1, on a person should look: the picture is `review`."""
     block: float = Field(gt=0, le=1, strict=True)
-    """From this score on the picture is `unsafe`. It is not below `review`."""
+    """From this score, 0..1, on the picture is `unsafe`. It is not below `review`."""

@@ -15,7 +15,7 @@ from PIL import Image
 
 from kidsnanny import Limits, Pipeline
 from kidsnanny.errors import Cause
-from kidsnanny.media import sources
+from kidsnanny.media import source_bytes
 
 JPEG, PNG = encoded(gradient(320, 240), "JPEG"), encoded(gradient(320, 240))
 NAME = "holiday.jpg"
@@ -137,7 +137,7 @@ def test_what_may_not_be_read(
     make(tmp_path / NAME)
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(sources if opened == "open" else os, opened, refuse, raising=False)
+        patch.setattr(source_bytes if opened == "open" else os, opened, refuse, raising=False)
         said_once(pipeline, NAME, "file", NAME)
 
 

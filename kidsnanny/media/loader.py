@@ -35,7 +35,7 @@ from kidsnanny.media.limits import DEFAULT_LIMITS as DEFAULT_LIMITS
 from kidsnanny.media.limits import Limits as Limits
 from kidsnanny.media.limits import bytes_per_pixel, check_memory, check_size, too_large
 from kidsnanny.media.signatures import HEAD, by_content, check_kind, is_text
-from kidsnanny.media.sources import read
+from kidsnanny.media.source_bytes import read
 from kidsnanny.media.strips import in_rows, views
 from kidsnanny.media.work import excess
 from kidsnanny.records import NotInspected, TextLine

@@ -381,7 +381,7 @@ def mixed(count: int) -> list[tuple[Source, Verdict]]:
         TextLine(text=f"Line {n} of a page", confidence=0.9, box=Box(9, 9 * n, 300, 9 * n + 8)) for n in range(12)
     )
     found = Reason(category="hate", channel="text", source="detector", score=0.9, what="w", box=Box(9, 9, 300, 17))
-    unread = NotInspected(part="text", reason="text on 12.5% of the frame could not be read")
+    unread = NotInspected(part="text", reason="text on 12.5% of the frame could not be read", cause="unread")
     pairs = []
     for n in range(count):
         kind = n % 50
@@ -439,7 +439,7 @@ def test_what_to_check_first_and_the_causes_are_counted(tmp_path: Path) -> None:
 
 def test_what_is_noted_is_counted_and_holds_nothing_back(tmp_path: Path) -> None:
     source, verdict = mixed(6)[5]
-    sign = NotInspected(part="text", reason="text in Greek script", minor=True)
+    sign = NotInspected(part="text", reason="text in Greek script", cause="language", minor=True)
     text = " ".join(written(tmp_path, (source, verdict.model_copy(update={"noted": (sign,)}))).text.split())
     assert "0 not inspected in full; 1 with something noted that holds nothing back." in text
     assert "text in a language that is not judgednoted1100.0 %" in text
