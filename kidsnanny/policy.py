@@ -98,8 +98,8 @@ class JudgeRules(Record):
     image_grey: Band
     """The scores of the picture, 0..1, that the judge may lower, from the first number to below the second."""
     text_grey: Band
-    """The scores of the text model, 0..1, that the judge may lower. None by default: whoever writes text that the text model
-    finds harmful can also write what makes a judge call it harmless."""
+    """The scores of the text model, 0..1, that the judge may lower. None by default: whoever writes text that the text
+    model finds harmful can also write what makes a judge call it harmless."""
 
 
 class Policy(Record):
