@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kidsnanny import Pipeline
 
-pipeline = Pipeline(policy="child")
+pipeline = Pipeline()  # one for children of all ages: each call names its policy
 
 
 def offer_help(why: str) -> None:
@@ -21,9 +21,9 @@ def ask_a_person(why: str) -> None:
     print(f"review: {why}")
 
 
-def may_show(data: bytes) -> bool:
+def may_show(data: bytes, name: str, age: str) -> bool:
     """True only for "safe". "review" means nobody knows yet, so it stays hidden until a person has looked."""
-    verdict = pipeline(data)  # if this raises, nothing was checked: let it raise, and show nothing
+    verdict = pipeline(data, policy=age, name=name)  # if this raises, nothing was checked: let it, and show nothing
     if verdict.action == "support":  # a child may be in danger: hidden from others, never punished
         offer_help(str(verdict))
         return False
@@ -33,5 +33,5 @@ def may_show(data: bytes) -> bool:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:]:
-        print(name, "show" if may_show(Path(name).read_bytes()) else "hide")
+    for path in map(Path, sys.argv[1:]):
+        print(path.name, "show" if may_show(path.read_bytes(), path.name, "child") else "hide")

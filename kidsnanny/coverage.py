@@ -39,7 +39,7 @@ def in_full(verdict: "Verdict") -> str:
     text = _no_text(verdict)
     if not (verdict.coverage or text):
         return _NOTHING
-    return _sentence(verdict.coverage, _ONE, f"for text, and {_NO_TEXT[text]}" if text else "")
+    return _sentence(_minded(verdict), _ONE, f"for text, and {_NO_TEXT[text]}" if text else "")
 
 
 def in_short(verdict: "Verdict") -> str:
@@ -68,7 +68,7 @@ class RunCoverage:
         """Count a verdict."""
         self._count += 1
         self._only = in_full(verdict)
-        found, text = _by_channel(verdict.coverage), _no_text(verdict)
+        found, text = _by_channel(_minded(verdict)), _no_text(verdict)
         for channel, recalls in found.items():
             known = self._common.get(channel, recalls)
             self._common[channel] = {c: _lower(known[c], recalls[c]) for c in known if c in recalls}
@@ -121,6 +121,12 @@ def _weak(recalls: Mapping[Category, float | None]) -> Iterator[str]:
     if weak:
         shares = (f"{tenths} in 10 of {', '.join(categories)}" for tenths, categories in sorted(weak.items()))
         yield f"of harmful texts it finds about {'; '.join(shares)}"
+
+
+def _minded(verdict: "Verdict") -> Coverage:
+    """The coverage without the recall of categories that the policy ignores, which nobody needs to know."""
+    ignored = set(verdict.ignored)
+    return {c: dict.fromkeys(by) if c in ignored else by for c, by in verdict.coverage.items()}
 
 
 def _by_channel(coverage: Coverage) -> dict[Channel, dict[Category, float | None]]:

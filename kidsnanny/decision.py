@@ -397,5 +397,4 @@ def _explanation(policy: Policy, decision: Decision, opinion: JudgeOpinion | Non
 
 
 def _thresholds(policy: Policy, category: Category) -> Thresholds:
-    rule = policy.categories[category]
-    return Thresholds(review=rule.review, block=rule.block)
+    return Thresholds.model_validate(policy.categories[category].model_dump(include={"review", "block"}))

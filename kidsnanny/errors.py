@@ -13,9 +13,10 @@
     └── ComponentError              a component could not be built
         ├── ProfileError            a profile's table has keys or values that its engine does not take
         └── WeightsError            weights are missing, or are not the file their card describes
+            ├── CardError           a card has faults
             └── NotHereError        they are not on this machine
 
-Each message is one sentence that names the thing, the reason and the fix.
+Each message is one sentence that names the thing, the reason and the fix; a CardError's, one for each fault.
 """
 
 from collections.abc import Sequence
@@ -60,6 +61,7 @@ class InputError(KidsnannyError):
     """
 
     cause: Cause = "failure"
+    """The kind of reason."""
 
     def __init__(self, reason: str, *, name: str = "", cause: Cause | None = None) -> None:
         super().__init__(f"{name}: {reason}" if name else reason)
@@ -128,6 +130,14 @@ class ProfileError(ComponentError):
 
 class WeightsError(ComponentError):
     """Weights are missing, or are not the file their card describes."""
+
+
+class CardError(WeightsError):
+    """A card has faults, each of which is told in a sentence."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__(" ".join(faults))
+        self.faults = faults
 
 
 class NotHereError(WeightsError):

@@ -21,6 +21,7 @@ class Media(Record):
     format: str | None
     """`JPEG`, `PNG`, …; None for pixels that somebody else decoded."""
     width: int
+    """Of the largest frame, in pixels, with the EXIF orientation applied; 0 if no frame was decoded."""
     height: int
     """Of the largest frame, in pixels, with the EXIF orientation applied; 0 if no frame was decoded."""
     frames: int
@@ -33,6 +34,7 @@ class ChannelSignals(Record):
     looked_for: dict[ModelKind, tuple[Category, ...]]
     """Kind of model -> the categories that it looked for. A category without a signal was looked for and not found."""
     signals: tuple[Signal, ...] = ()
+    """All that they found, of every frame."""
     recall: dict[Category, tuple[tuple[float, float], ...]] = Field(default_factory=dict)
     """Rising thresholds, and the share of what is harmful that scores at least as much, as the model's card has it; a
     category that is not here was not measured."""
@@ -44,6 +46,7 @@ class JudgeOpinion(Record):
     """What the judge answered to one question, or why it did not."""
 
     model: ModelId
+    """The one that was asked."""
     ages: str
     """The age group that was asked about, like `10-12`: the one part of the question that comes from a policy."""
     question: str
@@ -88,7 +91,7 @@ class Inspection(Record):
     text: tuple[TextLine, ...] = ()
     """Every line that the OCR found, however uncertain. *Untrusted* text."""
     min_confidence: float = MIN_CONFIDENCE
-    """A line with a lower OCR confidence than this is taken for noise: no model judges it."""
+    """A line with a lower OCR confidence than this is taken for noise, 0..1: no model judges it."""
     image_signals: ChannelSignals | None = None
     """Stage 1's; None if it saw no frame."""
     text_signals: ChannelSignals | None = None
@@ -98,6 +101,7 @@ class Inspection(Record):
     opinions: tuple[JudgeOpinion, ...] = ()
     """One per age group that the judge was asked about."""
     text_for_judge: TextForJudge = TextForJudge()
+    """What the text does to the judge's authority."""
     not_inspected: tuple[NotInspected, ...] = ()
     """What could not be looked at, whatever the policy. The signals have their own."""
     remarks: tuple[str, ...] = ()
@@ -116,7 +120,7 @@ class Inspection(Record):
         return legible(self.text, self.min_confidence)
 
     def question(self, ages: str) -> str:
-        """The identity of what a judge reads when it is asked about this picture and an age group."""
+        """The identity of what a judge reads when it is asked about this picture and an age group (`Policy.ages`)."""
         read = "\n".join((ages, self.findings_text, *(line.quoted for line in self.lines)))
         return hashlib.sha256(read.encode()).hexdigest()
 
@@ -126,7 +130,8 @@ class Inspection(Record):
         return next((opinion for opinion in self.opinions if opinion.ages == ages and opinion.question == asked), None)
 
     def with_opinion(self, opinion: JudgeOpinion, **timings: float) -> Self:
-        """The inspection with an opinion in place of a former one about the same age group."""
+        """The inspection with an opinion in place of a former one about the same age group, and the milliseconds of
+        further stages in its `timings`."""
         others = tuple(other for other in self.opinions if other.ages != opinion.ages)
         update = {
             "opinions": (*others, opinion),

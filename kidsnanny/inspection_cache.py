@@ -1,11 +1,18 @@
 """Inspections of pictures that may come again, in memory."""
 
+import hashlib
 from collections import OrderedDict
+from collections.abc import Mapping
 from threading import Lock
 
+from PIL import ExifTags
+
+from kidsnanny import __version__
 from kidsnanny.engines import renew_after_fork
 from kidsnanny.inspection import Inspection
 from kidsnanny.inspection_job import Job
+from kidsnanny.media.loader import Limits, Picture
+from kidsnanny.records import ModelId
 
 
 class InspectionCache:
@@ -46,3 +53,17 @@ class InspectionCache:
                 self._kept[inspection.key] = inspection
                 if len(self._kept) > self._size:
                     self._kept.popitem(last=False)
+
+
+def cache_key(
+    picture: Picture, models: Mapping[str, tuple[ModelId, ...]], limits: Limits, min_confidence: float
+) -> str:
+    """See `Inspection.key`. The pixels of a PIL image do not say how it is turned and which colours they are."""
+    pixels: tuple[object, ...] = (picture.sha256,)
+    if not picture.data:
+        orientation = picture.image.getexif().get(ExifTags.Base.Orientation)
+        told = ("icc_profile", "gamma", "chromaticity")  # what becomes of colours; alpha is among the pixels
+        pixels += (orientation, *map(picture.image.info.get, told))
+    named = {part: list(map(str, of_part)) for part, of_part in models.items()}
+    everything = (pixels, named, limits, min_confidence, __version__)
+    return hashlib.sha256(repr(everything).encode()).hexdigest()

@@ -1,5 +1,6 @@
 """One picture while it is inspected: what is known of it so far, and how frames are batched and timed."""
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -113,6 +114,12 @@ def named(sources: Iterable[T], names: Iterable[str] | None) -> Iterator[tuple[T
         yield source, encodable(name)  # type: ignore[misc]
 
 
+def opened(picture: Picture) -> Media:
+    """What is known of a picture from opening it."""
+    kind = picture.image.format if picture.data else None
+    return Media(sha256=picture.sha256, format=kind, width=0, height=0, frames=0)
+
+
 @contextmanager
 def timed(jobs: Sequence[Job], stage: str) -> Iterator[None]:
     """Add the time of the block, in equal shares, to the jobs and their budgets; a job that is named several times gets
@@ -138,6 +145,16 @@ def timed_frames(job: Job, picture: Picture) -> Iterator[Frame]:
         if frame is None:
             return
         yield frame
+
+
+def unseen(layer: Sequence[TextLine], read: Sequence[TextLine]) -> list[TextLine]:
+    """The lines of a text layer that were not read in the picture, such as white letters on white."""
+    known = f" {' '.join(_words(line.text) for line in read)} "
+    return [line for line in layer if f" {_words(line.text) or line.text} " not in known]
+
+
+def _words(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.casefold()))
 
 
 def even_ground(frame: RGB, box: Box) -> bool:

@@ -3,7 +3,6 @@
 Nothing here raises because of a picture: what cannot be looked at is in the inspection's `not_inspected`.
 """
 
-import hashlib
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from traceback import clear_frames
 from typing import Any, Literal, Self
-
-from PIL import ExifTags
 
 from kidsnanny import __version__, messages
 from kidsnanny.budget import Budget
@@ -25,15 +22,26 @@ from kidsnanny.inspection import (
     MIN_CONFIDENCE,
     ChannelSignals,
     Inspection,
-    Media,
     TextForJudge,
     legible,
 )
-from kidsnanny.inspection_cache import InspectionCache
-from kidsnanny.inspection_job import Job, batches, changed, failed, graph_losses, merged, named, timed, timed_frames
+from kidsnanny.inspection_cache import InspectionCache, cache_key
+from kidsnanny.inspection_job import (
+    Job,
+    batches,
+    changed,
+    failed,
+    graph_losses,
+    merged,
+    named,
+    opened,
+    timed,
+    timed_frames,
+    unseen,
+)
 from kidsnanny.media.gate import slots
 from kidsnanny.media.limits import checked_limits
-from kidsnanny.media.loader import DEFAULT_LIMITS, Frame, Limits, Picture, Source, checked_source, open_picture
+from kidsnanny.media.loader import DEFAULT_LIMITS, Frame, Limits, Source, checked_source, open_picture
 from kidsnanny.messages import Text
 from kidsnanny.policy import Policy
 from kidsnanny.profiles.profile import DEFAULT, Profile
@@ -242,8 +250,9 @@ class Inspector:
             try:
                 with timed([job], "decode"):
                     picture = open_picture(source, self.limits, name)
-                    job.key = self._key(picture)
-                job.name, job.opened = picture.name, _opened(picture)
+                    models = {part: of_part for part, of_part in self.models.items() if part != "judge"}
+                    job.key = cache_key(picture, models, self.limits, self.min_confidence)
+                job.name, job.opened = picture.name, opened(picture)
                 job.known = self._cache.recall(job)
                 for frame in () if job.known else timed_frames(job, picture):
                     height, width = frame.rgb.shape[:2]
@@ -280,9 +289,13 @@ class Inspector:
             job.seen += [one.model_copy(update={"frame": frame.index}) for one in found]
 
     def _read(self, job: Job, frame: Frame) -> None:
-        if self.stage2 is None or not changed(job.last_read.get(frame.view), frame.rgb):
+        if self.stage2 is None:
+            return
+        if not changed(job.last_read.get(frame.view), frame.rgb):
+            job.add_lines(unseen(frame.layer, ()), frame)
             return
         if job.read and job.budget.over:
+            job.add_lines(unseen(frame.layer, ()), frame)
             late = f"not read: the picture's {job.budget.seconds:g} s are used up"
             job.not_inspected.append(NotInspected(part="text", reason=late, cause="time", frame=frame.index))
             return
@@ -306,6 +319,7 @@ class Inspector:
             except Exception as error:
                 job.not_inspected.append(failed("text", error, frame.index))
         lines += columns(lines)
+        lines += unseen(frame.layer, lines)
         job.leave("text", frame.index)
         job.read += read or bool(lines)
         job.add_lines(lines, frame)
@@ -375,22 +389,6 @@ class Inspector:
                 signals = ChannelSignals(looked_for={}, not_inspected=(failed("text", error, None),))
         job.leave("text", None)
         return signals
-
-    def _key(self, picture: Picture) -> str:
-        """See `Inspection.key`. The pixels of a PIL image do not say how it is turned and which colours they are."""
-        pixels: tuple[object, ...] = (picture.sha256,)
-        if not picture.data:
-            orientation = picture.image.getexif().get(ExifTags.Base.Orientation)
-            told = ("icc_profile", "gamma", "chromaticity")  # what becomes of colours; alpha is among the pixels
-            pixels += (orientation, *map(picture.image.info.get, told))
-        models = {part: list(map(str, models)) for part, models in self.models.items() if part != "judge"}
-        everything = (pixels, models, self.limits, self.min_confidence, __version__)
-        return hashlib.sha256(repr(everything).encode()).hexdigest()
-
-
-def _opened(picture: Picture) -> Media:
-    kind = picture.image.format if picture.data else None
-    return Media(sha256=picture.sha256, format=kind, width=0, height=0, frames=0)
 
 
 def _for_judge(lines: Sequence[str]) -> TextForJudge:

@@ -81,6 +81,7 @@ class Pipeline:
             if stage1 is not None or stage2 != "profile" or limits != DEFAULT_LIMITS or cache:
                 raise TypeError("stage1, stage2, limits and cache are the Inspector's; give them to the Inspector.")
             self.inspector = profile
+            """What looks at the pictures; other pipelines may share it."""
         else:
             self.inspector = Inspector(profile, stage1=stage1, stage2=stage2, limits=limits, cache=cache)
         judge = self.stage2.judge if self.stage2 else None
@@ -180,12 +181,24 @@ class Pipeline:
         policy: PolicyLike | Sequence[PolicyLike] | None = None,
         names: Iterable[str] | None = None,
     ) -> Iterator[Verdict]:
-        """Verdicts on messages and conversations, in the order of `texts`; see `check_text` and `stream`."""
+        """Verdicts on messages and conversations, in the order of `texts`; see `check_text` and `stream`, which say
+        what `policy` and `names` are, and what is raised."""
         inspections = (self._inspected_text(text, name) for text, name in named(texts, names))
         return self._judged(inspections, self._policies(policy))
 
     def inspect(self, source: Source, *, policy: PolicyLike | None = None, name: str | None = None) -> Inspection:
-        """What is in one picture, with the judge's opinion if the policy wants one; no policy has decided it."""
+        """What is in one picture, with the judge's opinion if the policy wants one; no policy has decided it.
+
+        Args:
+            source: the picture, as for a call.
+            policy: whose ages the judge is asked about, if not the pipeline's.
+            name: as for a call.
+
+        Raises:
+            PolicyError: the policy cannot be loaded.
+            RuntimeError: the pipeline was closed.
+            TypeError: an argument is of another type.
+        """
         _one(policy)
         (rules,) = self._policies(policy)
         return self.inspector.consult(self.inspector.inspect(source, name=name), rules)

@@ -47,7 +47,8 @@ class TextRules(Record):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     read: float = Field(ge=0.5, le=1, strict=True)
-    """A line with at least this confidence was read. One with less is scored as well, but counts as unread."""
+    """0.5 to 1. A line with at least this confidence was read. One with less is scored as well, but counts as
+    unread."""
     aspect: float = Field(ge=1, le=10, strict=True)
     """Only what is at least so many times longer than high is a line of text for sure. Of what is shorter, three such
     lines together count."""
@@ -81,7 +82,7 @@ class ImageRules(Record):
     other kind could have agreed and does not; `max` believes whoever is alarmed, `min` asks that all are, and `mean` is
     between the two."""
     alone: float = Field(default=4.0, ge=1, le=10, strict=True)
-    """With `agreement`, the exponent on a score that no other kind supports. 1 is as `max`."""
+    """With `agreement`, the exponent on a score that no other kind supports, from 1 to 10. 1 is as `max`."""
 
 
 class JudgeRules(Record):
@@ -95,10 +96,10 @@ class JudgeRules(Record):
     escalation: Literal["always", "auto", "never"]
     """When the judge is asked. `auto`: when there is text, or when a score is in one of the grey bands below."""
     image_grey: Band
-    """The scores of the picture that the judge may lower, from the first number to below the second."""
+    """The scores of the picture, 0..1, that the judge may lower, from the first number to below the second."""
     text_grey: Band
-    """The scores of the text model that the judge may lower. None by default: whoever writes text that the text model
-    finds harmful can also write what makes a judge call it harmless."""
+    """The scores of the text model, 0..1, that the judge may lower. None by default: whoever writes text that the text
+    model finds harmful can also write what makes a judge call it harmless."""
 
 
 class Policy(Record):
@@ -118,8 +119,11 @@ class Policy(Record):
     on_failure: Literal["review", "unsafe"]
     """The label of a picture that could not be looked at in full, if nothing worse was found. There is no `allow`."""
     image: ImageRules
+    """How several models of Stage 1 become one score."""
     text: TextRules
+    """What counts as unread."""
     judge: JudgeRules
+    """When it is asked, and what its word is worth."""
     categories: dict[Category, Rule]
     """What the score of each category means. It goes from 0, nothing was found, to 1."""
 

@@ -23,9 +23,13 @@ class Box(NamedTuple):
     """Pixel corners in the decoded frame; `x1` and `y1` are exclusive."""
 
     x0: int
+    """Left, in pixels."""
     y0: int
+    """Top, in pixels."""
     x1: int
+    """Right, in pixels: the first column that is not in the box."""
     y1: int
+    """Bottom, in pixels: the first row that is not in the box."""
 
     @property
     def area(self) -> int:
@@ -38,7 +42,7 @@ class Box(NamedTuple):
         return both.area
 
     def moved(self, right: int, down: int) -> "Box":
-        """The same box so many pixels further."""
+        """The same box, so many pixels further `right` and `down`."""
         return Box(self.x0 + right, self.y0 + down, self.x1 + right, self.y1 + down)
 
     def covers(self, other: "Box") -> bool:
@@ -93,8 +97,11 @@ class ModelId(Record):
     """Which model spoke: a name and, as far as it is known, the start of its checksum or its version."""
 
     name: str
+    """As in the model's card."""
     revision: str = ""
+    """The start of its checksum or its version; empty if neither is known."""
     caveat: Caveat | None = None
+    """Why nothing that it saw may count as safe; None if it may."""
 
     def __str__(self) -> str:
         """`name@revision#caveat`: the form in which a model stands in a text."""
@@ -117,10 +124,13 @@ class Detection(Record):
     """One thing a model saw: a detector in a box, a classifier in the frame as a whole."""
 
     label: str
+    """The model's own word for it."""
     score: float = Field(ge=0, le=1)
+    """How sure the model is, 0..1."""
     box: Box | None = None
     """None: the whole frame."""
     frame: int = Field(default=0, ge=0)
+    """Counted from 0."""
     model: str = ""
     """The name of the card of the model that said so."""
 
@@ -129,20 +139,28 @@ class SceneObject(Record):
     """One thing in a scene graph, where it is, and how it is."""
 
     label: str
+    """What it is."""
     box: Box
+    """Where it is."""
     attributes: tuple[str, ...] = ()
+    """How it is, in single words."""
     score: float = Field(default=1.0, ge=0, le=1)
+    """How sure the student is of the object, 0..1; 1 for one that a person gave."""
     attributes_score: float = Field(default=1.0, ge=0, le=1)
-    """Of all of them: a student writes them in another task than the objects."""
+    """Of all of them, 0..1: a student writes them in another task than the objects."""
 
 
 class Relation(Record):
     """`subject` does `predicate` to `object`: two objects by their place in the graph."""
 
     subject: int = Field(ge=0)
+    """Its place in the graph's `objects`, counted from 0."""
     predicate: str
+    """What the one does to the other, or where it is."""
     object: int = Field(ge=0)
+    """Its place in the graph's `objects`, counted from 0."""
     score: float = Field(default=1.0, ge=0, le=1)
+    """How sure the student is, 0..1."""
 
 
 class SceneGraph(Record):
@@ -152,12 +170,15 @@ class SceneGraph(Record):
     """
 
     objects: tuple[SceneObject, ...] = ()
+    """The things in the frame."""
     relations: tuple[Relation, ...] = ()
+    """What they have to do with each other."""
     tags: dict[str, float] = Field(default_factory=dict)
-    """Tag -> its probability, or 1.0 for a tag that a person gave."""
+    """Tag -> its probability, 0..1, or 1.0 for a tag that a person gave."""
     caption: str = ""
     """A student's caption may quote what is written in the picture: *untrusted* text."""
     frame: int = Field(default=0, ge=0)
+    """Counted from 0."""
     model: str = ""
     """The name of the student that wrote it."""
     dropped: tuple[str, ...] = ()
@@ -177,11 +198,17 @@ class VisualFindings(Record):
     """What Stage 1 saw in one picture. `frames` is how many frames were screened, `models` who screened them."""
 
     width: int
+    """Of the largest frame, in pixels."""
     height: int
+    """Of the largest frame, in pixels."""
     frames: int
+    """How many were screened."""
     models: tuple[ModelId, ...] = ()
+    """Those that screened them."""
     detections: tuple[Detection, ...] = ()
+    """What detectors and classifiers saw, in all frames."""
     graphs: tuple[SceneGraph, ...] = ()
+    """One for each frame that a scene-graph model described."""
 
 
 class TextLine(Record):
@@ -190,13 +217,14 @@ class TextLine(Record):
     text: str
     """Empty if the line was found, and nothing in it could be read."""
     confidence: float = Field(ge=0, le=1)
+    """How sure the OCR is of the letters, 0..1; 1 for text that came as text."""
     box: Box
     """Empty for a line of a message, which is in no picture."""
     frame: int = Field(default=0, ge=0)
-    """Of the picture; of a conversation, its turn."""
-    kind: Literal["line", "code", "column", "message"] = "line"
-    """"code": what a QR code says; "column": a word of letters under each other, which are lines as well; "message":
-    text that came as text."""
+    """Of the picture, counted from 0; of a conversation, its turn."""
+    kind: Literal["line", "code", "column", "layer", "message"] = "line"
+    """"code": what a QR code says; "column": a word of letters under each other, which are lines as well; "layer":
+    what a PDF's text layer or one of its notes says, and the OCR has not read; "message": text that came as text."""
     speaker: str = ""
     """Who says it in a conversation."""
     aspect: float | None = Field(default=None, gt=0)
@@ -231,10 +259,14 @@ class NotInspected(Record):
     """Something that could not be looked at, and why. A verdict with one in its `not_inspected` is never `safe`."""
 
     part: Literal["picture", "frames", "image", "text", "judge"]
+    """The whole `picture`, some of its `frames`, what it shows (`image`), its `text`, or what the `judge` should have
+    said."""
     reason: str
+    """Why, in one sentence, without the name of the picture."""
     cause: Cause | None = None
     """The kind of reason; None if it is of no kind that has words of its own for parents."""
     frame: int | None = None
+    """Counted from 0; of a conversation, its turn. None: the picture as a whole."""
     minor: bool = False
     """Too little for a message: a sign, a label, a watermark. The policy says whether it counts."""
 
@@ -251,25 +283,30 @@ class Signal(Record):
     """What one model says about one category, before any threshold: a detector's box, a line of text, an answer."""
 
     category: Category
+    """What it is about."""
     channel: Channel
+    """Where it was found: in the `image`, in its `text`, or by the `judge`."""
     source: ModelKind
     """The kind of model that says so."""
     model: str = ""
     """Its name."""
     score: float = Field(ge=0, le=1)
+    """How sure the model is, 0..1."""
     what: str
     """The model's label, the line of text, or what the judge did."""
     words: tuple[str, ...] = ()
     """Of a line of text, those that carry the score; none if no word does so alone."""
     frame: int = 0
+    """Counted from 0; of a conversation, its turn."""
     box: Box | None = None
+    """Where in the frame; None: all of it, or in no picture."""
 
 
 class Reason(Signal):
     """A signal that counts: it reached its category's `review` threshold, or the judge lowered it."""
 
     lowered: float | None = Field(default=None, ge=0, le=1)
-    """The score that the judge brought down to `score`; None for every other reason."""
+    """The score, 0..1, that the judge brought down to `score`; None for every other reason."""
 
     def __str__(self) -> str:
         if self.lowered is not None:
@@ -294,6 +331,6 @@ class Thresholds(Record):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     review: float = Field(gt=0, le=1, strict=True)
-    """From this score on a person should look: the picture is `review`."""
+    """From this score, 0..1, on a person should look: the picture is `review`."""
     block: float = Field(gt=0, le=1, strict=True)
-    """From this score on the picture is `unsafe`. It is not below `review`."""
+    """From this score, 0..1, on the picture is `unsafe`. It is not below `review`."""

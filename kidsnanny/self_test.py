@@ -39,6 +39,12 @@ class SelfTestResult(NamedTuple):
     passed: bool
     detail: str
     """What was found; of a test that failed, the reason and the fix."""
+    absent: bool = False
+    """Whether it is not installed, and not needed; such a part passes."""
+
+
+class _AbsentError(Exception):
+    """A part that is not needed is not installed."""
 
 
 def run_self_test() -> Iterator[SelfTestResult]:
@@ -52,7 +58,7 @@ def run_self_test() -> Iterator[SelfTestResult]:
     for name in PROFILES:
         profile = Profile.load(name)
         if name != DEFAULT and (missing := _missing(profile)):
-            yield SelfTestResult(name, True, f"not ready: {missing}")
+            yield SelfTestResult(name, True, f"not ready: {missing}", absent=True)
             continue
         for part, test in (("stage 1", _stage1), ("OCR", _ocr), ("text model", _text), ("looks for", _coverage)):
             yield _result(f"{name}: {part}", partial(test, profile))
@@ -61,6 +67,8 @@ def run_self_test() -> Iterator[SelfTestResult]:
 def _result(subject: str, test: Callable[[], str]) -> SelfTestResult:
     try:
         return SelfTestResult(subject, True, test())
+    except _AbsentError as absent:
+        return SelfTestResult(subject, True, f"not needed by the {DEFAULT} profile; {absent}", absent=True)
     except Exception as error:
         return SelfTestResult(subject, False, in_words(error))
 
@@ -78,7 +86,7 @@ def _weights(card: Card) -> str:
     except NotHereError as error:
         if card.shipped or card.path or card.package in PACKAGES:
             raise
-        return f"not needed by the {DEFAULT} profile; {error}"
+        raise _AbsentError(str(error).removeprefix(f"{card.name}: ")) from error
     return f"{path}, sha256 {digest(path)} verified, licence {card.licence}"
 
 
@@ -87,10 +95,16 @@ def _loader() -> str:
     picture = Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).resize((32, 32))
     for kind in FORMATS:
         buffer = BytesIO()
-        picture.save(buffer, kind)
+        if kind == "HEIC":
+            import pillow_heif
+
+            pillow_heif.from_pillow(picture).save(buffer)
+        else:
+            picture.save(buffer, kind)
         (frame,) = open_picture(buffer.getvalue()).frames()
         if np.abs(frame.rgb.astype(int) - np.asarray(picture)).mean() > 8:
-            raise ComponentError(f"{kind} is decoded to wrong colours; reinstall Pillow.")
+            package = "pillow-heif" if kind == "HEIC" else "Pillow"
+            raise ComponentError(f"{kind} is decoded to wrong colours; reinstall {package}.")
     return f"reads {', '.join(FORMATS)}"
 
 

@@ -20,7 +20,9 @@ Category = Literal[
     "illegal",
     "scam",
 ]
+"""The name of one kind of harm. DEFINITIONS says what each is."""
 CATEGORIES: tuple[Category, ...] = get_args(Category)
+"""All of them, in the order in which they are listed."""
 
 
 def ordered(categories: Collection[Category]) -> tuple[Category, ...]:

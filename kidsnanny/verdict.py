@@ -30,17 +30,24 @@ class CategoryScore(Record):
     """One category's scores by channel (None: that channel did not look) and the final one."""
 
     image: float | None = None
+    """0..1, of Stage 1."""
     text: float | None = None
+    """0..1, of the text model."""
     judge: float | None = None
+    """0..1, of the judge."""
     final: float
+    """0..1: what is compared with the thresholds."""
     decided_by: Channel
+    """The channel whose score is the final one."""
 
 
 class Provenance(Record):
     """What a verdict rests on, so that it can be repeated."""
 
     kidsnanny: str
+    """The version that looked at the picture."""
     policy: str
+    """`Policy.version`: its name and a digest of its content."""
     models: dict[str, tuple[ModelId, ...]]
     """Part of the pipeline -> its models."""
     thresholds: dict[Category, Thresholds]
@@ -55,19 +62,25 @@ class Verdict(Record):
     source: str
     """The path, or `sha256:…` of what was handed over."""
     label: Label
+    """`safe`: all of it was looked at, and nothing reached a threshold; `review`: a person should look first;
+    `unsafe`."""
     action: Action
     """`show`; `warn`: hold it back until a grown-up has looked; `block`; or `support`: somebody may need help, so offer
     it (and hide the picture if `unsafe`)."""
     scores: dict[Category, float]
-    """Final score of every category that some model looks for; one that looks in texts says 0 where there is none."""
+    """Final score, 0..1, of every category that some model looks for; one that looks in texts says 0 where there is
+    none."""
     detail: dict[Category, CategoryScore]
+    """Scores by channel of every category in `scores`."""
     reasons: tuple[Reason, ...]
     """What reached its category's `review` threshold, strongest first, and whatever the judge lowered."""
     explanation: str | None = None
     """The judge's sentence for the parents, if it was asked for one and gave one that can be used. Plain text, written
     by a model that has read the picture's text: never markup."""
     findings: VisualFindings | None
+    """What Stage 1 saw; None if it saw no frame."""
     text: tuple[TextLine, ...]
+    """Every line that the OCR found. *Untrusted* text, written by whoever made the picture."""
     not_inspected: tuple[NotInspected, ...]
     """What could not be looked at: with one of these the label is not `safe`."""
     noted: tuple[NotInspected, ...] = ()
@@ -82,6 +95,7 @@ class Verdict(Record):
     timings: dict[str, float]
     """Stage -> milliseconds."""
     provenance: Provenance
+    """Policy, models, thresholds and the input's hash."""
     inspection: Inspection
     """What was seen, whatever the policy: `decide(verdict.inspection, other_policy)` needs no model."""
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -45,13 +46,14 @@ ATTACKS = {
 
 
 class Parsed(HTMLParser):
-    """The tags with their attributes, in order, the text outside of style and script, and the data URIs."""
+    """The tags with their attributes, in order, the text outside of style and script, the JSON and the data URIs."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self.raw: dict[str, str] = {}
+        self.data: list[str] = []
         self._open: list[str] = []
         self.html = path.read_text("utf-8")
         self.feed(self.html)
@@ -71,13 +73,26 @@ class Parsed(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         inside = self._open[-1] if self._open else ""
-        if inside in {"style", "script"}:
+        if inside == "script" and self.tags[-1][1].get("type") == "application/json":
+            self.data.append(data)
+        elif inside in {"style", "script"}:
             self.raw[inside] = data
         else:
             self.text += data
 
     def all(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def index(self) -> dict[str, Any]:
+        """What a verdict report sorts and filters by."""
+        found: dict[str, Any] = json.loads(self.data[0])
+        return found
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The verdicts of a verdict report, in its order."""
+        return [json.loads(line) for block in self.data[1:] for line in block.split("\n")]
 
     @property
     def shape(self) -> list[tuple[str, list[str]]]:
@@ -92,6 +107,12 @@ class Parsed(HTMLParser):
     @property
     def thumbnails(self) -> list[Image.Image]:
         return [Image.open(io.BytesIO(data)) for data in self.encoded]
+
+    @property
+    def mosaics(self) -> list[Image.Image]:
+        """Those of a verdict report, whose script draws them."""
+        packed = [row["mosaic"] for row in self.rows if "mosaic" in row]
+        return [Image.frombytes("RGB", (width, height), base64.b64decode(data)) for width, height, data in packed]
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
 """Small pictures in every format, whole and damaged."""
 
+import io
+
 import numpy as np
+import pillow_heif
 from conftest import encoded, gradient
 from PIL import Image
 
@@ -14,6 +17,16 @@ def frames(source: object) -> list[np.ndarray]:
 def moving(kind: str, *images: Image.Image, **options: object) -> bytes:
     first, *rest = (image.copy() for image in images)  # saving leaves its traces in an image
     return encoded(first, kind, save_all=True, append_images=rest, **options)
+
+
+def heic(*images: Image.Image, exif: bytes = b"", **options: object) -> bytes:
+    """The pictures as a HEIC, turned in the container as EXIF says; pillow-heif is not registered with Pillow."""
+    file, written = pillow_heif.HeifFile(), io.BytesIO()
+    for number, image in enumerate(images):
+        file.add_from_pillow(image)
+        file[number].info["exif"] = exif or None
+    file.save(written, **options)
+    return written.getvalue()
 
 
 def dark(seed: int = 0, width: int = 40, height: int = 30) -> Image.Image:
@@ -44,6 +57,10 @@ FILES = {
     "TIFF deflate pages": moving("TIFF", *DARK, compression="tiff_deflate"),
     "BMP": encoded(dark(), "BMP"),
     "AVIF": encoded(dark(), "AVIF", speed=10),
+    "AVIF moving": moving("AVIF", *DARK, speed=10),
+    "HEIC": heic(dark()),
+    "HEIC in tiles": heic(dark(width=160, height=120), tile_size=64),
+    "HEIC pictures": heic(*DARK),
 }
 
 

@@ -289,7 +289,7 @@ def whole(sentences: list[str], language: str) -> None:
         assert "  " not in sentence
     text = " ".join(sentences)
     assert not any(unicodedata.category(c).startswith("C") for c in text)
-    for never in ("NSFW", "nsfw", "nsfl", "0.", "EXPOSED", "model x", "the judge", "scripted", "None"):
+    for never in ("NSFW", "nsfw", "nsfl", "0.", "EXPOSED", "model x", "the judge", "scripted"):
         assert never not in text, f"{language}: {text}"
 
 

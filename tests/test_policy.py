@@ -423,8 +423,8 @@ def test_what_was_found_of_an_ignored_category_is_told_and_is_no_reason() -> Non
     assert ignoring.coverage.keys() == minded.coverage.keys() == {"scam", "hate"}
     assert ignoring.provenance.thresholds.keys() == {"hate"}
     assert flagged(ignoring) == ()
-    assert "for hate, scam in its text" in str(ignoring)
-    assert str(ignoring).endswith("Ignored by this policy: scam.")
+    assert "for hate, scam in its text" in ignoring.coverage_text
+    assert "Ignored by this policy: scam." in str(ignoring)
     assert "Ignored" not in str(minded)
     assert Verdict.from_json(ignoring.model_dump_json()) == ignoring
 
@@ -433,8 +433,8 @@ def test_how_much_is_missed_of_an_ignored_category_is_of_no_interest() -> None:
     signals = SCAM.text_signals
     assert signals
     weak = SCAM.model_copy(update={"text_signals": signals.model_copy(update={"recall": {"scam": ((0.5, 0.3),)}})})
-    assert "3 in 10 of scam" in str(decide(weak, PRETEEN))
-    assert "3 in 10" not in str(decide(weak, with_rules(PRETEEN, scam="ignore")))
+    assert "3 in 10 of scam" in decide(weak, PRETEEN).coverage_text
+    assert "3 in 10" not in decide(weak, with_rules(PRETEEN, scam="ignore")).coverage_text
 
 
 def test_a_verdict_that_was_saved_before_says_that_nothing_is_ignored() -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from kidsnanny import Limits, Pipeline
 from kidsnanny.errors import Cause
-from kidsnanny.media import loader
+from kidsnanny.media import source_bytes
 
 JPEG, PNG = encoded(gradient(320, 240), "JPEG"), encoded(gradient(320, 240))
 NAME = "holiday.jpg"
@@ -50,7 +50,7 @@ FILES: dict[str, tuple[bytes, Cause]] = {
     "damaged checksum": (PNG[:-20] + bytes(8) + PNG[-12:], "damage"),
     "film": (b"\0\0\0\x18ftypisom" + bytes(64), "film"),
     "raw photo": (b"FUJIFILMCCD-RAW " + bytes(64), "raw photo"),
-    "document": (b"%PDF-1.7\n" + bytes(64), "document"),
+    "torn PDF": (b"%PDF-1.7\n" + bytes(64), "damage"),
     "archive": (_packed(), "archive"),
     "TAR": (_tar(), "archive"),
     "too many bytes": (b"\xff" * (CAPS.bytes + 1), "size"),
@@ -137,7 +137,7 @@ def test_what_may_not_be_read(
     make(tmp_path / NAME)
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr(loader if opened == "open" else os, opened, refuse, raising=False)
+        patch.setattr(source_bytes if opened == "open" else os, opened, refuse, raising=False)
         said_once(pipeline, NAME, "file", NAME)
 
 

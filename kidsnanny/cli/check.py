@@ -37,7 +37,10 @@ JSONL = typer.Option("--jsonl", help="Print one JSON verdict a line, each as soo
 POLICY = typer.Option(
     metavar="NAME|FILE,…", help=f"{', '.join(BUILT_IN)}, or your own TOML file; of several each gives a verdict."
 )
-PROFILE = typer.Option(metavar="NAME|FILE", help=f"{', '.join(PROFILES)}, or your own TOML file.")
+PROFILE = typer.Option(
+    metavar="NAME|FILE",
+    help=f"{', '.join(PROFILES)}, your own TOML file, or the models to look with: names of weights, comma-separated.",
+)
 VISION_ONLY = typer.Option("--vision-only", help="Look at what is in the picture, not at the text in it.")
 FAIL_ON = typer.Option(help="The lowest label that counts as flagged.")
 FOR_PARENT = typer.Option("--for-parent", help="Print two or three plain sentences instead, without scores.")
@@ -83,6 +86,8 @@ def check(
     Example: kidsnanny check --policy child,teen --html report.html holiday-photos/ screenshot.png
 
     Example: kidsnanny check --resume run.jsonl --workers 4 --csv table.csv all-photos/
+
+    Example: kidsnanny check --profile my-nsfw,nudenet-320n holiday-photos/
 
     Example: kidsnanny check --text messages.txt
 

@@ -18,7 +18,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from kidsnanny.errors import DataError, KidsnannyError, PolicyError, ProfileError
+from kidsnanny.errors import CardError, DataError, KidsnannyError, PolicyError, ProfileError
 
 T = TypeVar("T")
 
@@ -54,9 +54,10 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, in a `terminable` block."""
 
 
-def fail(code: Exit, message: str) -> NoReturn:
-    """Print the message on stderr and end the command."""
-    warn(f"kidsnanny: {message}")
+def fail(code: Exit, *messages: str) -> NoReturn:
+    """Print the messages on stderr, each on a line, and end the command."""
+    for message in messages:
+        warn(f"kidsnanny: {message}")
     raise typer.Exit(code)
 
 
@@ -175,7 +176,7 @@ def exit_on_error(code: Exit | None = None, *, interrupted: str = "Interrupted."
         yield
     except KidsnannyError as error:
         by_kind = Exit.USAGE if isinstance(error, DataError | PolicyError | ProfileError) else Exit.COMPONENT
-        fail(by_kind if code is None else code, str(error))
+        fail(by_kind if code is None else code, *(error.faults if isinstance(error, CardError) else [str(error)]))
     except KeyboardInterrupt as error:
         fail(interruption(error), interrupted)
 

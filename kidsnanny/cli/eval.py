@@ -13,7 +13,8 @@ from rich.text import Text
 
 from kidsnanny.cli.console import Exit, exit_on_error, exit_without_extra, printable, say, stderr, stdout, warn
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.systems.registry import system_names
+from kidsnanny.evaluation.systems.registry import SLOW, system_names
+from kidsnanny.models.cards import cards
 from kidsnanny.policy import BUILT_IN, Policy
 from kidsnanny.profiles.profile import Profile
 from kidsnanny.taxonomy import CATEGORIES
@@ -41,8 +42,13 @@ CATEGORY = typer.Option(
 SPLIT = typer.Option(metavar="NAME,…", help="Splits that are wanted; by default all.")
 LIMIT = typer.Option(min=1, help="At most so many pictures: the first ones.")
 EXPECT = typer.Option(min=1, help="Stop unless there are exactly so many pictures.")
-NAMES = typer.Option(metavar="NAME,…", help=f"What to evaluate, of {', '.join(system_names())}.")
-PROFILE = typer.Option(metavar="FILE", help="Also evaluate the profile in this TOML file; may be given again.")
+NAMES = typer.Option(
+    metavar="NAME,…",
+    help=f"What to evaluate, of {', '.join(system_names())}; or weights by the names of their cards.",
+)
+PROFILE = typer.Option(
+    metavar="NAME|FILE", help="Also evaluate this profile, as in `kidsnanny check --profile`; may be given again."
+)
 REGIME = typer.Option(metavar="NAME,…", help="Of our own systems; one multimodal run yields both.")
 AUTHORITY = typer.Option(metavar="NAME,…", help="Of the judge, where a system has one; one run yields both.")
 POLICY = typer.Option(metavar="NAME|FILE", help=f"{', '.join(BUILT_IN)}, or your own TOML file.")
@@ -71,7 +77,7 @@ def evaluate(
     limit: Annotated[int | None, LIMIT] = None,
     expect: Annotated[int | None, EXPECT] = None,
     systems: Annotated[str, NAMES] = "embedded",
-    profile: Annotated[list[Path] | None, PROFILE] = None,
+    profile: Annotated[list[str] | None, PROFILE] = None,
     regime: Annotated[str, REGIME] = "vision-only,multimodal",
     authority: Annotated[str, AUTHORITY] = "asymmetric,judge",
     policy: Annotated[str, POLICY] = "preteen",
@@ -105,6 +111,8 @@ def evaluate(
 
     Example: kidsnanny eval --data unsafebench/ --split test --expect 211 --systems standard --repeat --out run-test
 
+    Example: kidsnanny eval --data my-pictures/ --systems my-nsfw,embedded --out run
+
     Example: kidsnanny eval --data my-pictures.csv --systems embedded,shieldgemma2 --folder shieldgemma2=sg2/ --out run
     """
     selection = _Selection(data, category, split, limit, expect, subset, counterfactual)
@@ -132,7 +140,7 @@ class _Settings(NamedTuple):
     """The options that say which systems, and how."""
 
     systems: str
-    profile: list[Path]
+    profile: list[str]
     regime: str
     authority: str
     policy: str
@@ -164,8 +172,10 @@ def _evaluate(
         from kidsnanny.evaluation.subsets.counterfactual import measure_text_sensitivity
         from kidsnanny.evaluation.thresholds import choose_thresholds
 
-    profiles = {Profile.load(file).name: file for file in settings.profile}
-    names = tuple(dict.fromkeys((*_names("--systems", settings.systems, system_names()), *profiles)))
+    asked = _names("--systems", settings.systems, (*system_names(), *cards()), system_names())
+    own = [name for name in asked if name not in system_names()]
+    profiles = {Profile.load(name).name: name for name in (*own, *settings.profile)}
+    names = tuple(dict.fromkeys((*asked, *profiles)))
     options = _options(settings, names)._replace(profiles=profiles)
     dataset, contents, categories, labelled, warnings = _select(selection)
     options = options._replace(categories=categories)
@@ -175,6 +185,9 @@ def _evaluate(
         for row, (value, origin) in chosen.items():
             say(f"{row}: threshold {value:g}, {origin}")
         options, warnings = options._replace(thresholds={**chosen, **options.thresholds}), warnings + doubts
+    for name in names:
+        if name in SLOW:
+            warn(f"{name}: {SLOW[name]}; there are {contents.pictures:,} of them, and --limit takes fewer.")
     command = shlex.join(["kidsnanny", *sys.argv[1:]])
     extras = Extras(repeat, latency)
     meta = run_systems(
@@ -264,8 +277,8 @@ def comma_separated(text: str) -> tuple[str, ...]:
     return tuple(word for part in text.split(",") if (word := part.strip()))
 
 
-def _names(option: str, text: str, known: Iterable[T]) -> tuple[T, ...]:
-    """The names that an option lists, in the order given.
+def _names(option: str, text: str, known: Iterable[T], told: Iterable[T] = ()) -> tuple[T, ...]:
+    """The names that an option lists, in the order given; `told` are those of a long list that a message names.
 
     Raises:
         DataError: one is not known, or there are none.
@@ -274,7 +287,8 @@ def _names(option: str, text: str, known: Iterable[T]) -> tuple[T, ...]:
     asked = dict.fromkeys(comma_separated(text))
     if not asked or (unknown := [name for name in asked if name not in names]):
         what = ", ".join(unknown) if asked else "nothing"
-        raise DataError(f"{option} names {what}; choose from {', '.join(names)}.")
+        choice = f"{', '.join(told)}, or a name from `kidsnanny weights list`" if told else ", ".join(names)
+        raise DataError(f"{option} names {what}; choose from {choice}.")
     return tuple(names[name] for name in asked)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kidsnanny.cli.console import exit_on_error, say, stderr
-from kidsnanny.cli.eval import comma_separated, named_categories
+from kidsnanny.cli.eval import CATEGORY, DATA, SPLIT, comma_separated, named_categories
 from kidsnanny.errors import DataError
 
 if TYPE_CHECKING:
@@ -20,10 +20,7 @@ subset_app = typer.Typer(
 )
 
 
-DATA = typer.Argument(metavar="DATA", help="As for `kidsnanny eval --data`.")
 OUT = typer.Option(metavar="DIR", help="Folder of the candidates; a drawing that is there is continued.")
-CATEGORY = typer.Option(metavar="NAME,…", help="As for `kidsnanny eval --category`.")
-SPLIT = typer.Option(metavar="NAME,…", help="Splits that are wanted; by default all.")
 WITHOUT_TEXT = typer.Option(
     metavar="RATE|N", help="How many pictures without text become candidates as well: 10% or 50."
 )
@@ -51,7 +48,7 @@ def draw_subset(
     The text is not stored, only where it is in the picture. A drawing that was stopped is continued when the command
     is given again.
 
-    Example: kidsnanny subset draw unsafebench/ --pictures --out candidates
+    Example: kidsnanny subset draw --data unsafebench/ --pictures --out candidates
 
     Example: kidsnanny subset make candidates --sheet labels.csv --labelled-by "A. Reader"
 

@@ -3,18 +3,17 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn, get_args
 
 import tomli_w
 import typer
-from pydantic import ValidationError
 from rich.table import Table
 from rich.text import Text
 
 from kidsnanny.cli.console import Exit, exit_on_error, fail, printable, say, stdout
 from kidsnanny.errors import NotHereError, WeightsError
-from kidsnanny.faults import first_fault
-from kidsnanny.models.cards import CARD, FORMATS, SOURCES, Card, cards, read_cards, shipped
+from kidsnanny.models.card_fields import Format, Role, blank_card
+from kidsnanny.models.cards import FORMATS, SOURCES, Card, NetworkCard, cards, make_card, read_cards, shipped
 from kidsnanny.models.store import forget, home, is_random, write
 
 State = Literal["ready", "not here", "wrong"]
@@ -99,6 +98,27 @@ def path(name: Annotated[str, typer.Argument(help="A name from `kidsnanny weight
         print(card.locate())
 
 
+@weights_app.command("card-template")
+def card_template(
+    role: Annotated[
+        Role, typer.Argument(metavar="[ROLE]", help="classifier, detector, text or student.")
+    ] = "classifier",
+    form: Annotated[
+        Format,
+        typer.Option("--format", help="Of the file of weights; a text model's is onnx, a student's safetensors."),
+    ] = "onnx",
+) -> None:
+    """Print a card to fill in, for a model of your own.
+
+    `kidsnanny weights add FILE.onnx` prints one for a file, with what can be read from it.
+
+    Example: kidsnanny weights card-template classifier > my-nsfw.toml
+
+    Example: kidsnanny weights card-template detector --format safetensors
+    """
+    print(blank_card(role, form), end="")
+
+
 @weights_app.command()
 def add(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CARD.toml, or weights as .safetensors or .onnx.")],
@@ -107,10 +127,15 @@ def add(
 ) -> None:
     """Add cards of your own, or a local file of weights for a card, and pin the checksums.
 
-    A CARD.toml is written like kidsnanny's own cards.toml; a relative path in it counts from its folder. The files of
-    weights stay where they are; a student's other files are expected beside its weights.
+    A CARD.toml is what `kidsnanny weights card-template` prints, filled in; a relative path in it counts from its
+    folder. Given a file of weights alone, this prints such a card with what can be read from the file, and adds
+    nothing. The files of weights stay where they are; a student's other files are expected beside its weights.
 
-    Example: kidsnanny weights add my-card.toml
+    What was added is used by its name: `kidsnanny check --profile my-nsfw`.
+
+    Example: kidsnanny weights add model.onnx > my-nsfw.toml
+
+    Example: kidsnanny weights add my-nsfw.toml
 
     Example: kidsnanny weights add model.safetensors --like marqo-nsfw-384
 
@@ -127,10 +152,12 @@ def add(
         fix = f"if it is a PyTorch checkpoint, run `kidsnanny weights convert {file}`"
         fail(Exit.USAGE, f"{file}: expected weights as {', '.join(FORMATS)}, or a card as .toml; {fix}.")
     elif not like:
-        fail(Exit.USAGE, f"{file}: say which card it is for with --like NAME; `kidsnanny weights list` has all names.")
+        _suggest(file)
     else:
         (card,) = _find_cards([like])
         if card.hub and not name:
+            with exit_on_error(Exit.USAGE):
+                _check(card, file)
             with exit_on_error():
                 card.pin_local(file)
             return say(f"{card.name}: {file.absolute()}, verified and pinned")
@@ -146,9 +173,33 @@ def add(
                 Exit.USAGE,
                 f"{card.name}: `shipped` is for kidsnanny's own weights; name the folder of yours as `path`.",
             )
+    with exit_on_error(Exit.USAGE):
+        for card in added:
+            _check(card, (card.path or Path()) / card.weights)
     for card in added:
         _add_card(card)
     return None
+
+
+def _suggest(file: Path) -> NoReturn:
+    """Print a card for the file, and what to do with it."""
+    from kidsnanny.models.file_facts import suggested_card
+
+    with exit_on_error(Exit.USAGE):
+        print(suggested_card(file), end="", flush=True)
+    fail(
+        Exit.USAGE,
+        f'{file}: it needs a card; save this one as {file.stem}.toml, replace each "?" in it, and run '
+        f"`kidsnanny weights add {file.stem}.toml`, or name a card that fits the file with --like NAME.",
+    )
+
+
+def _check(card: Card, file: Path) -> None:
+    """Raises a WeightsError if a card says otherwise of its file than the file."""
+    if isinstance(card, NetworkCard) and file.is_file():
+        from kidsnanny.models.file_facts import check_card
+
+        check_card(card, file)
 
 
 def _add_card(card: Card) -> None:
@@ -159,6 +210,8 @@ def _add_card(card: Card) -> None:
         write(home() / "cards" / f"{card.name}.toml", tomli_w.dumps({card.name: fields}).encode())
         cards.cache_clear()
     say(f"{card.name}: added to {home() / 'cards'}")
+    if card.role in get_args(Role):
+        say(f"Use it with `kidsnanny check --profile {card.name} PICTURE`.")
 
 
 @weights_app.command()
@@ -237,13 +290,4 @@ def _copy_card(card: Card, name: str, file: Path) -> Card:
     fields["unverified"] = tuple(field for field in card.unverified if field not in replaced)
     others = {Path(other).name for other in card.files if other != card.weights}
     fields["files"] = {other: {} for other in sorted(others) if (file.parent / other).is_file()}
-    try:
-        copied: Card = CARD.validate_python(fields | {"name": name, "path": file.absolute()})
-    except ValidationError as error:
-        fault = first_fault(error)
-        if fault.where.endswith(".name"):
-            why = "a card's name is lower case letters, digits, '.', '-' and '_'; choose one"
-        else:
-            why = f"{fault.why}; give another file"
-        raise WeightsError(f"{name}: {why}.") from error
-    return copied
+    return make_card(name, fields | {"path": file.absolute()})

@@ -4,9 +4,11 @@ Readers disagree about which of them counts, so all are returned; the first is t
 """
 
 import contextlib
+import re
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +35,9 @@ PRIMARIES = {
 """By their number in ITU-T H.273."""
 MAX_PROFILE = 4 * 2**20
 LEVELS = np.linspace(0, 1, 1024)
+NAMED = 16
+"""Colour spaces of an AVIF or a HEIC that are looked at."""
+_NUMBERED = re.compile(rb"colrnclx(\0.\0.)", re.DOTALL)
 
 
 class ColourProfile(NamedTuple):
@@ -58,7 +63,8 @@ def colour_profiles(image: Image.Image, data: bytes) -> tuple[ColourProfile, ...
         image: the picture, opened.
         data: its file; empty if there is none, and what Pillow keeps of a PNG's chunks has to do.
     """
-    return tuple(dict.fromkeys(_png(data) if data.startswith(b"\x89PNG") else _pillow(image.info)))
+    found = _png(data) if data.startswith(b"\x89PNG") else _pillow(image.info)
+    return tuple(dict.fromkeys([*found, *(_boxes(data) if data[4:8] == b"ftyp" else ())]))
 
 
 def _pillow(info: dict[Any, Any]) -> Iterator[ColourProfile]:
@@ -66,6 +72,12 @@ def _pillow(info: dict[Any, Any]) -> Iterator[ColourProfile]:
         yield from _icc(icc)
     if exponent := info.get("gamma"):
         yield from _gamma(exponent, info.get("chromaticity", SRGB_PRIMARIES))
+
+
+def _boxes(data: bytes) -> Iterator[ColourProfile]:
+    """Those that an AVIF or a HEIC names by numbers. The curves of cameras count as sRGB's, as they do for Chromium."""
+    for code in dict.fromkeys(found[1] for found in islice(_NUMBERED.finditer(data), NAMED)):
+        yield from _coded(code[1], 13 if code[3] in (1, 6, 14, 15) else code[3])
 
 
 def _png(data: bytes) -> Iterator[ColourProfile]:

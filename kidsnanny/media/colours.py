@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from kidsnanny.media.colour_profiles import ColourProfile, colour_profiles
+from kidsnanny.media.heic import is_heic
 
 RGB = npt.NDArray[np.uint8]
 """(height, width, 3) uint8, sRGB."""
@@ -38,13 +39,13 @@ def rendered(image: Image.Image, data: bytes = b"") -> tuple[RGB, ...]:
 def orientations(image: Image.Image, data: bytes = b"") -> tuple[int, ...]:
     """How viewers turn the picture, as EXIF orientations: 1 is as it is stored.
 
-    Chromium ignores the orientation of a WebP, and other viewers that of a PNG; a JPEG's, an AVIF's or a TIFF's counts
-    for all.
+    Chromium ignores the orientation of a WebP, other viewers that of a PNG, and most that of a HEIC, which libheif has
+    turned if its container says so; a JPEG's, an AVIF's or a TIFF's counts for all.
     """
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     if orientation == 1:
         return (1,)
-    if data[8:12] == b"WEBP":
+    if data[8:12] == b"WEBP" or is_heic(data):
         return (1, orientation)
     return (orientation, 1) if data.startswith(b"\x89PNG") else (orientation,)
 

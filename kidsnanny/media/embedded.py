@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
+from kidsnanny.media import heic, pdf
+from kidsnanny.media.decoders import open_image
 from kidsnanny.media.work import excess, tiff_pages, walk_jpeg
 
 RGB = npt.NDArray[np.uint8]
@@ -29,6 +31,8 @@ BEGINNINGS = (
     (b"GIF89a", 0),
     (b"WEBP", 8),
     (b"ftypavi", 4),
+    (b"ftyphei", 4),
+    (b"ftypmif1", 4),
 )
 """Bytes, and how far behind the beginning of a picture they stand."""
 BEHIND = (
@@ -37,7 +41,6 @@ BEHIND = (
 )
 """BMP and TIFF, which begin with too little to be looked for anywhere but behind the end."""
 BLOBS = (
-    (b"ftyphei", 4, "a HEIC picture"),
     (b"ftyp", 4, "a video (MP4)"),
     (b"\x1aE\xdf\xa3", 0, "a video (Matroska)"),
     (b"PK\x03\x04", 0, "an archive (ZIP)"),
@@ -61,8 +64,8 @@ class Contents(NamedTuple):
     pictures: tuple[Embedded, ...]
     remarks: tuple[str, ...]
     """What is named and not looked at, for no viewer of pictures shows it."""
-    more: bool
-    """Whether there are more places that look like a picture than are tried."""
+    missed: tuple[str, ...] = ()
+    """What a viewer may show and nobody has looked at."""
 
 
 class _Region(NamedTuple):
@@ -102,8 +105,19 @@ def contents(image: Image.Image, data: bytes) -> Contents:
             taken.append((start, after))
             at = after
     pictures += _directories(image, data)
+    remarks = list(_remarks(data, end, taken))
+    missed: list[str] = []
+    if image.format == "HEIC":
+        thumbnails, hidden, missed = heic.further(data, THUMBNAIL)
+        pictures += [Embedded(*thumbnail) for thumbnail in thumbnails]
+        remarks += hidden
+    elif image.format == "PDF":
+        hidden, missed = pdf.further(data)
+        remarks += hidden
     pictures = list({picture.data: picture for picture in reversed(pictures)}.values())[::-1]  # each once
-    return Contents(tuple(pictures[:FOUND]), tuple(_remarks(data, end, taken)), more or len(pictures) > FOUND)
+    if more or len(pictures) > FOUND:
+        missed.append("there are more further pictures in the file, or beginnings of such, than are looked at")
+    return Contents(tuple(pictures[:FOUND]), tuple(remarks), tuple(missed))
 
 
 def same(main: RGB, thumbnail: RGB) -> bool:
@@ -173,7 +187,7 @@ def _picture(data: bytes, start: int, limit: int) -> int | None:
     if excess(part):
         return end  # whoever looks at it will say so
     try:
-        with Image.open(io.BytesIO(part), formats=("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF")) as image:
+        with open_image(part) as image:
             return end if image.width and image.height else None
     except Image.DecompressionBombError:
         return end
@@ -197,7 +211,9 @@ def _end(image: Image.Image, data: bytes) -> int:
                 return walk_gif(data)[1]
             case "BMP":
                 return max(int(struct.unpack_from("<I", data, 2)[0]), 54)
-            case "AVIF":
+            case "PDF":
+                return data.rindex(b"%%EOF") + 5
+            case "AVIF" | "HEIC":
                 at = 0
                 while data[at + 4 : at + 8] in (b"ftyp", b"meta", b"mdat", b"moov", b"free", b"skip", b"uuid"):
                     (size,) = struct.unpack_from(">I", data, at)
@@ -238,7 +254,12 @@ def _metadata(image: Image.Image, data: bytes) -> Iterator[_Region]:
                     yield _Region(start, end, "its EXIF thumbnail" if kind == b"eXIf" else "a picture in its metadata")
         except struct.error:
             return  # it ends early, which is named elsewhere
-    elif image.format in ("WEBP", "GIF", "BMP", "AVIF") or image.info.get("compression") not in ("jpeg", "tiff_jpeg"):
+    elif image.format == "PDF":
+        return  # the pictures in it are on its pages
+    elif image.format in ("WEBP", "GIF", "BMP", "AVIF", "HEIC") or image.info.get("compression") not in (
+        "jpeg",
+        "tiff_jpeg",
+    ):
         yield _Region(8 if image.format != "WEBP" else 12, _end(image, data), "a picture in its metadata")
 
 

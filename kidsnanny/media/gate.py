@@ -76,15 +76,20 @@ def _give_back() -> None:
 
 
 class Slots:
-    """How many pictures are looked at and read at once: more than there are processors would only take memory."""
+    """How many threads do something at once.
 
-    def __init__(self) -> None:
+    Args:
+        count: how many.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
         self.after_fork()
         renew_after_fork(self)
 
     def after_fork(self) -> None:
         """The parent's threads do not exist here, and hold nothing."""
-        self._free = threading.BoundedSemaphore(max(2, os.cpu_count() or 2))
+        self._free = threading.BoundedSemaphore(self._count)
 
     @contextmanager
     def one(self) -> Iterator[None]:
@@ -99,7 +104,7 @@ class Slots:
             free.release()
 
 
-slots = Slots()
-"""The process's."""
+slots = Slots(max(2, os.cpu_count() or 2))
+"""Pictures that are looked at and read at once: more than there are processors would only take memory."""
 gate = Gate()
 """The process's one."""

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from kidsnanny.media import heic, pdf
 from kidsnanny.media.work import tiff_pages
 
 
@@ -37,6 +38,10 @@ def damage(image: Image.Image, data: bytes) -> str | None:
                 return None
             case "WEBP" if len(data) < 8 + struct.unpack_from("<I", data, 4)[0]:
                 return "the file ends before the picture does"
+            case "AVIF" | "HEIC":
+                return heic.damage(data)
+            case "PDF":
+                return pdf.damage(data)
             case _:
                 return None
     except (IndexError, struct.error):

@@ -12,10 +12,13 @@ class Limits(NamedTuple):
     """What one picture may cost. Bytes, pixels and sides are checked before pixels are decoded."""
 
     bytes: int = 64 * 2**20
+    """Of the file: 64 MiB."""
     pixels: int = 89_478_485
     """Of one frame: Pillow's own threshold for a decompression bomb."""
     side: int = 30_000
+    """Pixels of the longer side."""
     frames: int = 300
+    """How many are looked at; those past it are `not_inspected`."""
     total_pixels: int = 200_000_000
     """Of all frames that are looked at."""
     memory: int = 650_000_000
@@ -59,7 +62,7 @@ def bytes_per_pixel(image: Image.Image) -> int:
         return 26  # frames are composed: a canvas with alpha, a copy of it, and the frame's own pixels
     stored = {"1": 1, "L": 1, "P": 5, "CMYK": 6}.get(image.mode, 4)
     views = 6 if image.has_transparency_data else 3
-    return stored + views + {"WEBP": 8, "AVIF": 10}.get(image.format or "", 0)
+    return stored + views + {"WEBP": 8, "AVIF": 10, "HEIC": 3, "JXL": 20, "PDF": 4}.get(image.format or "", 0)
 
 
 def check_size(name: str, size: tuple[int, int], limits: Limits) -> None:

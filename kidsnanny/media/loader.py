@@ -1,15 +1,13 @@
 """The one loader of pictures: every frame that comes out of it is 8-bit sRGB, upright, and within limits.
 
 A picture is sniffed by content (never by name), measured before it is decoded, turned by its EXIF orientation,
-converted through its ICC profile, and handed on frame by frame. No URL is ever fetched.
+converted through its ICC profile, and handed on frame by frame.
 """
 
 import contextlib
 import hashlib
-import io
 import os
 import re
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -22,26 +20,27 @@ from kidsnanny.errors import (
     CorruptPictureError,
     InputError,
     PictureTooLargeError,
-    UnreadableFileError,
     UnsupportedFormatError,
     UnsupportedSourceError,
 )
 from kidsnanny.media.animation import composed
 from kidsnanny.media.colours import RGB as RGB
+from kidsnanny.media.decoders import FORMATS as FORMATS
+from kidsnanny.media.decoders import open_image
 from kidsnanny.media.embedded import THUMBNAIL, Embedded, contents, same
 from kidsnanny.media.gate import gate
 from kidsnanny.media.integrity import damage, decode_jpeg, frame_count
+from kidsnanny.media.lazy_frames import LazyFrames
 from kidsnanny.media.limits import DEFAULT_LIMITS as DEFAULT_LIMITS
 from kidsnanny.media.limits import Limits as Limits
 from kidsnanny.media.limits import bytes_per_pixel, check_memory, check_size, too_large
-from kidsnanny.media.signatures import HEAD, by_content, check_kind, media_kind
+from kidsnanny.media.signatures import HEAD, by_content, check_kind, is_text
+from kidsnanny.media.source_bytes import read
 from kidsnanny.media.strips import in_rows, views
 from kidsnanny.media.work import excess
-from kidsnanny.records import NotInspected, encodable
+from kidsnanny.records import NotInspected, TextLine
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | Image.Image | RGB
-
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +52,8 @@ class Frame:
     view: int = 0
     alone: bool = False
     """Whether the file has no other frame, its further pictures aside."""
+    layer: tuple[TextLine, ...] = ()
+    """The text layer of a PDF's page, some of which may not be visible."""
 
 
 @dataclass(slots=True)
@@ -111,7 +112,8 @@ class Picture:
                     while (rgb := next(views, None)) is not None:
                         if index == view == 0:
                             self._search(rgb)
-                        frame, rgb = Frame(index, rgb, view, alone=total == 1), None
+                        layer = self.image.lines if isinstance(self.image, LazyFrames) else ()
+                        frame, rgb = Frame(index, rgb, view, alone=total == 1, layer=layer), None
                         yield frame
                         del frame  # its pixels, before the next view's
                         view += 1
@@ -162,9 +164,10 @@ class Picture:
                 pixels = decode_jpeg(self.image, self.data)
             except ValueError as error:
                 reason = f"its data are damaged ({error})"
-        elif self.data and not index:
+        elif self.data and (not index or isinstance(self.image, LazyFrames)):
             self.image.load()
-            reason = damage(self.image, self.data)
+            reason = None if index else damage(self.image, self.data)
+            reason = "; ".join(filter(None, (reason, getattr(self.image, "missed", None)))) or None
         shown = self.image
         if self._is_composed():
             shown, clipped = self._composed(index)
@@ -190,9 +193,7 @@ class Picture:
         found = contents(self.image, self.data)
         self.remarks += found.remarks
         self._embedded += [one for one in found.pictures if not self._shows(main, one)]
-        if found.more:
-            reason = "there are more further pictures in the file, or beginnings of such, than are looked at"
-            self.skipped.append(NotInspected(part="frames", reason=reason, cause="frames"))
+        self.skipped += [NotInspected(part="frames", reason=reason, cause="frames") for reason in found.missed]
 
     def _shows(self, main: RGB, one: Embedded) -> bool:
         """Whether a further picture is a thumbnail that shows what the first frame shows."""
@@ -269,7 +270,7 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS, name: str | No
         return _from_pil(Image.fromarray(np.ascontiguousarray(source)), limits, name, ours=True)
     if isinstance(source, Image.Image):
         return _from_pil(source, limits, name)
-    path, data = _read(source, limits, name)
+    path, data = read(source, limits, name)
     digest = hashlib.sha256(data).hexdigest()
     name = name or path or f"sha256:{digest}"
     if not data:
@@ -278,14 +279,17 @@ def open_picture(source: Source, limits: Limits = DEFAULT_LIMITS, name: str | No
     if reason := excess(data):
         raise PictureTooLargeError(f"{reason}; save it again with a program that edits pictures.", name=name)
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = open_image(data, limits)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise too_large(name, f"it has more than {limits.pixels:,} pixels") from error
     except UnidentifiedImageError as error:
         if data.startswith(_BEGINNINGS):
             raise _corrupt(name, ValueError("its beginning is damaged")) from error
-        reason = f"its content is none of {_LISTED}; convert it to one of them."
+        hint = ", or check text with --text" if is_text(data[:HEAD]) and not by_content(data[:HEAD]) else ""
+        reason = f"its content is none of {_LISTED}; convert it to one of them{hint}."
         raise UnsupportedFormatError(reason, name=name) from error
+    except InputError as error:
+        raise type(error)(f"{error.reason}.", name=name, cause=error.cause) from error
     except Exception as error:
         raise _corrupt(name, error) from error
     check_size(name, image.size, limits)
@@ -334,66 +338,8 @@ def _from_pil(image: Image.Image, limits: Limits, given: str | None, *, ours: bo
     return Picture(given or f"sha256:{digest.hexdigest()}", digest.hexdigest(), image, limits)
 
 
-def _read(source: object, limits: Limits, given: str | None) -> tuple[str | None, bytes]:
-    """The path (None if it has none) and all bytes of a source that is not an image object."""
-    if isinstance(source, str) and re.match(r"[a-z][a-z0-9+.-]*://|data:", source, re.IGNORECASE):
-        raise UnsupportedSourceError("URLs are never fetched; download it and give the bytes.", name=source[:80])
-    if isinstance(source, str | os.PathLike):
-        return _read_file(source, limits)
-    if isinstance(source, bytes | bytearray | memoryview):
-        data = bytes(source)
-    elif callable(read := getattr(source, "read", None)):
-        try:
-            if getattr(source, "seekable", bool)():  # the picture is the whole file, wherever its reader stands
-                source.seek(0)  # type: ignore[attr-defined]
-            data = read(limits.bytes + 1)
-        except Exception as error:
-            raise UnreadableFileError(f"{given or 'The file'} cannot be read ({error}); open it as binary.") from error
-        if not isinstance(data, bytes):
-            raise UnsupportedSourceError("A file object opened as text is no picture; open it in binary mode.")
-    else:
-        raise UnsupportedSourceError(
-            f"{type(source).__name__} is no picture; give a path, bytes, a binary file, a PIL image or a uint8 array."
-        )
-    if len(data) > limits.bytes:
-        raise too_large(given or "The picture", f"it has more than {limits.bytes:,} bytes")
-    return None, data
-
-
-def _read_file(source: str | os.PathLike[str], limits: Limits) -> tuple[str, bytes]:
-    name = encodable(os.fsdecode(source)) or "''"
-    try:
-        status = os.stat(source)
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadableFileError(f"it is {_no_file(source, status.st_mode)}.", name=name)
-        with open(source, "rb") as file:
-            head = file.read(HEAD)
-            if by_content(head):
-                check_kind(name, media_kind(source, head))
-            if status.st_size > limits.bytes:
-                raise too_large(name, f"it has more than {limits.bytes:,} bytes")
-            return name, head + file.read(limits.bytes + 1 - len(head))
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        reason = f"it cannot be read ({why}); check the path and permissions."
-        raise UnreadableFileError(reason, name=name) from error
-
-
 _LISTED = ", ".join(FORMATS)
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
-
-
-def _no_file(source: str | os.PathLike[str], mode: int) -> str:
-    """What there is instead of a regular file, and what to do."""
-    if not stat.S_ISDIR(mode):
-        return "not a regular file; give the path of a picture file"
-    try:
-        with os.scandir(source):
-            pass
-    except OSError as error:
-        return f"a folder that cannot be opened ({error.strerror}), so nothing in it was looked at; give permission"
-    link = "a link to a folder, which is not followed" if os.path.islink(source) else "a folder"
-    return f"{link}; give the path of {'the folder itself' if os.path.islink(source) else 'a picture file'}"
 
 
 def _corrupt(name: str, error: Exception) -> CorruptPictureError:

@@ -4,6 +4,7 @@ The table is our own because it is short and must not guess: a library for all k
 is a raw photo nor which Ogg file has no pictures.
 """
 
+import codecs
 import os
 import re
 import struct
@@ -11,7 +12,7 @@ from typing import Literal, cast
 
 from kidsnanny.errors import Cause, UnsupportedFormatError
 
-Media = Literal["picture", "film", "raw photo", "document", "archive"]
+Media = Literal["picture", "film", "raw photo", "pdf", "document", "archive"]
 HEAD = 4096
 """Bytes that are enough to tell what a file is."""
 
@@ -33,7 +34,7 @@ _SIGNATURES: dict[Media, bytes] = {
         rb"|\x30\x26\xb2\x75\x8e\x66\xcf\x11|FLV\x01|OggS.{0,1000}(?:\x80theora|\x01video|fishead|BBCD)|\.RMF"
         rb"|[FCZ]WS[\x01-\x32]|.{4}[\x11\x12]\xaf.{6}\x08\0)"
     ),
-    "document": rb".{0,1000}?%PDF-\d",
+    "pdf": rb".{0,1000}?%PDF-\d",
     "archive": (
         rb"(?:PK\x03\x04|PK\x05\x06|Rar!\x1a\x07|7z\xbc\xaf\x27\x1c|.{257}ustar|\x1f\x8b\x08|\xfd7zXZ\0"
         rb"|BZh[1-9]1AY&SY|\x28\xb5\x2f\xfd)"
@@ -58,8 +59,9 @@ _NAMES: dict[Media, frozenset[str]] = {
         ".mts .tod .mod .wmv .asf .flv .f4v .ogv .ogm .vob .rm .rmvb .swf .dv .mxf .amv .insv .lrv .h264 .h265 .hevc "
         ".ivf".split()
     ),
+    "pdf": frozenset({".pdf"}),
     "document": frozenset(
-        ".pdf .xps .oxps .ppt .pptx .pps .ppsx .odp .docx .docm .dotx .odt .ott .odg .epub .cbz .cbr .cb7 .cbt".split()
+        ".xps .oxps .ppt .pptx .pps .ppsx .odp .docx .docm .dotx .odt .ott .odg .epub .cbz .cbr .cb7 .cbt".split()
     ),
     "archive": frozenset(".zip .zipx .rar .7z .tar .tgz .tbz2 .txz".split()),
 }
@@ -118,6 +120,15 @@ def check_kind(name: str, kind: Media | None) -> None:
     """
     if why := NOT_LOOKED_AT.get(kind):
         raise UnsupportedFormatError(f"it is {why}.", name=name, cause=cast("Cause", kind))
+
+
+def is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file, which may end within a character, can be text in UTF-8."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return not _binary(head)
 
 
 def _suffix(name: str | os.PathLike[str]) -> str:

@@ -4,15 +4,17 @@ kidsnanny's cards are in `weights/cards.toml`, the user's in `home()/cards/*.tom
 per role. To add a classifier or detector of a known architecture is to write such a table.
 """
 
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
-from kidsnanny.errors import NotHereError, WeightsError
-from kidsnanny.faults import first_fault
+from kidsnanny.errors import CardError, NotHereError, WeightsError
+from kidsnanny.faults import MISSING
 from kidsnanny.models import store
+from kidsnanny.models.card_fields import every_fault, filled_in, told
 from kidsnanny.records import Record
 from kidsnanny.taxonomy import Category
 from kidsnanny.toml_files import read_toml, why_unread
@@ -91,26 +93,30 @@ class Card(Record):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
+        if found := list(self._faults()):
+            raise ValueError("; ".join(found))
+        return self
+
+    def _faults(self) -> Iterator[str]:
+        """What is wrong with its fields as a whole."""
         sources = [name for name in SOURCES if getattr(self, name)]
         if len(sources) != 1:
-            raise ValueError(
-                f"its source is exactly one of {', '.join(SOURCES)}, not {' and '.join(sources) or 'none'}"
-            )
+            yield f"its source is exactly one of {', '.join(SOURCES)}, not {' and '.join(sources) or 'none'}"
+            return
         if bad := [
             name for name in self.files if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
         ]:
-            raise ValueError(f"files names {bad[0]}, which is not a path inside its {sources[0]}")
+            yield f"files names {bad[0]}, which is not a path inside its {sources[0]}"
         if missing := [name for name in self.beside if name not in self.files]:
-            raise ValueError(f"files lacks {', '.join(missing)}, which a {self.role} model has")
-        if not self.hub and not self._of_format():
-            raise ValueError(f"files names no {' or '.join(self.formats)} file, the formats of a {self.role} model")
+            yield f"files lacks {', '.join(missing)}, which a {self.role} model has"
         if not self.files:
-            raise ValueError("files names no file")
+            yield "files names no file"
+        elif not self.hub and not self._of_format():
+            yield f"{self.weights} is no {' or '.join(self.formats)} file, the formats of a {self.role} model"
         if (self.package or self.shipped) and not all(file.sha256 for file in self.files.values()):
-            raise ValueError(f"files gives no sha256 for a file of its {sources[0]}")
+            yield f"files gives no sha256 for a file of its {sources[0]}"
         if unknown := [name for name in self.unverified if name not in type(self).model_fields]:
-            raise ValueError(f"unverified names {', '.join(unknown)}, which this card has no field for")
-        return self
+            yield f"unverified names {', '.join(unknown)}, which this card has no field for"
 
     def _of_format(self) -> list[str]:
         return [name for name in self.files if Path(name).suffix in self.formats]
@@ -202,6 +208,11 @@ class NetworkCard(Card):
     """In class order: label -> category -> weight. An empty one is context, and never counts against a picture."""
     operating_points: OperatingPoints | None = None
 
+    def _faults(self) -> Iterator[str]:
+        yield from super()._faults()
+        if self.path and Path(self.weights).suffix == ".safetensors" and not self.architecture:
+            yield "a .safetensors needs its architecture, timm:NAME, transformers:vit or ultralytics:NAME"
+
 
 class ClassifierCard(NetworkCard):
     """Weights that give one logit per label for a frame as a whole."""
@@ -219,19 +230,21 @@ class ClassifierCard(NetworkCard):
     is fitted into the square, in front of itself stretched and blurred."""
     jpeg: bool = False
     """Of an ONNX file: whether the square goes through JPEG once, as all that the network has seen did."""
-    layout: Literal["rgb", "bgr_last"] = "rgb"
-    """Of an ONNX file. `bgr_last`: blue, green, red, as the last axis; `mean` and `std` stay in red, green, blue."""
+    layout: Literal["rgb", "rgb_last", "bgr_last"] = "rgb"
+    """Of an ONNX file. `rgb_last`: the colours are the last axis. `bgr_last`: likewise, and blue comes first; `mean`
+    and `std` stay in red, green, blue."""
     probabilities: bool = False
     """Whether the network ends in its softmax."""
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
+    def _faults(self) -> Iterator[str]:
+        yield from super()._faults()
         if self.fit == "blur" and self.crop is not None:
-            raise ValueError('crop and fit = "blur" exclude each other')
+            yield 'crop and fit = "blur" exclude each other'
         of_onnx = self.fit or self.jpeg or self.layout != "rgb" or self.interpolation == "lanczos"
         if of_onnx and Path(self.weights).suffix != ".onnx":
-            raise ValueError("fit, jpeg, layout and lanczos are of ONNX files; leave them out")
-        return self
+            yield "fit, jpeg, layout and lanczos are of ONNX files"
+        if len(self.labels) == 1:
+            yield "labels has one label, which would always be certain: name every output of the network"
 
 
 class DetectorCard(NetworkCard):
@@ -275,9 +288,10 @@ AnyCard = Annotated[
 ]
 CARD: TypeAdapter[AnyCard] = TypeAdapter(AnyCard)
 """Makes a card of its role's type from a dictionary."""
-_FIELDS = {
-    get_args(card.model_fields["role"].annotation)[0]: card.model_fields for card in get_args(get_args(AnyCard)[0])
+TYPES: dict[str, type[Card]] = {
+    get_args(kind.model_fields["role"].annotation)[0]: kind for kind in get_args(get_args(AnyCard)[0])
 }
+"""By role."""
 OfRole = TypeVar("OfRole", bound=Card)
 
 
@@ -285,7 +299,7 @@ def read_cards(path: Path) -> dict[str, Card]:
     """The cards of a TOML file: one table per card; a relative `path` counts from the file's folder.
 
     Raises:
-        WeightsError: it is missing or malformed.
+        WeightsError: it is missing or malformed; a CardError has a sentence for each fault of each card.
     """
     try:
         table = read_toml(path)
@@ -293,24 +307,55 @@ def read_cards(path: Path) -> dict[str, Card]:
         raise WeightsError(
             f"{path}: the weight cards cannot be read ({why_unread(error)}); correct the file."
         ) from error
-    return {name: read_card(path, name, fields) for name, fields in table.items()}
+    found, wrong = dict[str, Card](), list[str]()
+    for name, fields in table.items():
+        try:
+            found[name] = read_card(path, name, fields)
+        except CardError as error:
+            wrong += error.faults
+    if wrong:
+        raise CardError(*wrong)
+    return found
 
 
 def read_card(file: Path, name: str, fields: object) -> Card:
     """The card of a TOML table; a relative `path` counts from the file's folder.
 
     Raises:
-        WeightsError: it is not a card's table; the message names the file and the field.
+        CardError: it is not a card's table; a sentence for each fault names the file and the field.
     """
     if not isinstance(fields, dict):
-        raise WeightsError(f"{file}: {name} is not a table of a card's fields; correct the file.")
-    try:
-        card: Card = CARD.validate_python({**fields, "name": name})
-    except ValidationError as error:
-        where, why = first_fault(error, _FIELDS)
-        where = ".".join((name, *where.split(".")[1:]))  # the first is the role
-        raise WeightsError(f"{file}: {where}: {why}; correct the file.") from error
+        raise CardError(f"{file}: {name} is not a table of a card's fields; correct the file.")
+    card = make_card(name, fields, f"{file}: ")
     return card.model_copy(update={"path": file.parent.absolute() / card.path}) if card.path else card
+
+
+def make_card(name: str, fields: Mapping[str, Any], who: str = "") -> Card:
+    """The card of its role's type.
+
+    Args:
+        name: the card's.
+        fields: all others.
+        who: what stands before each fault.
+
+    Raises:
+        CardError: with a sentence for each fault.
+    """
+    given, found = filled_in(fields)
+    kind = TYPES.get(role, Card) if isinstance(role := given.get("role"), str) else Card
+    if kind is Card:
+        expected = f"expected one of {', '.join(TYPES)}"
+        found.append(("role", f"it is {role!r:.40}, {expected}" if "role" in given else MISSING))
+        given = {key: value for key, value in given.items() if key in Card.model_fields} | {"role": "classifier"}
+    weights = f"model{kind.formats[-1]}"
+    if not set(given) & {*SOURCES, "files"}:
+        found.append(("path", MISSING))
+        given["path"] = weights
+    well = {"name": "x", "path": weights, "files": {weights: {"sha256": "0" * 64}}, "labels": {"a": {}, "b": {}}}
+    found += every_fault(lambda fields: kind.model_validate(fields), {**given, "name": name}, well)
+    if found:
+        raise CardError(*(who + told(name, *fault, kind.model_fields) for fault in found))
+    return kind.model_validate({**given, "name": name})
 
 
 @cache

@@ -43,6 +43,11 @@ class OnnxSession:
         found: list[Any] = (self._session or self._open()).get_inputs()
         return found
 
+    def get_outputs(self) -> list[Any]:
+        """Name, shape and type of each output."""
+        found: list[Any] = (self._session or self._open()).get_outputs()
+        return found
+
     def get_modelmeta(self) -> Any:
         """The file's metadata."""
         return (self._session or self._open()).get_modelmeta()

@@ -46,20 +46,37 @@ class Network(Protocol):
 class Onnx:
     """An ONNX file on the CPU: its first input and first output. Random weights have `kidsnanny = random` as metadata.
 
+    Many files are made for one picture at a time, and detectors for a whole square: then pictures go through one by
+    one, in the top-left corner of a black square.
+
     Raises:
-        WeightsError: ONNX Runtime does not accept the file.
+        WeightsError: ONNX Runtime does not accept the file, or it sees pictures of another size than the card says.
     """
 
     device = "cpu"
 
-    def __init__(self, card: Card, path: Path) -> None:
+    def __init__(self, card: NetworkCard, path: Path) -> None:
         self._session = onnx_session(path)
-        self._input = self._session.get_inputs()[0].name
+        given = self._session.get_inputs()[0]
+        self._input = given.name
+        self._one_by_one = given.shape[:1] == [1]
+        sizes = [side for side in given.shape[1:] if isinstance(side, int) and side != 3]
+        if wrong := [side for side in sizes if side != card.input]:
+            raise WeightsError(
+                f"{card.name}: its file sees pictures of {wrong[0]} pixels, and its card says {card.input}; write "
+                f"input = {wrong[0]} in the card."
+            )
+        self._square = card.input if given.shape[1:] == [3, card.input, card.input] else 0
         random = self._session.get_modelmeta().custom_metadata_map.get("kidsnanny") == "random"
         self.model_id = _model_id(card, path, random)
 
     def __call__(self, inputs: Any) -> Output:
-        output: npt.NDArray[np.float32] = self._session.run(None, {self._input: inputs})[0]
+        if self._square and inputs.shape[2:] != (self._square, self._square):
+            below, right = (self._square - side for side in inputs.shape[2:])
+            inputs = np.pad(inputs, ((0, 0), (0, 0), (0, below), (0, right)))
+        batches = np.split(inputs, len(inputs)) if self._one_by_one and len(inputs) > 1 else [inputs]
+        outputs = [self._session.run(None, {self._input: batch})[0] for batch in batches]
+        output: npt.NDArray[np.float32] = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
         return lambda: output
 
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -100,12 +100,27 @@ def digest(path: Path) -> str:
 def is_random(path: Path) -> bool:
     """Whether a safetensors file says that its weights are random: `kidsnanny = random` in its metadata."""
     try:
-        with path.open("rb") as file:
-            size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(size)) if size <= HEADER_BYTES else {}
-        return bool(header["__metadata__"]["kidsnanny"] == "random")
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return bool(safetensors_header(path)["__metadata__"]["kidsnanny"] == "random")
+    except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def safetensors_header(path: Path) -> dict[str, Any]:
+    """Tensor -> its `dtype`, `shape` and `data_offsets`; `__metadata__` -> texts by name.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no safetensors.
+    """
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        try:
+            header = json.loads(file.read(size)) if size <= HEADER_BYTES else None
+        except RecursionError as error:
+            raise ValueError("its header is nested too deeply") from error
+    if not isinstance(header, dict):
+        raise ValueError("it has no header")
+    return header
 
 
 def verified(name: str, path: Path, expected: str | None, fix: str) -> Path:

@@ -1,5 +1,7 @@
 """Compositions of Stage 1 and Stage 2 as data. A part that cannot be built is an error, never a weaker profile."""
 
+import os
+from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any, Self
@@ -9,8 +11,8 @@ from pydantic import Field, ValidationError
 from kidsnanny.budget import SECONDS
 from kidsnanny.errors import ComponentError, ProfileError
 from kidsnanny.faults import MISSING, UNKNOWN, first_fault
-from kidsnanny.models.cards import Card, cards, read_card
-from kidsnanny.profiles.engine_registry import Kind, factory
+from kidsnanny.models.cards import Card, TextCard, cards, read_card
+from kidsnanny.profiles.engine_registry import BUILT_IN, Kind, factory
 from kidsnanny.records import Record, encodable
 from kidsnanny.stage1.stage1 import Stage1
 from kidsnanny.stage2.stage2 import Stage2
@@ -38,21 +40,25 @@ class Profile(Record):
 
     @classmethod
     def load(cls, name: str | Path) -> Self:
-        """A built-in profile by name, or a TOML file by path.
+        """A built-in profile by name, a TOML file by path, or the names of weight cards with commas between them:
+        the default profile with these models instead of its own.
 
         Raises:
-            ComponentError: there is no such profile or file, or it is malformed or has unknown keys.
+            ComponentError: there is no such profile, file or card, or it is malformed or has unknown keys.
             TypeError: `name` is neither a string nor a path.
         """
         if not isinstance(name, str | Path):
             raise TypeError(f"A profile is a name or a path, not a {type(name).__name__}.")
+        if name not in PROFILES and not os.path.isfile(name) and (own := _named_cards(str(name))):
+            return cls._of_cards(own)
         path, named = FOLDER / f"{name}.toml" if name in PROFILES else Path(name), encodable(str(name))
         try:
             profile = cls.model_validate(read_toml(path))
         except FileNotFoundError as error:
             known = ", ".join(PROFILES)
             raise ComponentError(
-                f"{named}: there is no such profile; choose one of {known}, or a TOML file."
+                f"{named}: there is no such profile; choose one of {known}, a TOML file, or a name from "
+                "`kidsnanny weights list`."
             ) from error
         except ValidationError as error:
             fault = first_fault(error, cls.model_fields)
@@ -63,6 +69,32 @@ class Profile(Record):
             why = why_unread(error)
             raise ComponentError(f"{named}: the profile cannot be read ({why}); correct the file.") from error
         return profile.model_copy(update={"stage1": tuple(_with_card(path, table) for table in profile.stage1)})
+
+    @classmethod
+    def _of_cards(cls, named: Sequence[Card]) -> Self:
+        """The default profile with these models: in Stage 1 they alone, in its place a text model."""
+        name, text_model = "+".join(card.name for card in named), None
+        stage1: list[dict[str, Any]] = []
+        for card in named:
+            if isinstance(card, TextCard):
+                text_model = {"engine": "encoder", "model": card.name}
+            elif card.role in BUILT_IN["stage1"]:
+                stage1.append({"model": card.name})
+            else:
+                fix = "name a classifier, a detector, a student or a text model"
+                raise ComponentError(f"{card.name}: no profile can use the weights of its role, {card.role}; {fix}.")
+        students = [card.name for card in named if card.role == "student"]
+        if students and len(stage1) > 1:
+            raise ComponentError(f"{name}: a student looks by itself; name {students[0]} without other models.")
+        default = cls.load(DEFAULT)
+        return default.model_copy(
+            update={
+                "name": name,
+                "stage1": tuple(stage1) or default.stage1,
+                "text_model": text_model or default.text_model,
+                "seconds": cls.load("senben").seconds if students else default.seconds,
+            }
+        )
 
     def build_stage1(self) -> Stage1:
         """The models that look at the picture; several of them as an Ensemble.
@@ -113,6 +145,13 @@ class Profile(Record):
             return build(**arguments)
         except ValidationError as error:  # the built-in factories check the values too
             raise ProfileError(f"{self.name}: {kind}: {first_fault(error)}; {fix}") from error
+
+
+def _named_cards(name: str) -> list[Card]:
+    """The cards of these names; none if one of them is no card's."""
+    known = cards()
+    names = dict.fromkeys(part.strip() for part in name.split(","))
+    return [known[part] for part in names] if known.keys() >= names.keys() else []
 
 
 def _with_card(file: Path, table: dict[str, Any]) -> dict[str, Any]:

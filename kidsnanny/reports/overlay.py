@@ -1,4 +1,7 @@
-"""What is drawn over a thumbnail, in pixels of the frame: boxes, names and arrows; the template makes SVG of them."""
+"""What is drawn over a thumbnail, in pixels of the frame: boxes, names and arrows, of which a script makes SVG.
+
+What is only seen or read is not among them: the script draws it from the lists of what was seen and read.
+"""
 
 from collections import Counter
 from collections.abc import Container, Iterator
@@ -36,19 +39,13 @@ class Mark:
 
 
 def marks(verdict: Verdict, frame: int, width: int, height: int) -> Iterator[Mark]:
-    """What was seen and read in the frame, then the reasons on top, one label for all that share a box, and the names
-    and arrows of scene graphs on top of these."""
+    """The things of scene graphs in the frame, then the reasons on top, one label for all that share a box, and the
+    names and arrows of scene graphs on top of these."""
     found = verdict.findings
     graphs = [graph for graph in found.graphs if graph.frame == frame] if found else []
-    for seen in found.detections if found else ():
-        if seen.box and seen.frame == frame:
-            yield Mark("image", f"{seen.label.lower().replace('_', ' ')} {seen.score:.2f}", seen.box)
     for graph in graphs:
         for place, thing in enumerate(graph.objects):
             yield Mark("thing", f"{object_name(graph, place)} {thing.score:.2f}", thing.box)
-    for line in verdict.text:
-        if line.frame == frame:
-            yield Mark("text", f"{line.text} {line.confidence:.2f}", line.box)
     letters = max(width, height) / 30
     yield from _reasons(verdict, frame, width, height, letters)
     whats = {reason.what for reason in verdict.reasons if reason.frame == frame}

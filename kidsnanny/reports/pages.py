@@ -8,6 +8,7 @@ names by their hashes, and loads nothing but `data:` pictures.
 
 import base64
 import hashlib
+import json
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,13 @@ def environment() -> "Environment":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"untrusted": untrusted, "words": words, "fixed": fixed, "checksum": checksum}
+    made.filters |= {
+        "untrusted": untrusted,
+        "words": words,
+        "script_json": script_json,
+        "fixed": fixed,
+        "checksum": checksum,
+    }
     made.globals |= {"asset": asset, "plural": plural}
     return made
 
@@ -63,6 +70,8 @@ def _finalize(value: Any) -> Any:
 
 def visible(text: object) -> str:
     """Every control, bidi and other invisible character as [U+XXXX], except the joiners in emoji."""
+    if isinstance(text, str) and text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c in "\u200c\u200d" else f"[U+{ord(c):04X}]" for c in str(text))
 
 
@@ -71,6 +80,19 @@ def untrusted(text: object) -> "Markup":
     from markupsafe import Markup
 
     return Markup("<bdi>{}</bdi>").format(visible(text))
+
+
+def script_json(value: object) -> "Markup":
+    """JSON for a `<script type="application/json">`: no character in it can end the element, begin a comment or is
+    invisible."""
+    from markupsafe import Markup
+
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else json.dumps(c)[1:-1] if c != "\x7f" else r"\u007f" for c in text)
+    return Markup(text)
 
 
 def words(name: str) -> str:

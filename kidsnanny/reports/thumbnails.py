@@ -41,6 +41,13 @@ def mosaic(thumbnail: Image.Image, covered: Iterable[Box], scale: float) -> Imag
     return Image.fromarray(rgb).resize((width, height), Image.Resampling.BOX)
 
 
+def in_blocks(picture: Image.Image, blocks: int) -> Image.Image:
+    """A picture as a mosaic of so many blocks along its longer side."""
+    block = max(picture.size) / blocks
+    width, height = (max(1, round(side / block)) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.BOX)
+
+
 def data_uri(image: Image.Image, kind: str) -> str:
     """The picture in a `data:` URI; `kind` is PNG or JPEG."""
     buffer = io.BytesIO()
@@ -55,6 +62,4 @@ def mosaic_thumbnail(image: bytes | Path) -> str:
         InputError: the picture does not decode.
     """
     frame = Image.fromarray(next(open_picture(image).frames()).rgb)
-    block = max(frame.size) / COARSE_BLOCKS
-    width, height = (max(1, round(side / block)) for side in frame.size)
-    return data_uri(frame.resize((width, height), Image.Resampling.BOX), "PNG")
+    return data_uri(in_blocks(frame, COARSE_BLOCKS), "PNG")

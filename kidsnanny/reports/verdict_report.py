@@ -1,48 +1,86 @@
-"""Verdicts as one HTML file that loads nothing: mosaicked thumbnails, boxes, reasons, and what was not looked at."""
+"""Verdicts as one HTML file that loads nothing: mosaicked thumbnails, boxes, reasons, and what was not looked at.
 
+The page holds every verdict as a line of JSON, of which its script draws those that are scrolled into view.
+"""
+
+import base64
 import errno
+import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Self, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from PIL import Image
 
-from kidsnanny.errors import CorruptPictureError, UnreadableFileError
-from kidsnanny.faults import in_words
 from kidsnanny.files import atomic_writer
-from kidsnanny.media.loader import Frame, Source, open_picture
-from kidsnanny.records import Action, Channel, Label, SceneGraph
-from kidsnanny.reports.overlay import Mark, marks
-from kidsnanny.reports.pages import render, stream, words
-from kidsnanny.reports.thumbnails import SIDE, data_uri, mosaic
-from kidsnanny.stage1.findings_text import object_name, relation_text
+from kidsnanny.media.loader import Source
+from kidsnanny.records import Label
+from kidsnanny.reports.causes import Cause, causes
+from kidsnanny.reports.pages import script_json, stream, visible, words
+from kidsnanny.reports.thumbnails import COARSE_BLOCKS, in_blocks
+from kidsnanny.reports.verdict_rows import verdict_row
+from kidsnanny.taxonomy import CATEGORIES
 from kidsnanny.verdict import Verdict
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-REASONS = 12
-"""More than these are folded away."""
+FINE = 2000
+"""So many thumbnails, of the strongest verdicts, have all blocks; the others have `COARSE_BLOCKS` along a side."""
+BLOCK = 100
+"""Verdicts that the script reads at a time."""
+TABLE = 1000
+"""Flagged verdicts, at most, in the table for browsers without JavaScript."""
+FIRST, CAUSES_FIRST = 5, 3
+"""Unsafe verdicts, and causes of review, that the top of the page names."""
+SAID = 3
+"""Reasons, and things not inspected, that the table says of each."""
+LARGE = 15_000_000
+"""The page says its size from so many bytes on."""
 
 _LABELS: tuple[Label, ...] = ("unsafe", "review", "safe")
-_ACTIONS: dict[Action, str] = {
-    "show": "Show it",
-    "warn": "Warn before showing it",
-    "block": "Block it",
-    "support": "Offer help: somebody may need it",
-}
+
+
+class _Entry(NamedTuple):
+    """Of an added verdict, what its place in the page and the counts rest on; the rest waits in a temporary file."""
+
+    number: int
+    label: Label
+    risk: float | None
+    categories: tuple[int, ...]
+    causes: tuple[int, ...]
+    missed: bool
+    noted: bool
+    made: int
+    is_text: bool
+    start: int
+    length: int
+    mosaic: tuple[int, int] | None
+
+    @property
+    def order(self) -> tuple[int, float, int]:
+        """By label, the strongest first; before them what has no score, for which nothing vouches."""
+        return _LABELS.index(self.label), -2.0 if self.risk is None else -self.risk, self.number
+
+
+class _Listed(NamedTuple):
+    """A verdict as the parts of the page that need no script name it; its texts are ready to be shown."""
+
+    number: int
+    label: Label
+    name: str
+    why: list[str]
 
 
 class VerdictReport:
-    """Writes verdicts to one HTML file, picture by picture, so that memory does not grow with the album.
+    """Writes verdicts to one HTML file; what waits for the end of the page waits on the disk, beside it.
 
-    The file takes its place when the `with` block ends; until then, and when the block raises, whatever was there
-    stays. Only its owner may read it.
+    The file takes its place when the `with` block ends. If the block raises, the page says that it is not complete and
+    has what was added before; if nothing was, whatever was there stays. Only its owner may read it.
 
     Args:
         path: the file to write.
@@ -57,11 +95,11 @@ class VerdictReport:
         if self._path.exists() and not self._path.is_file():
             raise FileExistsError(errno.EEXIST, "It is not a regular file, so no report can replace it", str(path))
         self._originals = originals
-        self._labels: Counter[Label] = Counter()
-        self._missed = 0
-        self._not_looked_for: Counter[str] = Counter()
-        self._made_with: dict[str, None] = {}
-        self._cards = tempfile.TemporaryFile("w+", dir=self._path.parent, encoding="utf-8", newline="\n")  # noqa: SIM115
+        self._entries: list[_Entry] = []
+        self._end = 0
+        self._causes: dict[Cause, int] = {}
+        self._made: dict[str, int] = {}
+        self._waiting = tempfile.TemporaryFile("w+b", dir=self._path.parent)  # noqa: SIM115
 
     def __enter__(self) -> Self:
         return self
@@ -69,147 +107,144 @@ class VerdictReport:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with self._cards:
-            if kind is None:
-                self._finish()
+        with self._waiting:
+            if kind is None or self._entries:
+                self._finish(complete=kind is None)
 
     def add(self, source: Source | None, verdict: Verdict) -> None:
         """Add a picture. It is opened again for its thumbnail; where that fails, the report says so. A text has none:
         its source is None."""
-        self._cards.write(_card(self._labels.total() + 1, source, verdict, self._originals))
-        self._labels[verdict.label] += 1
-        self._missed += bool(verdict.not_inspected)
-        self._not_looked_for.update(verdict.not_looked_for)
-        made = verdict.provenance
-        models = ", ".join(f"{part} {model}" for part, models in made.models.items() for model in models)
-        self._made_with[f"kidsnanny {made.kidsnanny}, policy {made.policy}, {models or 'no models'}"] = None
+        number = len(self._entries) + 1
+        row, picture = verdict_row(number, source, verdict, self._originals)
+        line = script_json(row).encode()
+        self._waiting.seek(self._end)  # an interrupted call may have left half a line
+        self._waiting.write(line)
+        self._waiting.write(picture.tobytes() if picture else b"")
+        found = list(causes(verdict))
+        entry = _Entry(
+            number=number,
+            label=verdict.label,
+            risk=max(verdict.scores.values(), default=None),
+            categories=tuple({CATEGORIES.index(reason.category): None for reason in verdict.reasons}),
+            causes=tuple(self._causes.setdefault(cause, len(self._causes)) for cause in found),
+            missed=bool(verdict.not_inspected),
+            noted=bool(verdict.noted),
+            made=self._made.setdefault(json.dumps(_made(verdict, source is None)), len(self._made)),
+            is_text=source is None,
+            start=self._end,
+            length=len(line),
+            mosaic=picture.size if picture else None,
+        )
+        self._end = self._waiting.tell()
+        self._entries.append(entry)
 
-    def _finish(self) -> None:
-        total = self._labels.total()
-        self._cards.seek(0)
+    def _finish(self, complete: bool) -> None:
+        entries = sorted(self._entries, key=lambda entry: entry.order)
+        made = [json.loads(one) for one in self._made]
+        labels = Counter(entry.label for entry in entries)
+        texts = sum(entry.is_text for entry in entries)
+        noun = "message" if texts and texts == len(entries) else "verdict" if texts else "picture"
+        used = {entry.made for entry in entries}
+        never = [c for c in CATEGORIES if used and all(words(c) in made[one]["nowhere"] for one in used)]
         page = stream(
             "reports/templates/verdict_report.html.j2",
-            total=total,
-            counts={label: self._labels[label] for label in _LABELS},
-            missed=self._missed,
-            never=[words(category) for category, count in self._not_looked_for.items() if count == total],
+            noun=noun,
+            complete=complete,
+            total=len(entries),
+            counts={label: labels[label] for label in _LABELS},
+            missed=sum(entry.missed for entry in entries),
+            noted=sum(entry.noted for entry in entries),
+            never=list(map(words, never)),
             originals=self._originals,
-            made_with=self._made_with,
-            cards=_pieces(self._cards),
+            megabytes=self._end / 1e6 if self._end > LARGE else None,
+            made_with=list(dict.fromkeys(f"{one['with']}, {one['models'] or 'no models'}" for one in made)),
+            policies=list(dict.fromkeys(one["policy"] for one in made)),
+            categories=[n for n in range(len(CATEGORIES)) if any(n in entry.categories for entry in entries)],
+            category_names=list(map(words, CATEGORIES)),
+            first=self._read([entry for entry in entries if entry.label == "unsafe"][:FIRST]),
+            causes=self._counted(entries),
+            causes_of_review=[
+                one
+                for one in self._counted(entry for entry in entries if entry.label == "review")
+                if one[1].kind != "noted"
+            ][:CAUSES_FIRST],
+            most_first=FIRST,
+            listed=self._read([entry for entry in entries if entry.label != "safe"][:TABLE]),
+            table=TABLE,
+            index=self._index(entries, made, noun),
+            blocks=self._blocks(entries),
         )
         with atomic_writer(self._path, private=True) as file:
             page.dump(file, "utf-8")
 
+    def _counted(self, entries: Iterable[_Entry]) -> list[tuple[int, Cause, int]]:
+        """Number, cause and verdicts that have it, the most frequent first; what is noted holds nothing back, so it
+        comes last."""
+        names = list(self._causes)
+        found = Counter(number for entry in entries for number in entry.causes).most_common()
+        return sorted(((n, names[n], count) for n, count in found), key=lambda one: one[1].kind == "noted")
 
-def _pieces(cards: IO[str]) -> Iterator["Markup"]:
-    """The finished cards, a part of the file at a time."""
-    from markupsafe import Markup
+    def _index(self, entries: Sequence[_Entry], made: list[dict[str, Any]], noun: str) -> dict[str, Any]:
+        """What the script sorts and filters by, in the order of the lines."""
+        return {
+            "noun": noun,
+            "originals": self._originals,
+            "block": BLOCK,
+            "labels": _LABELS,
+            "categories": list(map(words, CATEGORIES)),
+            "made": made,
+            "rows": [
+                [one.number, _LABELS.index(one.label), one.made, one.categories, one.causes, int(one.is_text)]
+                for one in entries
+            ],
+        }
 
-    while piece := cards.read(1 << 16):
-        yield Markup(piece)  # the template of a card has escaped it
+    def _read(self, entries: Sequence[_Entry]) -> Iterator[_Listed]:
+        for entry in entries:
+            self._waiting.seek(entry.start)
+            row = json.loads(self._waiting.read(entry.length))
+            found = [reason["is"] for reason in row.get("reasons", ())[:SAID]]
+            missed = [f"Not inspected: {one}" for one in row.get("missed", ())[:SAID]]
+            yield _Listed(entry.number, entry.label, row["name"], found + missed)
 
+    def _blocks(self, entries: Sequence[_Entry]) -> Iterator[Iterator["Markup"]]:
+        """The lines, with their mosaics."""
+        for start in range(0, len(entries), BLOCK):
+            yield (self._line(entry, fine=start < FINE) for entry in entries[start : start + BLOCK])
 
-def _card(number: int, source: Source | None, verdict: Verdict, originals: bool) -> "Markup":
-    try:
-        thumbnail, why = (None if source is None else _thumbnail(source, verdict, originals)), ""
-    except Exception as error:  # one thumbnail less is no reason to lose the report
-        thumbnail, why = None, in_words(error)
-        if any(why in missed.reason for missed in verdict.not_inspected):
-            why = ""  # the card says it already
-    found = verdict.findings
-    return render(
-        "reports/templates/verdict_card.html.j2",
-        number=number,
-        verdict=verdict,
-        risk=max((score for c, score in verdict.scores.items() if c not in verdict.ignored), default=None),
-        action=_ACTIONS[verdict.action],
-        originals=originals,
-        is_text=source is None,
-        thumbnail=thumbnail,
-        no_thumbnail=why,
-        shown_reasons=REASONS,
-        seen=list(_seen(verdict)),
-        captions=[graph for graph in found.graphs if graph.caption] if found else [],
-        made_with=_made_with(verdict),
-        channels=[c for c in get_args(Channel) if any(getattr(s, c) is not None for s in verdict.detail.values())],
-        scores=sorted(verdict.detail.items(), key=lambda item: -item[1].final),
-    )
+    def _line(self, entry: _Entry, *, fine: bool) -> "Markup":
+        from markupsafe import Markup
 
-
-def _seen(verdict: Verdict) -> Iterator[tuple[str, float, int, str]]:
-    """What the models saw, with its score, frame and model."""
-    if verdict.findings:
-        for seen in verdict.findings.detections:
-            yield words(seen.label.lower()), seen.score, seen.frame, seen.model
-        for graph in verdict.findings.graphs:
-            for text, score in _statements(graph):
-                yield text, score, graph.frame, graph.model
-
-
-def _statements(graph: SceneGraph) -> Iterator[tuple[str, float]]:
-    """Each object, with its attributes if it has any (`woman:1 bandaged, tall`), and each relation."""
-    for place, thing in enumerate(graph.objects):
-        yield object_name(graph, place), thing.score
-        if thing.attributes:
-            yield f"{object_name(graph, place)} {', '.join(thing.attributes)}", min(thing.score, thing.attributes_score)
-    for relation in graph.relations:
-        yield relation_text(graph, relation), relation.score
+        self._waiting.seek(entry.start)
+        line = self._waiting.read(entry.length).decode()
+        if not entry.mosaic:
+            return Markup(line)  # `script_json` has escaped it
+        pixels = self._waiting.read(3 * entry.mosaic[0] * entry.mosaic[1])
+        mosaic = Image.frombytes("RGB", entry.mosaic, pixels)
+        if not fine and max(mosaic.size) > COARSE_BLOCKS:
+            mosaic = in_blocks(mosaic, COARSE_BLOCKS)
+        packed = [*mosaic.size, base64.b64encode(mosaic.tobytes()).decode()]
+        return Markup(f'{line[:-1]},"mosaic":{json.dumps(packed)}}}')
 
 
-def _made_with(verdict: Verdict) -> dict[str, str]:
+def _made(verdict: Verdict, is_text: bool) -> dict[str, Any]:
+    """What a verdict rests on and shares with others, its texts ready to be shown."""
     made = verdict.provenance
+    models = {visible(part): visible("+".join(map(str, models))) for part, models in made.models.items()}
+    named = ", ".join(visible(f"{part} {model}") for part, models in made.models.items() for model in models)
+    missing = verdict.not_looked_for if is_text else verdict.not_looked_for_in_picture
     return {
-        "policy": made.policy,
-        **{part: "+".join(map(str, models)) for part, models in made.models.items()},
-        "review/block": ", ".join(f"{words(c)} {t.review:g}/{t.block:g}" for c, t in made.thresholds.items()),
-        "SHA-256": made.sha256 or "unknown: it could not be read",
-        "time": ", ".join(f"{stage} {ms:.0f} ms" for stage, ms in verdict.timings.items()),
-        "kidsnanny": made.kidsnanny,
+        "policy": visible(made.policy),
+        "with": f"kidsnanny {visible(made.kidsnanny)}, policy {visible(made.policy)}",
+        "models": named,
+        "rests": [
+            ["policy", visible(made.policy)],
+            *models.items(),
+            ["review/block", ", ".join(f"{words(c)} {t.review:g}/{t.block:g}" for c, t in made.thresholds.items())],
+            ["kidsnanny", visible(made.kidsnanny)],
+        ],
+        "thresholds": {words(c): [t.review, t.block] for c, t in made.thresholds.items()},
+        "ignored": list(map(words, verdict.ignored)),
+        "lacking": list(map(words, missing)),
+        "nowhere": list(map(words, verdict.not_looked_for)),
     }
-
-
-@dataclass(frozen=True)
-class Thumbnail:
-    """A picture in the page, and what is drawn over it."""
-
-    uri: str
-    width: int
-    """Of the frame, in pixels."""
-    height: int
-    shown: tuple[int, int]
-    """Width and height in the page, in pixels."""
-    frame: int | None
-    """The number of the frame, of a picture that has several."""
-    marks: tuple[Mark, ...]
-
-
-def _thumbnail(source: Source, verdict: Verdict, originals: bool) -> Thumbnail:
-    frame = _frame(source, verdict)
-    height, width = frame.rgb.shape[:2]
-    small = Image.fromarray(frame.rgb)
-    small.thumbnail((SIDE, SIDE))
-    covered = [line.box for line in verdict.text if line.frame <= frame.index]  # an unchanged frame is not read again
-    larger = SIDE / max(small.size)  # nobody could read the labels of a small one
-    across, down = (max(1, round(side * larger)) for side in small.size)
-    return Thumbnail(
-        uri=data_uri(small, "JPEG") if originals else data_uri(mosaic(small, covered, small.width / width), "PNG"),
-        width=width,
-        height=height,
-        shown=(across, down),
-        frame=frame.index if verdict.findings and verdict.findings.frames > 1 else None,
-        marks=tuple(marks(verdict, frame.index, width, height)),
-    )
-
-
-def _frame(source: Source, verdict: Verdict) -> Frame:
-    """The frame that carries the strongest reason, or else the first that decodes."""
-    if not isinstance(source, Image.Image) and callable(rewind := getattr(source, "seek", None)):
-        rewind(0)
-    picture = open_picture(source)
-    if picture.sha256 != verdict.provenance.sha256:
-        raise UnreadableFileError("It is not the picture any more that was checked.")
-    wanted = verdict.reasons[0].frame if verdict.reasons else None
-    for frame in picture.frames():
-        if wanted in (None, frame.index):
-            return frame
-    raise CorruptPictureError("The frame to show does not decode.")

@@ -182,7 +182,7 @@ def _normalised(square: Image.Image, card: Preparation) -> npt.NDArray[np.float3
 
 
 def _card_pixels(frame: RGB, card: ClassifierCard) -> npt.NDArray[np.float32]:
-    """As `pixels`, and as `fit`, `jpeg` and `layout` of the card say; with `bgr_last` (input, input, 3)."""
+    """As `pixels`, and as `fit`, `jpeg` and `layout` of the card say; with the colours last (input, input, 3)."""
     image, side = Image.fromarray(frame), card.input
     if card.fit == "blur":
         square = _over_its_blur(image, side, _RESAMPLING[card.interpolation])
@@ -197,7 +197,9 @@ def _card_pixels(frame: RGB, card: ClassifierCard) -> npt.NDArray[np.float32]:
         square.save(file, "JPEG")
         square = Image.open(file)
     found = _normalised(square, card)
-    return np.ascontiguousarray(found[::-1].transpose(1, 2, 0)) if card.layout == "bgr_last" else found
+    if card.layout == "rgb":
+        return found
+    return np.ascontiguousarray((found if card.layout == "rgb_last" else found[::-1]).transpose(1, 2, 0))
 
 
 def _over_its_blur(image: Image.Image, side: int, resampling: Image.Resampling) -> Image.Image:

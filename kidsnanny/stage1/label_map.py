@@ -20,7 +20,10 @@ class LabelMap:
     def __init__(self, labels: Labels) -> None:
         self.names: tuple[str, ...] = tuple(map(one_word, labels))
         """The labels as they stand in detections."""
-        self.categories: frozenset[Category] = frozenset(c for weights in labels.values() for c in weights)
+        self.categories: frozenset[Category] = frozenset(
+            category for weights in labels.values() for category, weight in weights.items() if weight
+        )
+        """Those that a label has a weight for; of a weight of 0 nothing can come."""
         self._weights = dict(zip(self.names, labels.values(), strict=True))
 
     def signals(

@@ -16,8 +16,11 @@ class TextScorer(Protocol):
     """What Stage 2 asks of a text model."""
 
     model_id: ModelId
+    """As it stands in `Verdict.provenance`."""
     categories: tuple[Category, ...]
+    """What it scores, in the order of its columns."""
     reentrant: bool
+    """Whether several threads may call it at once; if not, callers take turns."""
 
     def score(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """(len(texts), len(categories)) probabilities in 0..1."""
@@ -32,5 +35,8 @@ class Stage2(NamedTuple):
     """The engines of Stage 2. The judge is optional."""
 
     ocr: Ocr
+    """Reads the text in frames."""
     text_model: TextScorer
+    """Scores that text, and messages."""
     judge: Judge | None = None
+    """Is asked about findings and text if the policy wants it; None: nobody is."""

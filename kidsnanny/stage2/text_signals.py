@@ -68,7 +68,8 @@ def text_signals(model: TextScorer, lines: Sequence[TextLine]) -> ChannelSignals
         lines: in reading order, frame after frame.
     """
     start = time.perf_counter()
-    frames, columns = _by_frame(lines, "line") + _by_frame(lines, "message"), _by_frame(lines, "column")
+    frames = [frame for kind in ("line", "message", "layer") for frame in _by_frame(lines, kind)]
+    columns = _by_frame(lines, "column")
     codes = [line for line in lines if line.kind == "code"]
     bounded = [_bounded(frame) for frame in frames]
     pieces = [piece for frame, _ in bounded for piece in _passages([frame])]

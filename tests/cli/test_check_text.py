@@ -109,4 +109,4 @@ def test_the_report_shows_what_was_said(tmp_path: Path) -> None:
     runner.invoke(app, ["check", "--text", str(tmp_path / "a.txt"), "--html", str(tmp_path / "a.html")])
     page = (tmp_path / "a.html").read_text()
     assert "you are &lt;b&gt;mean&lt;/b&gt;" in page
-    assert "No thumbnail" not in page
+    assert '"lost":' not in page, "a message lacks no thumbnail"

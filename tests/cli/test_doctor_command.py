@@ -14,6 +14,16 @@ runner = CliRunner()
 def test_each_component_is_tested_and_what_is_missing_is_listed() -> None:
     result = runner.invoke(app, ["doctor"])
     assert result.exit_code == 0
+    marks = {line.split(maxsplit=1)[0] for line in result.stdout.splitlines()[:-1]}
+    assert marks == {"ok", "-"}
+    assert (
+        "\n-    marqo-nsfw-384: not needed by the embedded profile; its weights are not on this machine; run"
+        in result.stdout
+    )
+    absent = [line[5:].partition(":")[0] for line in result.stdout.splitlines() if line.startswith("-")]
+    passed = sum(line.startswith("ok ") for line in result.stdout.splitlines())
+    closing = f"All {passed} tests passed; optional and not installed: {', '.join(absent)}."
+    assert result.stdout.splitlines()[-1] == closing
     for said in (
         "nudenet-320n@",
         "reads HELLO 123",

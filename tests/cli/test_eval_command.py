@@ -195,6 +195,14 @@ def test_a_run_on_other_data_is_not_gone_on_with(data: Path, tmp_path: Path) -> 
     assert "the run there was made with other data (16 pictures" in flat(other.output)
 
 
+def test_a_slow_system_says_so_before_it_starts(data: Path, tmp_path: Path) -> None:
+    done = run("--data", data, "--split", "test", "--out", tmp_path, "--systems", "nsfwjs")
+    assert done.exit_code == 3
+    assert "takes seconds a picture" in flat(done.stderr)
+    assert "there are 16 of them" in flat(done.stderr)
+    assert flat(done.stderr).index("seconds a picture") < flat(done.stderr).index("not evaluated: nsfwjs")
+
+
 def test_help_teaches() -> None:
     said = flat(CliRunner().invoke(app, ["eval", "--help"], env={"COLUMNS": "200"}).output)
     assert "Example: kidsnanny eval --data unsafebench/ --expect 1054" in said

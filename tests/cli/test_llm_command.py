@@ -170,12 +170,25 @@ def test_another_path_is_told(url: str, end: str, why: str) -> None:
     assert why in found["server"]["detail"]
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "nonsense", "http://[::1", ""])
-def test_no_server_is_one_finding(address: str) -> None:
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("http://127.0.0.1:9", "The judge at http://127.0.0.1:9 cannot be reached"),
+        ("localhost:8000/v1", "begin with http:// or https://; add http://, as in http://localhost:8000/v1."),
+        ("judge.example", "add http://, as in http://judge.example."),
+        ("", "The judge's URL '' cannot be used: it does not begin with http:// or https://; add http://"),
+        ("ftp://judge.example", "add http://, as in http://127.0.0.1:8000/v1."),
+        ("user:secret@judge.example/v1", "The judge's URL '…' cannot be used: it does not begin with http://"),
+        ("http://", "it names no host; write it as in http://127.0.0.1:8000/v1."),
+        ("http://[::1", "it is no URL; percent-encode"),
+    ],
+)
+def test_no_server_is_one_finding(address: str, says: str) -> None:
     start = time.monotonic()
     code, found = check(address)
     assert (code, list(found)) == (3, ["server"])
-    assert "cannot be reached" in found["server"]["detail"]
+    assert says in found["server"]["detail"]
+    assert "secret" not in found["server"]["detail"]
     assert time.monotonic() - start < 30
 
 
@@ -197,6 +210,7 @@ def test_no_explanation_is_a_fault(url: str) -> None:
     Judge.ways |= {"mute"}
     code, found = check(url)
     assert code == 3
+    assert found["explanation"]["detail"].endswith("; see its log."), "and no advice to run what is running"
     assert not found["explanation"]["well"]
     assert "explanation ms" not in found
     assert found["stability"]["well"]

@@ -103,7 +103,7 @@ def test_names_that_are_no_utf8_in_a_data_set(album: Path, tmp_path: Path) -> No
         assert result.exception is None or isinstance(result.exception, SystemExit)
     ids = {json.loads(line)["id"] for line in (out / "predictions" / "embedded.jsonl").read_text("utf-8").splitlines()}
     assert {"safe/caf\\udce9.png", "safe/dangling \\udce9.png", "unsafe/a.png"} <= ids
-    drawn = run("subset", "draw", data, "--without-text", "100%", "--out", tmp_path / "drawn \udce9")
+    drawn = run("subset", "draw", "--data", data, "--without-text", "100%", "--out", tmp_path / "drawn \udce9")
     assert drawn.exit_code == 0, drawn.output
     with (tmp_path / "drawn \udce9" / "sheet.csv").open(encoding="utf-8", newline="") as sheet:
         assert "safe/caf\\udce9.png" in {row["id"] for row in csv.DictReader(sheet)}

@@ -48,7 +48,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Candidates, and what was said of them."""
     out = tmp_path_factory.mktemp("drawn") / "candidates"
-    done = run("subset", "draw", data, "--out", out, "--without-text", "100%", "--category", "Sexual")
+    done = run("subset", "draw", "--data", data, "--out", out, "--without-text", "100%", "--category", "Sexual")
     assert done.exit_code == 0, done.output
     return out, flat(done.output)
 
@@ -131,7 +131,7 @@ def test_a_subset_that_is_empty_has_no_file(drawn: tuple[Path, str], tmp_path: P
 
 @pytest.mark.parametrize("share", ["many", "-1", "101%", "%", "1.5", "nan%", ""])
 def test_a_sample_that_is_none(data: Path, tmp_path: Path, share: str) -> None:
-    refused = run("subset", "draw", data, "--out", tmp_path / "out", f"--without-text={share}")
+    refused = run("subset", "draw", "--data", data, "--out", tmp_path / "out", f"--without-text={share}")
     assert refused.exit_code == 2
     assert f"--without-text {share}: expected a number of pictures or a share" in refused.output
     assert not (tmp_path / "out").exists()
@@ -141,7 +141,13 @@ def test_what_is_wrong_is_said_in_a_sentence(data: Path, drawn: tuple[Path, str]
     wrong = {**PICTURES, "safe/plain": ("", "fine", "", "none")}
     sheet = labels(tmp_path / "l.csv", wrong)
     for arguments, says in (
-        (("subset", "draw", tmp_path / "nowhere", "--out", tmp_path), "nowhere: there is nothing there; name a"),
+        *(
+            (
+                (*command, "--data", tmp_path / "nowhere", "--out", tmp_path / "run"),
+                "nowhere: there is nothing there; name a",
+            )
+            for command in (("eval",), ("subset", "draw"))
+        ),
         (("subset", "make", tmp_path, "--sheet", sheet, "--labelled-by", "me"), "no candidates were drawn there"),
         (("subset", "make", drawn[0], "--sheet", sheet, "--labelled-by", " "), "--labelled-by is empty; say who"),
         (

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from networks import colour_classifier, one_box
 from typer.testing import CliRunner
 
 from kidsnanny.cli import weights as cli_weights
@@ -83,6 +84,7 @@ def card(owner: str, file: str = "{}") -> str:
             'what = "A test"',
             f'hub = {{ repo = "{owner}/model" }}',
             f'files = {{ "model.safetensors" = {file} }}',
+            'architecture = "timm:vit_tiny_patch16_224"',
             "input = 8",
             "mean = [0.5, 0.5, 0.5]",
             "std = [0.5, 0.5, 0.5]",
@@ -237,7 +239,7 @@ def test_verify_fails_on_what_is_wrong_and_on_what_was_named(tmp_path: Path) -> 
     assert "FAIL falconsai-nsfw: its weights are not" in invoke("verify", "falconsai-nsfw", code=3)
     assert "ok nudenet-320n: " in invoke("verify", "nudenet-320n")
     file = tmp_path / "x.onnx"
-    file.write_bytes(b"1")
+    colour_classifier(file, (0, 1))
     invoke("add", file, "--like", "falconsai-nsfw")
     assert "ok falconsai-nsfw: " in invoke("verify")
     file.write_bytes(b"2")
@@ -272,10 +274,16 @@ def test_add_a_file_for_a_card_on_a_machine_without_a_network(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", [name for name, card in shipped().items() if hasattr(card, "labels")])
 def test_a_copied_card_says_the_same_in_the_same_order(tmp_path: Path, name: str) -> None:
-    (tmp_path / "x.onnx").touch()
+    theirs = shipped()[name]
+    if theirs.role == "detector":
+        one_box(tmp_path / "x.onnx", tuple(theirs.labels))
+    else:
+        ends_in = "Softmax" if theirs.probabilities else ""
+        last = theirs.layout != "rgb"
+        colour_classifier(tmp_path / "x.onnx", (0,) * len(theirs.labels), last=last, ends_in=ends_in)
     invoke("add", tmp_path / "x.onnx", "--like", name, "--name", "mine")
     gone = {"name", "hub", "package", "shipped", "path", "files", "unverified"}
-    mine, theirs = cards()["mine"], shipped()[name]
+    mine = cards()["mine"]
     assert mine.model_dump_json(exclude=gone) == theirs.model_dump_json(exclude=gone)
     assert set(theirs.unverified) - set(mine.unverified) <= gone
 
@@ -308,7 +316,7 @@ def test_an_exported_file_that_is_missing_is_wrong(tmp_path: Path) -> None:
     [
         (["add", "none.onnx", "--like", "mine"], "there is no such file"),
         (["add", "x.pt", "--like", "marqo-nsfw-384"], "run `kidsnanny weights convert x.pt`"),
-        (["add", "x.onnx"], "say which card it is for with --like NAME"),
+        (["add", "x.onnx"], "x.onnx: ONNX Runtime cannot load it"),
         (["add", "x.onnx", "--like", "none"], "there is no card of that name"),
         (["add", "x.onnx", "--like", "nudenet-320n"], "give yours a card of its own with --name NEW"),
         (["add", "x.onnx", "--like", "nudenet-320n", "--name", "ppocrv6-small-det"], "ships a card of this name"),
@@ -318,7 +326,7 @@ def test_an_exported_file_that_is_missing_is_wrong(tmp_path: Path) -> None:
         (["add", "inside.toml"], "name the folder of yours as `path`"),
         (
             ["add", "x.safetensors", "--like", "ppocrv6-small-det", "--name", "mine"],
-            "mine: files names no .onnx file",
+            "mine: x.safetensors is no .onnx file",
         ),
         (
             ["add", "x.npz", "--like", "nudenet-320n", "--name", "mine"],
@@ -341,7 +349,7 @@ def test_wrong_usage_is_exit_2_and_says_what_is_right(
     monkeypatch.chdir(tmp_path)
     for name in ("x.pt", "y.pt", "x.onnx", "x.npz", "x.safetensors"):
         Path(name).touch()
-    mine = '[mine]\nrole = "ocr"\nwhat = "?"\nlicence = "?"\n'
+    mine = '[mine]\nrole = "ocr"\nwhat = "a test"\nlicence = "mine"\n'
     Path("bad.toml").write_text(mine + 'files."x.onnx" = {}')
     Path("inside.toml").write_text(f'{mine}shipped = "x"\nfiles."x.onnx".sha256 = "{"0" * 64}"')
     Path("ours.toml").write_text(card("good").replace("mine", "marqo-nsfw-384"))
@@ -361,7 +369,7 @@ def test_what_was_added_can_be_removed(tmp_path: Path) -> None:
 
 
 def test_a_card_whose_file_is_missing_is_not_added(tmp_path: Path) -> None:
-    (tmp_path / "card.toml").write_text('[mine]\nrole = "ocr"\nwhat = "?"\nlicence = "?"\npath = "none.onnx"')
+    (tmp_path / "card.toml").write_text('[mine]\nrole = "ocr"\nwhat = "a test"\nlicence = "mine"\npath = "none.onnx"')
     assert "mine: " in invoke("add", tmp_path / "card.toml", code=3)
     assert not home().exists()
 

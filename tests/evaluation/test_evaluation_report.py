@@ -410,11 +410,42 @@ def test_text_stays_text(tmp_path: Path, attack: str) -> None:
     assert len(markdown(full_of(attack)).splitlines()) == 4
 
 
+def test_the_contents_lead_to_every_section(tmp_path: Path, run: EvaluationRun) -> None:
+    for thumbnails in ([], [("3", PIXEL)]):
+        report = parsed(tmp_path, run, thumbnails)
+        targets = [str(link["href"]).removeprefix("#") for link in report.all("a")]
+        places = [tag["id"] for name, tag in report.tags if name in ("section", "article") and "id" in tag]
+        assert targets == places
+
+
+def test_every_mark_is_explained_once_and_before_it_is_used(tmp_path: Path, run: EvaluationRun) -> None:
+    text = parsed(tmp_path, run).text
+    start = text.rindex("Marks and abbreviations")
+    end = text.index("Measured, beside published", start)
+    for mark in ("N, unscored", "F1", "AUROC", "AUPRC", "TP, FN, FP, TN", "95 %", "Wilson", "bootstrap", "Clopper",
+                 "P, S, D", "p, Holm", "McNemar", "hollow", "–"):  # fmt: skip
+        assert mark in text[start:end], mark
+    for once in ("McNemar", "percentile bootstrap", "printed in the paper"):
+        assert text.count(once) == 1, once
+
+
+def test_no_chart_stands_alone(tmp_path: Path, run: EvaluationRun) -> None:
+    report = parsed(tmp_path, run)
+    charts = [place for place, (tag, _) in enumerate(report.tags) if tag == "svg"]
+    assert len(charts) == 1 + 3 * 3
+    tags = [tag for tag, _ in report.tags]
+    assert tags.count("figcaption") == tags.count("figure") == len(charts) + 3, "a matrix for each system, too"
+    found = run.summary.systems[SEES].all.scores
+    assert f"with recall {found.recall.value:.2f} and false alarms" in report.text
+    assert f"with recall {found.recall.value:.2f} and precision {found.precision.value:.2f}" in report.text
+    assert report.text.count("The figures are in the table under Calibration.") == 3
+
+
 def test_it_loads_nothing(tmp_path: Path, run: EvaluationRun) -> None:
     report = parsed(tmp_path, run)
     assert report.all("script") == []
     named = {value for _, attributes in report.tags for key, value in attributes.items() if key in html_pages.LOADING}
-    assert named == {"data:,"}
+    assert {value for value in named if not str(value).startswith("#")} == {"data:,"}
     policy = next(m["content"] for m in report.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
     assert "default-src 'none'" in policy
     assert "script-src" not in policy

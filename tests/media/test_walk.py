@@ -83,7 +83,7 @@ CONTENT = {
         b"qoif\0\0\0\1",
         b"%!PS-Adobe-3.0 EPSF-3.0",
     ],
-    "document": [b"%PDF-1.7\n", b"\n\n%PDF-1.4\n"],
+    "pdf": [b"%PDF-1.7\n", b"\n\n%PDF-1.4\n"],
     "archive": [
         b"PK\3\4\x14\0",
         b"Rar!\x1a\7\1\0",
@@ -168,8 +168,8 @@ def test_a_damaged_film_under_a_name_that_programs_have_as_well(tmp_path: Path) 
         ("a.jpg.gz", b"\x1f\x8b\x08\0", "it is an archive"),
         ("letter.docx", b"PK\3\4\x14\0", "it is a document, and the pictures in it are not looked at"),
         ("a.gif", b"GIF89a", "it does not decode"),
-        ("a.pdf", CONTENT["document"][0], "it is a document, and the pictures in it are not looked at"),
-        ("a.mp4", b"garbage", "its content is none of JPEG, "),
+        ("a.pdf", CONTENT["pdf"][0], "it is a PDF that cannot be opened"),
+        ("a.mp4", b"\0garbage", "its content is none of JPEG, "),
     ],
 )
 def test_what_is_not_looked_at_is_named(tmp_path: Path, name: str, data: bytes, why: str) -> None:
@@ -181,7 +181,23 @@ def test_what_is_not_looked_at_is_named(tmp_path: Path, name: str, data: bytes, 
     assert not str(raised.value).endswith("..")
 
 
-@pytest.mark.parametrize("kind", ["film", "raw photo", "archive", "document"])
+@pytest.mark.parametrize(
+    ("data", "hints"),
+    [
+        ("Grüße\n".encode(), True),
+        ("é".encode() * 4096, True),  # the first bytes end within a character
+        ("Grüße\n".encode("latin-1"), False),
+        (b"\0\1", False),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", False),
+    ],
+)
+def test_a_text_is_not_a_picture_and_the_reason_says_what_to_do(data: bytes, hints: bool) -> None:
+    with pytest.raises(InputError, match="its content is none of JPEG") as raised:
+        open_picture(data)
+    assert str(raised.value).endswith("or check text with --text.") is hints
+
+
+@pytest.mark.parametrize("kind", ["film", "raw photo", "archive"])
 def test_what_is_not_looked_at_is_named_without_a_name_too(kind: str) -> None:
     for data in CONTENT[kind]:
         with pytest.raises(UnsupportedFormatError, match=f"^sha256:[0-9a-f]{{64}}: it is an? {kind}, and"):

@@ -82,9 +82,9 @@ def test_a_file_that_is_not_what_its_card_says_is_refused(change: dict, says: st
         ({"package": None}, "exactly one of hub, package, shipped, path, not none"),
         ({"path": "x.onnx"}, "not package and path"),
         ({"shipped": "x"}, "not package and shipped"),
-        ({"package": None, "path": "x.pt", "files": {}}, "files names no .safetensors or .onnx file"),
-        ({"files": {}}, "files names no .safetensors or .onnx file"),
-        ({"files": {"model.pt": {"sha256": "0" * 64}}}, "files names no .safetensors or .onnx file"),
+        ({"package": None, "path": "x.pt", "files": {}}, "x.pt is no .safetensors or .onnx file"),
+        ({"files": {}}, "files names no file"),
+        ({"files": {"model.pt": {"sha256": "0" * 64}}}, "model.pt is no .safetensors or .onnx file"),
         ({"files": {"../320n.onnx": {"sha256": "0" * 64}}}, "is not a path inside its package"),
         ({"files": {"/320n.onnx": {"sha256": "0" * 64}}}, "is not a path inside its package"),
         ({"files": {"320n.onnx": {}}}, "files gives no sha256 for a file of its package"),
@@ -257,7 +257,7 @@ def test_a_broken_lock_file_is_said(text: str | bytes) -> None:
 MINE = """
 [mine]
 role = "classifier"
-what = "?"
+what = "a test"
 path = "w/x.onnx"
 input = 8
 mean = [0.5, 0.5, 0.5]
@@ -284,10 +284,10 @@ def test_the_users_cards_come_after_ours_with_paths_from_their_folder() -> None:
         (MINE.replace("mine", "nudenet-320n"), "there is already a card nudenet-320n"),
         (MINE.replace("input = 8", "input = 0"), r"mine\.input: it is 0, expected at least 1"),
         (MINE.replace("what", "wat"), r"mine\.what: it is missing"),
-        (MINE + "colour = 1", r"mine\.colour: there is no such key; correct"),
-        (MINE + "licens = 1", r"mine\.licens: there is no such key \(did you mean licence\?\); correct"),
-        (MINE.replace("classifier", "seer"), "mine: its 'role' is 'seer', expected "),
-        (MINE.replace('role = "classifier"', ""), "mine: its 'role' is missing"),
+        (MINE + "colour = 1", r"mine\.colour: there is no such key"),
+        (MINE + "licens = 1", r"mine\.licens: there is no such key; it may mean licence"),
+        (MINE.replace("classifier", "seer"), r"mine\.role: it is 'seer', expected one of classifier, "),
+        (MINE.replace('role = "classifier"', ""), r"mine\.role: it is missing"),
         (MINE.replace("interpolation", "resize"), r"mine\.interpolation: it is missing"),
         ("mine = 3", "mine is not a table"),
         ("mine = [", "cannot be read"),

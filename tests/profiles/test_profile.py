@@ -136,7 +136,9 @@ def test_what_is_wrong_with_a_profile_is_a_sentence_with_the_fix(
 def test_a_file_that_is_missing(name: str, tmp_path: Path) -> None:
     with pytest.raises(ComponentError) as caught:
         Profile.load(str(tmp_path / name))
-    assert one_sentence(str(caught.value)).endswith("choose one of embedded, standard, senben, or a TOML file.")
+    assert one_sentence(str(caught.value)).endswith(
+        "choose one of embedded, standard, senben, a TOML file, or a name from `kidsnanny weights list`."
+    )
 
 
 def test_a_folder_is_no_profile(tmp_path: Path) -> None:
@@ -194,3 +196,68 @@ def test_a_card_in_a_profile_that_is_wrong_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, CARD.replace("SHA", "0" * 64).replace('interpolation = "bilinear"', ""))
     with pytest.raises(WeightsError, match=r"colours\.interpolation: it is missing"):
         Profile.load(path)
+
+
+@pytest.fixture
+def redness(own_home: Path, tmp_path: Path) -> str:
+    """The name of a card of the user's own, of a network for one picture of one size at a time."""
+    colour_classifier(tmp_path / "colours.onnx", (0, 1), batch=1, side=32)
+    facts = (
+        CARD.replace("[stage1.card", "[redness")
+        .partition("[redness]")[2]
+        .replace("SHA", digest(tmp_path / "colours.onnx"))
+    )
+    (own_home / "cards").mkdir(parents=True)
+    (own_home / "cards" / "redness.toml").write_text(
+        f"[redness]{facts}".replace('"colours.onnx"', f'"{tmp_path / "colours.onnx"}"', 1)
+    )
+    return "redness"
+
+
+def test_the_name_of_a_card_is_the_default_profile_with_this_model(redness: str) -> None:
+    default, profile = Profile.load("embedded"), Profile.load(redness)
+    assert (profile.name, profile.stage1) == ("redness", ({"model": "redness"},))
+    assert (profile.ocr, profile.text_model, profile.judge) == (default.ocr, default.text_model, None)
+    pipeline = Pipeline(redness, stage2=None)
+    verdicts = pipeline([Image.new("RGB", (64, 48), colour) for colour in ("red", "green")])
+    assert [verdict.label for verdict in verdicts] == ["unsafe", "safe"]
+    assert verdicts[0].coverage == {"nudity": {"image": None}}, (
+        "what its labels say, with a recall that nobody measured"
+    )
+
+
+def test_several_names_look_side_by_side(redness: str) -> None:
+    stage1 = Profile.load(f"{redness},nudenet-320n").build_stage1()
+    assert isinstance(stage1, Ensemble)
+    assert [model.name for model in stage1.models] == ["redness", "nudenet-320n"]
+    assert Profile.load(f"{redness}, nudenet-320n").name == "redness+nudenet-320n"
+
+
+def test_a_text_model_takes_the_place_of_ours_and_a_student_has_time() -> None:
+    default = Profile.load("embedded")
+    profile = Profile.load("kidsnanny-text")
+    assert (profile.stage1, profile.text_model) == (default.stage1, {"engine": "encoder", "model": "kidsnanny-text"})
+    assert Profile.load("senben-tiny").seconds == Profile.load("senben").seconds > default.seconds
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("e5-small", "e5-small: no profile can use the weights of its role, base; name a classifier"),
+        ("senben-tiny,nudenet-320n", "a student looks by itself; name senben-tiny without other models"),
+        ("nudenet-320n,none", "nudenet-320n,none: there is no such profile; choose one of"),
+        ("", "the profile cannot be read"),
+    ],
+)
+def test_names_that_are_no_profile(name: str, says: str) -> None:
+    with pytest.raises(ComponentError, match=says) as caught:
+        Profile.load(name)
+    one_sentence(str(caught.value))
+
+
+def test_a_file_of_that_name_comes_before_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nudenet-320n").mkdir()
+    assert Profile.load("nudenet-320n").name == "nudenet-320n"
+    (tmp_path / "open-nsfw").write_text(f'name = "mine"\n{STAGE1}')
+    assert Profile.load("open-nsfw").name == "mine"

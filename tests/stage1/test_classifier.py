@@ -141,7 +141,7 @@ def test_what_is_neither_a_card_nor_a_name_is_a_type_error(model: type[Classifie
 def test_a_device_that_does_not_exist_is_named(card_of: Maker, tmp_path: Path) -> None:
     file = tmp_path / "colours.safetensors"
     file.touch()
-    facts = card_of().model_dump() | {"files": {file.name: {"sha256": digest(file)}}}
+    facts = card_of().model_dump() | {"files": {file.name: {"sha256": digest(file)}}, "architecture": "timm:any"}
     with pytest.raises(ComponentError, match="colours: expected a device of auto, cpu, cuda, got 'gpu'"):
         network(CARD.validate_python(facts), device="gpu")
 
@@ -289,11 +289,12 @@ def test_other_ways_to_reach_the_network(
     assert np.abs(network.given.mean((0, 2, 3)) - expected).max() < 0.05
 
 
-def test_blue_first_and_channels_last(card_of: Maker) -> None:
+@pytest.mark.parametrize(("layout", "seen"), [("rgb_last", [0.5, 0.0, 0.0]), ("bgr_last", [0.0, 0.0, 0.5])])
+def test_colours_as_the_last_axis(card_of: Maker, layout: str, seen: list[float]) -> None:
     network = Seeing()
-    Classifier(card_of(layout="bgr_last", mean=(0.5, 0.0, 0.0)), runs=network).probabilities([bands(9, 9, RED)])
+    Classifier(card_of(layout=layout, mean=(0.5, 0.0, 0.0)), runs=network).probabilities([bands(9, 9, RED)])
     assert network.given.shape == (1, SIDE, SIDE, 3)
-    assert network.given[0, 0, 0].tolist() == [0.0, 0.0, 0.5]
+    assert network.given[0, 0, 0].tolist() == seen
 
 
 @pytest.mark.parametrize(

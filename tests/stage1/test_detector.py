@@ -1,16 +1,19 @@
 """Parity with the nudenet package, and what the product adds to it."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import skimage
 from conftest import gradient
+from networks import one_box
 from nudenet import NudeDetector
 from PIL import Image
 
-from kidsnanny.errors import ComponentError
-from kidsnanny.models.cards import cards
+from kidsnanny.errors import ComponentError, WeightsError
+from kidsnanny.models.cards import cards, make_card
+from kidsnanny.models.store import digest
 from kidsnanny.records import Box, Detection, ModelId, VisualFindings
 from kidsnanny.stage1.detector import MAX_IOU, MIN_SCORE, Yolo, candidates, detections, letterbox
 
@@ -215,3 +218,26 @@ def test_faces_feet_and_armpits_are_no_reason(label: str) -> None:
 def test_a_network_that_runs_on_the_cpu_alone_is_not_quietly_moved_there() -> None:
     with pytest.raises(ComponentError, match='its ONNX file runs on the CPU; give device="auto" or "cpu"'):
         Yolo("nudenet-320n", device="cuda")
+
+
+def test_a_network_for_one_square_at_a_time_sees_frames_of_any_shape(tmp_path: Path) -> None:
+    one_box(tmp_path / "any.onnx", ("bare", "face"))
+    one_box(tmp_path / "one.onnx", ("bare", "face"), batch=1, side=64)
+    frames = [np.full((height, width, 3), (255, 0, 0), np.uint8) for height, width in ((64, 64), (32, 128), (100, 60))]
+    found = []
+    for name in ("any", "one"):
+        path = tmp_path / f"{name}.onnx"
+        fields = {"role": "detector", "what": "a test", "licence": "ours", "input": 64, "path": path}
+        fields |= {"files": {path.name: {"sha256": digest(path)}}, "labels": {"bare": {"nudity": 1.0}, "face": {}}}
+        found.append(Yolo(make_card("boxes", fields)).screen(frames))
+    assert found[0] == found[1]
+    assert [[one.label for one in seen] for seen in found[0]] == [["bare"]] * 3
+
+
+def test_a_card_of_another_size_than_its_network_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "one.onnx"
+    one_box(path, ("bare", "face"), batch=1, side=64)
+    fields = {"role": "detector", "what": "a test", "licence": "ours", "input": 96, "path": path}
+    fields |= {"files": {path.name: {"sha256": digest(path)}}, "labels": {"bare": {}, "face": {}}}
+    with pytest.raises(WeightsError, match=r"boxes: its file sees pictures of 64 pixels, and its card says 96; write"):
+        Yolo(make_card("boxes", fields))

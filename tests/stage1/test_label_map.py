@@ -17,6 +17,10 @@ def test_labels_are_one_word_and_in_class_order() -> None:
     assert MAP.categories == {"weapons", "violence"}
 
 
+def test_a_category_of_which_nothing_can_come_is_not_looked_for() -> None:
+    assert LabelMap({"cat": {"violence": 0.0}, "gun": {"weapons": 1.0}}).categories == {"weapons"}
+
+
 def test_side_by_side_each_detection_speaks_for_itself() -> None:
     found = [
         detection("kitchen_knife", 0.8, 2),

@@ -149,7 +149,7 @@ def test_the_label_follows_the_deed(score: float, label: str) -> None:
     assert verdict.coverage["weapons"] == {"image": None}
     if label == "unsafe":
         assert str(verdict.reasons[0]) == "violence 0.93 from man:0 hitting woman:1"
-        assert "Found violence 0.93 from man:0 hitting woman:1. Looked for" in str(verdict)
+        assert "Found violence 0.93 from man:0 hitting woman:1. Not looked for" in str(verdict)
 
 
 def test_a_tag_is_said_of_the_whole_picture() -> None:

@@ -32,6 +32,8 @@ class Plot:
     """A square from 0 to 1 both ways."""
 
     title: str
+    caption: str
+    """What it shows, with the figures that a reader would otherwise have to measure."""
     x_name: str
     y_name: str
     chance: tuple[Point, Point]
@@ -57,7 +59,11 @@ def roc(unsafe: Flags, scores: Floats, counts: ConfusionMatrix, name: str) -> Pl
     points = zip(false_alarms, recall, strict=True)
     path = "M" + " ".join(f"{Plot.x(x):.1f},{Plot.y(y):.1f}" for x, y in points)
     dot = Dot(counts.fp / (counts.fp + counts.tn), counts.tp / (counts.tp + counts.fn))
-    return Plot(f"ROC curve of {name}", "false alarms", "recall", ((0, 0), (1, 1)), path, (dot,))
+    caption = (
+        f"ROC curve: recall over false alarms at every threshold. The dot is the system's own threshold, with recall "
+        f"{dot.y:.2f} and false alarms {dot.x:.2f}; the dashed line is guessing."
+    )
+    return Plot(f"ROC curve of {name}", caption, "false alarms", "recall", ((0, 0), (1, 1)), path, (dot,))
 
 
 def precision_recall(unsafe: Flags, scores: Floats, counts: ConfusionMatrix, name: str) -> Plot:
@@ -69,7 +75,14 @@ def precision_recall(unsafe: Flags, scores: Floats, counts: ConfusionMatrix, nam
     share = float(unsafe.mean())
     called = counts.tp + counts.fp
     dots = (Dot(counts.tp / (counts.tp + counts.fn), counts.tp / called),) if called else ()
-    return Plot(f"Precision-recall curve of {name}", "recall", "precision", ((0, share), (1, share)), path, dots)
+    at = f"with recall {dots[0].x:.2f} and precision {dots[0].y:.2f}" if dots else "left out, for it calls none unsafe"
+    caption = (
+        f"Precision over recall at every threshold. The dot is the system's own threshold, {at}; the dashed line is "
+        f"guessing, which is right as often as pictures are unsafe ({share:.2f})."
+    )
+    return Plot(
+        f"Precision-recall curve of {name}", caption, "recall", "precision", ((0, share), (1, share)), path, dots
+    )
 
 
 def reliability(found: Calibration, name: str) -> Plot:
@@ -78,7 +91,11 @@ def reliability(found: Calibration, name: str) -> Plot:
     dots = tuple(
         Dot(part.score, part.unsafe, 2 + 10 * (part.n / total) ** 0.5, f"{part.n} pictures") for part in found.bins
     )
-    return Plot(f"Reliability of {name}", "mean score", "share unsafe", ((0, 0), (1, 1)), dots=dots)
+    caption = (
+        "Reliability: the share of unsafe pictures over the mean score, bin by bin; a larger dot stands for more "
+        "pictures. On the dashed line scores are probabilities. The figures are in the table under Calibration."
+    )
+    return Plot(f"Reliability of {name}", caption, "mean score", "share unsafe", ((0, 0), (1, 1)), dots=dots)
 
 
 @dataclass(frozen=True)

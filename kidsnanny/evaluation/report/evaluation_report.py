@@ -19,6 +19,21 @@ from kidsnanny.evaluation.summary import EvaluationRun, PublishedComparison, Run
 from kidsnanny.records import CAVEATS
 from kidsnanny.reports import pages
 
+HEADINGS = {
+    "legend": "Marks and abbreviations",
+    "headline": "Measured, beside published",
+    "caveats": "How to read these figures",
+    "pairs": "The same pictures, two systems",
+    "counterfactual": "Does the verdict follow the text?",
+    "undecided": "What was not decided",
+    "systems": "System by system",
+    "latency": "Latency",
+    "repeats": "Repeatability",
+    "pictures": "Pictures, mosaicked",
+    "made-with": "What this rests on",
+}
+"""The sections by their places in the page; the counterfactual one brings its own heading, which is the same."""
+
 
 def render(run: EvaluationRun, thumbnails: Sequence[tuple[str, str]] = (), *, counterfactual: str = "") -> str:
     """The report, one HTML document.
@@ -42,6 +57,11 @@ def render(run: EvaluationRun, thumbnails: Sequence[tuple[str, str]] = (), *, co
         meta=run.meta,
         contents=contents,
         found=found,
+        headings={
+            place: heading
+            for place, heading in HEADINGS.items()
+            if (place != "counterfactual" or counterfactual) and (place != "pictures" or thumbnails)
+        },
         picture_count=picture_count,
         visible=pages.visible,
         share_heads=SHARES,

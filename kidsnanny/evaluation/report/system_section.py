@@ -31,15 +31,14 @@ def section(number: int, name: str, run: EvaluationRun, measured: SystemScores) 
     )
 
 
-def _plots(name: str, run: EvaluationRun, measured: SystemScores) -> dict[str, charts.Plot]:
+def _plots(name: str, run: EvaluationRun, measured: SystemScores) -> list[charts.Plot]:
     scored = [line for line in run.systems[name] if line.score is not None]
     unsafe = np.array([line.unsafe for line in scored], dtype=bool)
     scores = np.array([line.score for line in scored], dtype=float)
     counts = measured.all.scores.counts
-    plots: dict[str, charts.Plot] = {}
+    plots: list[charts.Plot] = []
     if measured.ranking.auroc.value is not None:
-        plots["ROC"] = charts.roc(unsafe, scores, counts, name)
-        plots["Precision and recall"] = charts.precision_recall(unsafe, scores, counts, name)
+        plots += charts.roc(unsafe, scores, counts, name), charts.precision_recall(unsafe, scores, counts, name)
     if measured.calibration.bins:
-        plots["Reliability"] = charts.reliability(measured.calibration, name)
+        plots.append(charts.reliability(measured.calibration, name))
     return plots

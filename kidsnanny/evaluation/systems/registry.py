@@ -37,6 +37,9 @@ SYSTEMS: "dict[str, Callable[[Options], System]]" = {
 }
 """How each is built; raises a ComponentError that says what is missing."""
 
+SLOW = {"nsfwjs": "it computes in plain JavaScript, which takes seconds a picture (9 to 10 on two busy cores)"}
+"""What must be said before a system starts that takes far longer than the others."""
+
 
 def system_names() -> tuple[str, ...]:
     """The built-in systems, and the baselines that other packages add (entry points `kidsnanny.baselines`)."""

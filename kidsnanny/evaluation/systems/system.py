@@ -32,8 +32,8 @@ class Options(NamedTuple):
     policy: Policy = Policy.load("preteen")
     thresholds: Mapping[str, tuple[float, str]] = {}
     """A system's or a row's name -> operating point instead of its own, and where that comes from."""
-    profiles: Mapping[str, Path] = {}
-    """A profile's name -> its TOML file."""
+    profiles: Mapping[str, str | Path] = {}
+    """A profile's name -> what `Profile.load` takes."""
     folders: Mapping[str, Path] = {}
     """A system's name -> where its model lies."""
 

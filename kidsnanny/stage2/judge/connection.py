@@ -128,6 +128,8 @@ class Connection:
 
         from kidsnanny.stage2.judge.deadline import deadline, remaining
 
+        if not self._address.url:
+            raise JudgeError(f"The judge's URL {self.url!r} cannot be used: {self._address.why}.")
         with deadline(self._timeout), self._breaker.guard(self.url):
             for attempt in range(1, ATTEMPTS + 1):
                 try:
@@ -164,9 +166,8 @@ class Connection:
 
         from kidsnanny.stage2.judge.deadline import time_left
 
-        if not self._address.url:
-            raise httpx.InvalidURL(self._address.why)
         root = self._address.url
+        assert root, "checked by the caller"
         stem = root.raw_path.partition(b"?")[0].rstrip(b"/")
         if path.startswith("../"):
             stem, path = stem.removesuffix(b"/v1"), path.removeprefix("..")
@@ -215,7 +216,12 @@ def read_address(url: str) -> Address:
     """The parts of a URL. Nothing is raised: what is wrong with it is said when the server is asked."""
     import httpx
 
-    unreadable = url if not re.search("[@?#]", url) else "its URL"
+    unreadable = url if not re.search("[@?#]", url) else "…"
+    if not re.match("https?://", url, re.IGNORECASE):
+        example = url if unreadable == url and re.match("[^/]", url) and "://" not in url else "127.0.0.1:8000/v1"
+        return Address(
+            None, unreadable, "", (), f"it does not begin with http:// or https://; add http://, as in http://{example}"
+        )
     try:
         found = httpx.URL(url)
     except (httpx.InvalidURL, ValueError):
@@ -230,8 +236,8 @@ def read_address(url: str) -> Address:
     secrets = (password or user, given[2] or given[0], *values)
     bare = found.copy_with(username="", password="", fragment=None) if login else found.copy_with(fragment=None)
     shown = str(bare.copy_with(query=None)).rstrip("/").replace("//@", "//")
-    if found.scheme not in ("http", "https") or not found.host:
-        return Address(None, shown, "", secrets, "the URL must begin with http:// or https:// and name a host")
+    if not found.host:
+        return Address(None, shown, "", secrets, "it names no host; write it as in http://127.0.0.1:8000/v1")
     return Address(bare, shown, login, secrets)
 
 

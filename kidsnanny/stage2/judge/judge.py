@@ -28,6 +28,7 @@ class Judge(Protocol):
     """What the pipeline asks of a judge. It may be asked from several threads at once."""
 
     categories: tuple[Category, ...]
+    """Those about which it answers."""
     in_flight: int
     """How many pictures it is asked about at once."""
     explains: bool

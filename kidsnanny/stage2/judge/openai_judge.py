@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     import httpx
 
 URL = "http://127.0.0.1:8000/v1"
+ADVICE = "try `kidsnanny llm check`"
 SENTENCE = 300
 """Characters, at most, of the sentence for the parents."""
 RECHECK = 300.0
@@ -322,4 +323,4 @@ class OpenAIJudge:
         return error
 
     def _no_answer(self, why: str, kind: type[_Error] = JudgeError) -> _Error:  # type: ignore[assignment]
-        return kind(f"The judge at {self.url} gave no answer that counts: {why}; try `kidsnanny llm check`.")
+        return kind(f"The judge at {self.url} gave no answer that counts: {why}; {ADVICE}.")

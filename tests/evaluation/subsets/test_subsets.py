@@ -742,3 +742,65 @@ def test_a_person_labels_in_a_browser(browser: Any, tmp_path: Path) -> None:
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.get_log("browser") == []
     assert requests(browser) <= {"file://", "data:", "blob:file://", "blob:null"}
+
+
+@pytest.mark.slow
+def test_a_person_labels_by_keys_alone(browser: Any, tmp_path: Path) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    data = dataset(picture(True, 1), picture(True, 2), picture(False, 3))
+    manifest = drawn(tmp_path, data, without_text=1)
+    path = write_sheet(tmp_path, data, manifest, pictures=True)
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    opened(browser, path)
+
+    def press(*keys: str) -> str:
+        """Press them, and say which question of which picture has the focus."""
+        for key in keys:
+            ActionChains(browser).send_keys(key).perform()
+        question = browser.switch_to.active_element
+        outline = question.value_of_css_property("outline-style")
+        assert outline == "solid", "the focus is seen"
+        bar = browser.find_element("css selector", ".controls").rect
+        assert browser.execute_script("return arguments[0].getBoundingClientRect().top", question) >= bar["height"] - 1
+        card = browser.execute_script("return arguments[0].closest('article').id", question)
+        return f"{card.removeprefix('candidate-')} {question.get_attribute('aria-label')}"
+
+    whole, painted, alone = "The picture", "The picture, its text painted out", "The text alone"
+    done, undo = browser.find_element("id", "done"), browser.find_element("id", "undo")
+    assert press("j") == f"1 {whole}"
+    assert press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT) == f"1 {alone}"
+    assert press(Keys.ARROW_DOWN) == f"2 {alone}"
+    assert press("k", Keys.ARROW_LEFT) == f"1 {painted}"
+    assert browser.find_elements("css selector", "input:checked") == [], "arrows label nothing"
+    assert press(Keys.ARROW_LEFT, "2") == f"1 {painted}"
+    assert press("1") == f"1 {alone}"
+    assert press("3") == f"2 {whole}"
+    assert done.text == "1 of 3 labelled"
+    assert browser.find_element("id", "progress").get_attribute("value") == "1"
+    assert press("1", "1", "1") == f"3 {whole}"
+    assert press("z", "z") == f"2 {painted}"
+    assert done.text == "1 of 3 labelled"
+    assert press("4") == f"2 {painted}", "there is no fourth answer to this question"
+    assert press("2") == f"2 {alone}"
+    assert press("4", "z", "4") == f"3 {whole}"
+    assert press("1", Keys.ARROW_RIGHT, "4") == f"3 {alone}", "with no text, nothing else is needed"
+    assert (done.text, undo.is_enabled()) == ("3 of 3 labelled", True)
+    ActionChains(browser).send_keys("?").perform()
+    assert browser.find_element("id", "keys").is_displayed()
+    ActionChains(browser).send_keys(Keys.ESCAPE, "e").perform()
+    wait_for((tmp_path / "labels.csv").exists)
+    ids = by_hash([f"test/{n}" for n in range(3)])
+    assert read_labels(tmp_path / "labels.csv", ids) == dict(
+        zip(
+            ids,
+            (
+                SheetLabels("unsafe", "safe", "unsure"),
+                SheetLabels("safe", "unsafe", "none"),
+                SheetLabels("safe", "", "none"),
+            ),
+            strict=True,
+        )
+    )
+    assert browser.get_log("browser") == []
