@@ -54,7 +54,7 @@ RESUME = typer.Option(
     help="Also keep the verdicts in this file, as JSON lines; what is in it and unchanged is not looked at again.",
 )
 WORKERS = typer.Option(
-    min=1, max=64, help="Processes that look at pictures. Each takes the memory of its own models, about 500 MB."
+    min=1, max=64, help="Processes that look at pictures. Each takes the memory of its own models, about 800 MB."
 )
 
 
@@ -154,6 +154,12 @@ class _Files(NamedTuple):
     def named(self) -> list[Path]:
         return [path for path in (self.html, self.csv, self.parquet, self.resume) if path]
 
+    @property
+    def written(self) -> str:
+        """A sentence on those that are there; a report without any verdict is not."""
+        there = ", ".join(str(path) for path in self.named if path.exists())
+        return f"Written: {there}." if there else ""
+
     def refuse_wrong(self) -> None:
         """End the command if a file must not be written."""
         if any(str(path) == "-" for path in self.named):
@@ -199,7 +205,6 @@ def _run(
     tally: Tally,
 ) -> Exit:
     """Check all items; the exit code."""
-    written = f"Written: {', '.join(map(str, files.named))}." if files.named else ""
     try:
         with ExitStack() as stack:
             saved = stack.enter_context(SavedRun(files.resume, rules)) if files.resume else None
@@ -219,8 +224,8 @@ def _run(
                 tally.add(verdicts, known=known)
     except KeyboardInterrupt as error:
         go_on = "The same command goes on after them." if files.resume else "With --resume FILE a run can be continued."
-        tally.close(written, go_on, of=len(items))
+        tally.close(files.written, go_on, of=len(items))
         return interruption(error)
     if len(items) > 1:
-        tally.close(written)
+        tally.close(files.written)
     return tally.exit_code
