@@ -122,7 +122,10 @@ class Verdict(Record):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise ValueError(f"It is not the JSON of a verdict: {first_fault(error)}.") from None
+            where, why = first_fault(error)  # without the value, which may be what the picture says
+            expected = f"expected {why.rpartition(', expected ')[2]}" if ", expected " in why else why
+            fault = f"{where}: {expected}" if where else expected
+            raise ValueError(f"It is not the JSON of a verdict: {fault}.") from None
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -167,10 +170,13 @@ class Verdict(Record):
             language: of the sentences, such as `de` or `de-AT`; see `kidsnanny.for_parents.LANGUAGES`.
 
         Raises:
+            TypeError: `language` is no str.
             ValueError: there are no sentences in this language.
         """
         from kidsnanny.for_parents import told
 
+        if not isinstance(language, str):
+            raise TypeError(f"language is a {type(language).__name__}; expected a str, such as 'de'.")
         return " ".join(told(self, language))
 
     def __str__(self) -> str:

@@ -195,3 +195,15 @@ def test_a_closed_pipeline_raises(call: Callable[[Pipeline], object]) -> None:
     pipeline.close()
     with pytest.raises(RuntimeError, match="was closed; build a new one"):
         call(pipeline)
+
+
+def test_what_is_no_json_of_a_verdict_is_not_quoted() -> None:
+    for text in ('["secret words"]', '{"source": ["secret words"]}'):
+        with pytest.raises(ValueError, match="It is not the JSON of a verdict: ") as raised:
+            Verdict.from_json(text)
+        assert "secret" not in str(raised.value)
+
+
+def test_a_language_that_is_no_str_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="language is a NoneType; expected a str"):
+        scripted()(red(0)).for_parent(None)  # type: ignore[arg-type]
