@@ -13,6 +13,8 @@ from typing import Any
 from kidsnanny.errors import UnsupportedFormatError
 from kidsnanny.media.lazy_frames import Decoded, Header, LazyFrames
 
+HOLE = 64
+"""Zeros in a row that no coder writes: data are missing."""
 BRANDS = re.compile(rb"he[a-z]{2}")
 """Of files whose pictures are in HEVC."""
 GAIN_MAPS = ("hdrgainmap", "tonemap", "gainmap")
@@ -132,7 +134,7 @@ def damage(data: bytes) -> str | None:
     """What is missing of a HEIC or AVIF file that a decoder takes in silence; None if all of it is there.
 
     Zeros in place of data, as an interrupted download leaves them, are found in HEVC, where three of them never stand
-    in a row.
+    in a row, and in AV1, whose arithmetic coder does not write HOLE of them.
     """
     meta = _inside(data, b"meta", 0, len(data), 4)
     table = meta and _inside(data, b"iloc", *meta, 0)
@@ -150,6 +152,10 @@ def damage(data: bytes) -> str | None:
                 read += len(content)
                 if not _is_whole_hevc(content):
                     return "its data are damaged"
+            elif kinds.get(item) == b"av01" and any(
+                bytes(HOLE) in data[start : start + length if length else None] for start, length in extents
+            ):
+                return "a part of its data is missing, with zeros in its place"
     except struct.error:
         return "its table of contents is damaged"
     return None

@@ -15,6 +15,7 @@ from typing import Any
 from kidsnanny.budget import out_of_time
 from kidsnanny.errors import CorruptPictureError, PictureTooLargeError, UnsupportedFormatError
 from kidsnanny.media.gate import Slots
+from kidsnanny.media.heic import HOLE
 from kidsnanny.media.lazy_frames import Decoded, Header, LazyFrames
 from kidsnanny.media.limits import Limits
 from kidsnanny.records import Box, TextLine
@@ -39,6 +40,7 @@ PLAYED = {17: "an attached file", 18: "a sound", 19: "a film", 21: "a film", 25:
 _only = Slots(1)
 _HEAD = re.compile(rb".{0,1000}?%PDF-\d", re.DOTALL)
 _STREAM = re.compile(rb"(?<!end)stream\r?\n")
+_STREAMS = re.compile(rb"(?<!end)stream\r?\n.*?endstream", re.DOTALL)
 _FILTERS = re.compile(rb"/Filter\s*(\[[^\]]*\]|/\w+)")
 _SIDES = re.compile(rb"/(?:Width|Height)\s+(\d+)(?!\d*\s+\d+\s+R)")
 _LAYERS_OFF = re.compile(rb"/OFF\s*\[\s*\d")
@@ -114,6 +116,8 @@ def damage(data: bytes) -> str | None:
         return "its table of objects is damaged, so readers have to guess what belongs to it"
     if b"/Encrypt" in data:
         return None  # its streams are unreadable here
+    if bytes(HOLE) in _STREAMS.sub(b"", data):
+        return "a part of it is missing, with zeros in its place"
     left = PICTURES
     for about, content in _streams(data):
         if content is None:
@@ -121,12 +125,30 @@ def damage(data: bytes) -> str | None:
         filters = _filters(about)
         if filters[:1] == [b"DCTDecode"] and b"\xff\xd9" not in content[-64:]:
             return "a picture in it ends early"
+        if filters == [b"DCTDecode"] and left > 0:
+            size, whole = _decoded(content)
+            left -= size
+            if not whole:
+                return "a picture in it is damaged"
         if filters[:1] == [b"FlateDecode"] and left > 0:
             size, whole = _unpacked(content, left)
             left -= size
             if not whole and left > 0:
                 return "a part of its data is damaged"
     return None
+
+
+def _decoded(content: bytes) -> tuple[int, bool]:
+    """Bytes of a JPEG's pixels, and whether libjpeg decodes it without a warning; PDFium passes over those."""
+    import simplejpeg
+
+    content = content[: content.rfind(b"\xff\xd9") + 2]
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+        simplejpeg.decode_jpeg(content, "CMYK" if colours in ("CMYK", "YCCK") else "RGB", strict=True)
+    except ValueError:
+        return 0, False
+    return 3 * height * width, True
 
 
 def _check_streams(data: bytes, limits: Limits) -> None:

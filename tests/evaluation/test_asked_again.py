@@ -9,13 +9,13 @@ from picture_files import moving, without_the_last_scan_lines
 from PIL import Image
 
 from kidsnanny import Pipeline, Policy, Stage2
-from kidsnanny.errors import JudgeError
+from kidsnanny.errors import JudgeError, UnreadableFileError
 from kidsnanny.evaluation import run
 from kidsnanny.evaluation.datasets import open_dataset, read_contents
 from kidsnanny.evaluation.run_folder import inspections, read
 from kidsnanny.evaluation.systems.pipelines import as_policy, composed
 from kidsnanny.evaluation.systems.system import Options
-from kidsnanny.media import loader
+from kidsnanny.media import source_bytes
 from kidsnanny.records import ModelId
 from kidsnanny.stage2.judge.judge import Opinion
 
@@ -94,10 +94,10 @@ def test_a_picture_that_could_not_be_read_is_read_again(
 ) -> None:
 
     def broken_disk(source: object, *_: object) -> None:
-        raise loader.UnreadableFileError(f"{source}: it cannot be read (Input/output error); check the disk.")
+        raise UnreadableFileError(f"{source}: it cannot be read (Input/output error); check the disk.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(loader, "_read_file", broken_disk)
+        patch.setattr(source_bytes, "_read_file", broken_disk)
         assert goes() == 0
     assert goes() >= 3
     assert goes() == 0
