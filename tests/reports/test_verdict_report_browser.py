@@ -71,8 +71,8 @@ def album(folder: Path) -> Path:
     """Two thousand pictures under two policies: 40 unsafe, 160 for review, 1,800 safe; every tenth has text."""
     source = encoded(gradient())
     base = scripted()(source)
-    unread = NotInspected(part="text", reason="text on 12.5% of the frame could not be read")
-    sign = NotInspected(part="text", reason="text in Thai script", minor=True)
+    unread = NotInspected(part="text", reason="text on 12.5% of the frame could not be read", cause="unread")
+    sign = NotInspected(part="text", reason="text in Thai script", cause="language", minor=True)
     pairs = []
     for n in range(2000):
         update: dict[str, Any] = {"source": f"album/{n:04}.png", "scores": {"hate": (n % 97) / 100}}
