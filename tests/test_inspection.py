@@ -190,9 +190,9 @@ def test_a_decision_takes_less_than_a_millisecond_of_processor_time(pipeline: Pi
     policy = Policy.load("preteen")
     times = []
     for _ in range(50):
-        start = time.process_time()
+        start = time.thread_time()
         decide(seen, policy)
-        times.append(time.process_time() - start)
+        times.append(time.thread_time() - start)
     assert sorted(times)[10] < 1e-3
 
 

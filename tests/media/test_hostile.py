@@ -96,9 +96,9 @@ def test_mutated_files_get_a_verdict_and_are_safe_only_if_whole() -> None:
             mutated = bytearray(data)
             for _ in range(random_.choice((1, 3, 30))):
                 mutated[random_.randrange(len(mutated))] = random_.randrange(256)
-            start = time.process_time()  # whatever else the machine does
+            start = time.thread_time()  # whatever else the machine does
             verdict = pipeline(bytes(mutated))
-            assert time.process_time() - start < 5
+            assert time.thread_time() - start < 5
             if verdict.label == "safe":
                 picture = open_picture(bytes(mutated))
                 assert len({frame.index for frame in picture.frames()}) == getattr(picture.image, "n_frames", 1)
@@ -110,11 +110,11 @@ def test_mutated_files_get_a_verdict_and_are_safe_only_if_whole() -> None:
 
 def test_a_gif_of_five_thousand_frames_costs_no_more_than_the_cap() -> None:
     data = moving("GIF", *(Image.new("RGB", (4, 4), (n % 250, n // 250, 0)) for n in range(5000)))
-    start = time.process_time()
+    start = time.thread_time()
     picture = open_picture(data)
     assert len(list(picture.frames())) == 300
     assert "4700 of 5000 frames" in picture.skipped[0].reason
-    assert time.process_time() - start < 3
+    assert time.thread_time() - start < 3
 
 
 @pytest.mark.parametrize("kind", ["EPS", "PPM", "ICO", "TGA"])

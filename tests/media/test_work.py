@@ -55,10 +55,10 @@ REFUSED = {
 @pytest.mark.parametrize(("kind", "magnitude", "says"), [(kind, *case) for kind, case in REFUSED.items()], ids=REFUSED)
 def test_too_much_work_is_refused_at_once_with_its_number(kind: str, magnitude: float, says: str) -> None:
     data = KINDS[kind](np.random.default_rng(1), magnitude)
-    start = time.process_time()
+    start = time.thread_time()
     with pytest.raises(PictureTooLargeError) as caught:
         list(open_picture(data).frames())
-    assert time.process_time() - start < 2
+    assert time.thread_time() - start < 2
     assert says in str(caught.value)
 
 
@@ -70,26 +70,26 @@ MANY = {
 
 @pytest.mark.parametrize("data", MANY.values(), ids=MANY)
 def test_pages_below_the_limit_cost_no_more_than_the_cap(data: bytes) -> None:
-    start = time.process_time()
+    start = time.thread_time()
     picture = open_picture(data)
     assert len({frame.index for frame in picture.frames()}) == 300
     assert "past the cap of 300 frames" in picture.skipped[-1].reason
-    assert time.process_time() - start < 3
+    assert time.thread_time() - start < 3
 
 
 def test_an_animated_pil_image_costs_no_more_than_the_cap() -> None:
     image = Image.open(io.BytesIO(MANY["GIF"]))
-    start = time.process_time()
+    start = time.thread_time()
     assert len(list(open_picture(image).frames())) == 300
-    assert time.process_time() - start < 3
+    assert time.thread_time() - start < 3
 
 
 @pytest.mark.parametrize("magnitude", [0.03, 0.3, 1])
 def test_beginnings_of_pictures_that_are_none_cost_little(magnitude: float) -> None:
     data = KINDS["jpeg_beginnings_behind"](np.random.default_rng(0), magnitude)
-    start = time.process_time()
+    start = time.thread_time()
     assert list(open_picture(data).frames())
-    assert time.process_time() - start < 5
+    assert time.thread_time() - start < 5
 
 
 # ------------------------------------------------------------------ strips

@@ -254,9 +254,9 @@ BOMBS: dict[str, Callable[[], np.ndarray]] = {
 @pytest.mark.parametrize("picture", BOMBS.values(), ids=BOMBS)
 def test_no_picture_takes_long(picture: Callable[[], np.ndarray]) -> None:
     frame = coloured(picture())
-    start = time.process_time()
+    start = time.thread_time()  # other tests' threads may still be ending
     read_codes(frame)
-    assert time.process_time() - start < 10
+    assert time.thread_time() - start < 10
 
 
 def test_too_many_to_read_are_named() -> None:

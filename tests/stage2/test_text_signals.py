@@ -237,9 +237,9 @@ ENDLESS = {
 @pytest.mark.parametrize("texts", ENDLESS.values(), ids=ENDLESS)
 def test_text_without_end_is_named_and_takes_no_time_without_end(texts: list[str]) -> None:
     model = Profile.load("embedded").build_stage2().text_model
-    start = time.process_time()
+    start = time.thread_time()
     found = text_signals(model, many(texts))
-    assert time.process_time() - start < 30  # it was minutes
+    assert time.thread_time() - start < 30  # it was minutes
     assert "more than 20,000 characters of text in one frame" in [missed.reason for missed in found.not_inspected]
 
 

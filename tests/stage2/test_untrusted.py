@@ -141,6 +141,6 @@ def test_no_text_takes_long(piece: str) -> None:
     model = encoder()
     for text in ((piece * LONG)[:LONG], "‹" + (piece * LONG)[: LONG - 1]):
         for work in (lambda t: suspicion([t]), lambda t: clean([t]), normalise, lambda t: model.unknown_languages([t])):
-            start = time.process_time()
+            start = time.thread_time()
             work(text)
-            assert time.process_time() - start < 1
+            assert time.thread_time() - start < 1
