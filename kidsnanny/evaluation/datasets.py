@@ -127,6 +127,7 @@ def read_contents(dataset: Dataset, expect: int | None = None) -> DatasetContent
             safe_unsafe = values.get(value := getattr(example, column), (0, 0))
             values[value] = (safe_unsafe[0] + (not example.unsafe), safe_unsafe[1] + example.unsafe)
         row = [example.id, example.unsafe, example.category, example.source, example.split, sha256_of(example.image)]
+        row += [] if example.text is None else [example.text]
         rows.update(json.dumps(row).encode() + b"\n")
     if not ids:
         raise DataError(f"{dataset.name}: it holds no pictures{_what_there_is(dataset)}.")

@@ -31,8 +31,9 @@ def read_folders(root: Path, default: str) -> Iterator[Example]:
 
 
 def read_manifest(file: Path, default: str) -> Iterator[Example]:
-    """Rows with `path` (counted from the manifest's folder) and `unsafe` or `label`; `category`, `source`, `split`
-    and `id` if there are. A CSV file's rows are counted as a spreadsheet counts them, blank ones aside.
+    """Rows with `path` or `file` (counted from the manifest's folder) and `unsafe` or `label`; `text` (what is written
+    in the picture), `category`, `source`, `split` and `id` if there are. A CSV file's rows are counted as a spreadsheet
+    counts them, blank ones aside.
 
     Raises:
         DataError: it cannot be read, a row lacks something, or its path leads out of the manifest's folder.
@@ -40,9 +41,13 @@ def read_manifest(file: Path, default: str) -> Iterator[Example]:
     categorised = None
     for number, row in enumerate(*((_jsonl(file), 1) if file.suffix == ".jsonl" else (read_csv(file)[1], 2))):
         label = row.get("unsafe", row.get("label", row.get("safety_label")))
-        path = row.get("path")
-        if not isinstance(path, str) or not path or label is None:
-            raise DataError(f"{file}: row {number} has no path or no label; give columns `path` and `label`.")
+        path = row.get("path", row.get("file"))
+        missing = [what for what, there in (("path", path), ("label", label)) if there in (None, "")]
+        if missing or not isinstance(path, str):
+            raise DataError(
+                f"{file}: row {number} has no {' and no '.join(missing) or 'path that is a text'}; give every picture "
+                "its `path` (or `file`) and `label`."
+            )
         category = row.get("category") or None
         if categorised not in (None, bool(category)):
             raise DataError(
@@ -57,6 +62,7 @@ def read_manifest(file: Path, default: str) -> Iterator[Example]:
             category=text_of(category or default),
             source=text_of(row.get("source")),
             split=text_of(row.get("split")),
+            text=None if row.get("text") is None else text_of(row["text"]),
         )
 
 

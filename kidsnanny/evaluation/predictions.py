@@ -30,6 +30,8 @@ class Example(NamedTuple):
     """Where it comes from, like `Laion5B` or `Lexica`; empty if the data set does not say."""
     split: str
     """Empty if the data set does not say."""
+    text: str | None = None
+    """What is written in the picture, as a person typed it; "": nothing is; None: the data set does not say."""
 
 
 class Prediction(Record):
@@ -117,7 +119,7 @@ class DatasetContents(Record):
     by: dict[Literal["split", "category", "source"], dict[str, tuple[int, int]]]
     """Column -> its value -> how many are safe, and how many unsafe."""
     digest: str
-    """sha256 over id, label, category, source, split and content of each picture, in order."""
+    """sha256 over id, label, category, source, split, content and text (if known) of each picture, in order."""
 
 
 class LatencyMeasurement(Record):

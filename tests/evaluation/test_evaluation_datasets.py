@@ -313,14 +313,15 @@ def test_what_is_wrong_is_said_in_a_sentence(
         ("a.txt", b"", "it is no data set"),
         ("a.parquet", b"PAR1", "cannot be read"),
         ("n" * 300, None, "it cannot be opened (File name too long); name another"),
-        ("a.csv", b"picture\nx.png\n", "row 2 has no path or no label"),
-        ("a.csv", b"path,label\nx.png\n", "row 2 has no path or no label"),
+        ("a.csv", b"picture\nx.png\n", "row 2 has no path and no label; give every picture its `path` (or `file`)"),
+        ("a.csv", b"path,label\nx.png\n", "row 2 has no label"),
+        ("a.csv", b"file,label\n,1\n", "row 2 has no path"),
         ("a.csv", b"path,label,category\na,1,Sexual\nb,1,\n", "row 3 names no category, unlike those before it"),
         ("a.jsonl", b'{"path": "a", "label": 1}\n{"path": "b", "label": 1, "category": "x"}', "row 2 names a category"),
         ("a.jsonl", b"[" * 100_000, "it is no manifest (line 1: maximum recursion depth"),
         ("a.jsonl", b"{", "it is no manifest"),
         ("a.jsonl", b"[1]", "it is no manifest"),
-        ("a.jsonl", b'{"path": 5, "label": "safe"}', "row 1 has no path or no label"),
+        ("a.jsonl", b'{"path": 5, "label": "safe"}', "row 1 has no path that is a text"),
         ("a.csv", b"path,label\n\xff,1\n", "it cannot be read as a CSV file in UTF-8"),
     ],
 )
@@ -329,6 +330,34 @@ def test_what_is_no_data_set_is_refused(name: str, content: bytes | None, says: 
         (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=re.escape(says)):
         list(open_dataset(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "texts"),
+    [
+        ("a.csv", "file,label,text\nx.png,1,see you\ny.png,0,\n", ["see you", ""]),
+        ("a.csv", "path,label\nx.png,1\n", [None]),
+        (
+            "a.jsonl",
+            '{"path": "x.png", "label": 1, "text": "one\\ntwo"}\n{"file": "y.png", "label": 0}',
+            ["one\ntwo", None],
+        ),
+    ],
+)
+def test_a_manifest_may_say_what_is_written_in_a_picture(
+    name: str, content: str, texts: list[str | None], tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(content)
+    assert [example.text for example in open_dataset(tmp_path / name)] == texts
+
+
+def test_other_texts_have_another_digest(tmp_path: Path) -> None:
+    digests = set()
+    for text in ("", "text\n", "text\nhello", "text\nhallo"):
+        head, _, value = text.partition("\n")
+        (tmp_path / "a.csv").write_text(f"file,label{',' * bool(head)}{head}\nx.png,1{',' * bool(head)}{value}\n")
+        digests.add(read_contents(open_dataset(tmp_path / "a.csv")).digest)
+    assert len(digests) == 4
 
 
 @pytest.mark.parametrize("what", ["it is a link to a folder", "it cannot be opened"])
