@@ -294,7 +294,7 @@ def _fewer_tags(folder: Path) -> None:
         ),
         "a side of nothing": (
             lambda f: _config(f, lambda c: c["senben"].update(input=0)),
-            r"senben\.input in config\.json: it is 0, expected above 0",
+            r"senben\.input in config\.json: it is 0, expected at least 1",
         ),
         "a side that is too large": (
             lambda f: _config(f, lambda c: c["senben"].update(input=1024)),
