@@ -4,6 +4,7 @@ Boxes are pixel `(x0, y0, x1, y1)` in the decoded, EXIF-applied frame; frames ar
 times are milliseconds.
 """
 
+import math
 import string
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Self
@@ -229,6 +230,9 @@ class TextLine(Record):
     """Who says it in a conversation."""
     aspect: float | None = Field(default=None, gt=0)
     """Length over height along the line, which may be slanted; None: that of the box."""
+    angle: float | None = Field(default=None, ge=-180, le=180)
+    """Degrees by which the line is turned clockwise, so that its letters' feet point there; None: nobody measured it,
+    and it counts as level."""
     confirmed: bool = True
     """Whether a closer look found a line in its place again; what it did not is likely no text but fur or a fence.
     Lines that were read with confidence are not looked at again."""
@@ -240,14 +244,28 @@ class TextLine(Record):
     line that the frame's other view has too."""
 
     @property
-    def area(self) -> float:
-        """Square pixels. A slanted line covers less than its box, which is W = L cos a + H sin a wide and
-        L sin a + H cos a high, with L = `aspect` x H."""
+    def extent(self) -> tuple[float, float]:
+        """Pixels along the line and across it. A slanted line's box is W = L cos a + H sin a wide and L sin a + H cos a
+        high, with L = `aspect` x H.
+        """
         wide, high = self.box.x1 - self.box.x0, self.box.y1 - self.box.y0
-        if self.aspect is None or self.aspect < 1.4:  # hardly longer than high: the angle cannot be told from the box
-            return float(self.box.area)
-        total, apart = (wide + high) / (self.aspect + 1), abs(wide - high) / (self.aspect - 1)
-        return min(float(self.box.area), self.aspect * (total**2 + apart**2) / 2)
+        if self.aspect is None:
+            return wide, high
+        if self.angle is not None:
+            turn = math.radians(self.angle)
+            across = (wide + high) / ((self.aspect + 1) * (abs(math.cos(turn)) + abs(math.sin(turn))))
+        elif self.aspect < 1.4:  # hardly longer than high: the angle cannot be told from the box
+            return wide, high
+        else:
+            total, apart = (wide + high) / (self.aspect + 1), abs(wide - high) / (self.aspect - 1)
+            across = math.sqrt((total**2 + apart**2) / 2)
+        return self.aspect * across, across
+
+    @property
+    def area(self) -> float:
+        """Square pixels that it covers, slanted or not."""
+        along, across = self.extent
+        return min(float(self.box.area), along * across)
 
     @property
     def quoted(self) -> str:

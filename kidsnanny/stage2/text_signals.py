@@ -4,7 +4,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from kidsnanny.budget import leave_out, out_of_time
 from kidsnanny.errors import Cause
 from kidsnanny.inspection import ChannelSignals
 from kidsnanny.records import Box, NotInspected, Signal, TextLine
+from kidsnanny.stage2.layout import blocks
 from kidsnanny.stage2.normalisation import MAX_CHARS, is_record, latin, spelt_out
 from kidsnanny.stage2.occlusion import carrying_words
 from kidsnanny.stage2.stage2 import TextScorer
@@ -23,6 +24,10 @@ LINE_WEIGHT = 0.65
 model is sure, never for `block`."""
 _LEADS = re.compile(r"\b[a-z][a-z\d+.-]{1,30}:\S|\b[\w-]{1,63}\.[a-z][\w-]", re.IGNORECASE)
 """An address, with or without its scheme, or an order to a phone such as `tel:` or `WIFI:`."""
+_CLOCK = re.compile(r"\d{1,2}[:.]\d{2}(\s?[ap]\.?m\.?)?|now", re.IGNORECASE)
+"""The time beside a message."""
+_NAME = re.compile(r"[\w .-]{1,20}[:：]\s*(?=\S)")
+"""Who says a line of a chat."""
 _STOPS = (".", "!", "?", "…")
 _END = re.compile(r"(?<=[.!?…])\s+")
 MAX_CHARACTERS = 5 * MAX_CHARS
@@ -154,11 +159,10 @@ def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
         lines = _without_repeats(lines)
     text = _join(lines)
     whole: Scores = model.score([text])[0]
-    if (doubts := whole >= EXCUSED).any():
-        anywhere, counted = _parts(model, lines)
-        if lines[0].kind != "message" and lines[0].frame == lines[-1].frame:
-            whole = np.where(anywhere >= EXCUSED, whole, UNSUPPORTED * whole)
-            whole = whole * (LINE_WEIGHT if _is_label(text, len(lines)) else 1)
+    if lines[0].kind != "message":
+        whole = _in_picture(model, lines, whole)
+    elif (doubts := whole >= EXCUSED).any():
+        _, counted = _parts(model, [lines])
         whole = np.where(doubts, np.maximum(whole, counted), whole)
     named = list(lines) if whole.max() >= NAMED_FROM else list(lines[:1])
     by_line = model.score([line.text for line in named])
@@ -193,13 +197,34 @@ def _without_repeats(lines: Sequence[TextLine]) -> list[TextLine]:
     return kept
 
 
-def _parts(model: TextScorer, lines: Sequence[TextLine]) -> tuple[Scores, Scores]:
-    """The highest score by category of any block, sentence or line; and of those that count: the sentences, and at a
-    discount the lines of paragraphs that do not excuse them."""
-    as_text = lines[0].kind == "message"
-    record = not as_text and is_record(_join(lines))  # its lines do not go on in one another
-    paragraphs = [[line] for line in lines] if record else list(_paragraphs(lines))
-    blocks = [(_join(block), len(block)) for block in (paragraphs if record else _blocks(lines))]
+def _in_picture(model: TextScorer, lines: Sequence[TextLine], whole: Scores) -> Scores:
+    """The score of a picture's text: of all of it, which some part must support; and of each block, like a message."""
+    record = is_record(_join(lines))  # its lines do not go on in one another
+    blocks = [[line] for line in lines] if record else list(_blocks(lines))
+    texts = [_join(block) for block in blocks] + list(_running(blocks))
+    scores = model.score(texts) if len(texts) > 1 else whole[None]
+    sizes = [len(block) for block in blocks] + [2] * (len(texts) - len(blocks))
+    weights = [LINE_WEIGHT if _is_label(text, size) else 1.0 for text, size in zip(texts, sizes, strict=True)]
+    counted = (scores * np.array(weights, np.float32)[:, None]).max(axis=0)
+    doubts = np.maximum(whole, counted) >= EXCUSED
+    if not doubts.any():
+        return whole
+    doubted = [block for block, of_block in zip(blocks, scores, strict=False) if (of_block >= EXCUSED).any()]
+    everywhere = (whole >= EXCUSED).any()
+    anywhere, parts = _parts(model, blocks if everywhere else doubted)
+    sentences = scores[[weight == 1.0 for weight in weights]].max(axis=0, initial=0)
+    supported = np.maximum(anywhere, sentences) >= EXCUSED
+    if lines[0].frame == lines[-1].frame:
+        whole = np.where(supported, whole, UNSUPPORTED * whole)
+        whole = whole * (LINE_WEIGHT if _is_label(_join(lines), len(lines)) else 1)
+    return np.where(doubts, np.maximum(whole, np.maximum(counted, parts)), whole)
+
+
+def _parts(model: TextScorer, blocks: Sequence[Sequence[TextLine]]) -> tuple[Scores, Scores]:
+    """The highest score by category of any sentence or line; and of those that count: the sentences, and at a discount
+    the lines of paragraphs that do not excuse them."""
+    as_text = blocks[0][0].kind == "message"
+    paragraphs = [part for block in blocks for part in _paragraphs(block)]
     sentences = [_END.split(_join(part)) for part in paragraphs]
     scores = iter(model.score([sentence for of_part in sentences for sentence in of_part]))
     by_line = iter(model.score([line.text for part in paragraphs for line in part]))
@@ -212,9 +237,7 @@ def _parts(model: TextScorer, lines: Sequence[TextLine]) -> tuple[Scores, Scores
         weights = [1.0 if as_text or not _is_label(sentence) else LINE_WEIGHT for sentence in of_part]
         weighed = (said * np.array(weights, np.float32)[:, None]).max(axis=0)
         counted = np.maximum(counted, np.maximum(weighed, LINE_WEIGHT * alone * doubted))
-    running = [text for text, high in blocks if as_text or not _is_label(text, high)]
-    in_blocks = model.score(running).max(axis=0, initial=0)
-    return np.maximum(in_blocks, anywhere), counted
+    return anywhere, counted
 
 
 def _is_label(text: str, lines: int = 1) -> bool:
@@ -246,14 +269,35 @@ def _paragraphs(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
 
 
 def _blocks(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
-    """Lines between which there is less than a line's height."""
-    block: list[TextLine] = []
-    for line in lines:
-        if block and (line.frame != block[-1].frame or _apart(block[-1].box, line.box)):
-            yield block
-            block = []
-        block.append(line)
-    yield block
+    """The blocks of each frame, without clocks; the turns of a chat that names its speakers are a block each."""
+    for _, frame in groupby(lines, key=lambda line: line.frame):
+        of_frame = list(frame)
+        for block in blocks([line for line in of_frame if not _CLOCK.fullmatch(line.text)] or of_frame):
+            yield from _turns(block)
+
+
+def _turns(block: list[TextLine]) -> Iterator[list[TextLine]]:
+    """The block, cut before each line that begins with a name and a colon if there are several; without the names."""
+    names = [_NAME.match(line.text) for line in block]
+    if sum(map(bool, names)) < 2:
+        yield block
+        return
+    turn: list[TextLine] = []
+    for line, name in zip(block, names, strict=True):
+        if name and turn:
+            yield turn
+            turn = []
+        turn.append(line.model_copy(update={"text": line.text[name.end() :]}) if name else line)
+    yield turn
+
+
+def _running(found: Sequence[Sequence[TextLine]]) -> Iterator[str]:
+    """Text that goes on from one block to the next, as between columns, and above and below in a meme: what ends
+    without a full stop before a small letter, or capitals before capitals."""
+    for before, after in pairwise(found):
+        first, second = _join(before), _join(after)
+        if not first.endswith(_STOPS) and (second[:1].islower() or (first.isupper() and second.isupper())):
+            yield f"{first} {second}"
 
 
 def _apart(above: Box, below: Box) -> bool:

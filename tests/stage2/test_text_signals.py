@@ -108,8 +108,8 @@ LABELS_AND_SENTENCES = [
         0.0,
         0.45 * LINE_WEIGHT,
     ),  # buttons: no part of it supports the whole
-    (lines("By signing up you agree", "to our terms and rules", gap=40), 0.0, 0.45),
-    (lines("By signing up you agree", "to our terms and rules", gap=40), 0.2, 1.0),
+    (lines("You agree if you sign up.", "Read our terms and rules", gap=40), 0.0, 0.45),
+    (lines("You agree if you sign up.", "Read our terms and rules", gap=40), 0.2, 1.0),
     (lines("Speed"), 1.0, LINE_WEIGHT),
     (lines("MOTH BALLS"), 1.0, LINE_WEIGHT),
     (lines("i will get you"), 1.0, 1.0),

@@ -1,13 +1,12 @@
-"""What the pipeline asks of an OCR engine, the reading order of its lines, and a proof that it reads."""
+"""What the pipeline asks of an OCR engine, and a proof that it reads."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
 from kidsnanny.errors import ComponentError
 from kidsnanny.media.loader import RGB
-from kidsnanny.records import Box, ModelId, TextLine
+from kidsnanny.records import ModelId, TextLine
 
 PROOF = "HELLO 123"
 MIN_SIDE = 4
@@ -29,24 +28,6 @@ class Ocr(Protocol):
         means. An engine stops when `kidsnanny.budget.out_of_time()`, and names with `leave_out` what it did not read.
         """
         ...
-
-
-def reading_order(lines: Sequence[TextLine]) -> list[TextLine]:
-    """Rows from top to bottom, each from left to right. Lines share a row if the middle of each lies beside the other,
-    so that nothing tall can gather a whole page in its row.
-    """
-    rows: list[list[TextLine]] = []
-    for line in sorted(lines, key=lambda line: (line.box.y0 + line.box.y1, line.box.x0)):
-        if rows and _beside(rows[-1][0].box, line.box) and _beside(line.box, rows[-1][0].box):
-            rows[-1].append(line)
-        else:
-            rows.append([line])
-    return [line for row in rows for line in sorted(row, key=lambda line: line.box.x0)]
-
-
-def _beside(box: Box, other: Box) -> bool:
-    """Whether the other's middle is at the height of the box."""
-    return 2 * box.y0 <= other.y0 + other.y1 < 2 * box.y1
 
 
 def prove(ocr: Ocr) -> None:

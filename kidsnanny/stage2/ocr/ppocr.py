@@ -21,18 +21,23 @@ from kidsnanny.media.loader import RGB
 from kidsnanny.models.cards import cards
 from kidsnanny.models.onnx import onnx_session
 from kidsnanny.records import ModelId, TextLine
-from kidsnanny.stage2.ocr.ocr import MIN_SIDE, prove, reading_order
+from kidsnanny.stage2.layout import reading_order
+from kidsnanny.stage2.ocr.bends import Bend, straighten
+from kidsnanny.stage2.ocr.ocr import MIN_SIDE, prove
 from kidsnanny.stage2.ocr.quads import (
     BOTH,
     LINE,
     MIRRORED,
     UPSIDE_DOWN,
     Quad,
+    common,
+    covers,
     crop,
     quads,
     short_side,
     size,
     stretch,
+    turned_by,
     upright,
     without_repeats,
 )
@@ -88,6 +93,8 @@ class _Read(NamedTuple):
     """Stretches with ink of which nothing was read."""
     whole: bool = True
     """Whether the time was enough for all of it; else it is the beginning."""
+    quad: Quad | None = None
+    """The line's corners in the order in which it was read."""
 
 
 class _Piece(NamedTuple):
@@ -138,19 +145,22 @@ class PpOcr:
         tiled = max(high, wide) * scale > TILE
         view = scaled(frame, scale)
         half = seconds_left() / 2  # the other half is for reading
-        small = self._find(grayed(view) if tiled else view, frame.shape, half)
+        small, bends = self._find(grayed(view) if tiled else view, frame.shape, half)
         if not tiled:
-            return reading_order(self._closer(frame, without_repeats(self._lines(frame, small))))
+            lines = self._lines(frame, small) + self._bent(frame, bends)
+            return reading_order(self._closer(frame, without_repeats(lines)))
         least = LARGE * max(high, wide) / WHOLE
-        seen = self._find(scaled(view, WHOLE / max(view.shape)), frame.shape)
+        seen, more_bends = self._find(scaled(view, WHOLE / max(view.shape)), frame.shape)
         more = self._lines(frame, [quad for quad in seen if short_side(quad) >= least])
-        lines = self._lines(frame, small)
-        read = [line.box for line in lines if line.text]
+        lines = self._lines(frame, small) + self._bent(frame, bends)
+        read = [line for line in lines if line.text]
+        bends = [bend for bend in more_bends if bend.high >= least]
+        more += [line for line in self._bent(frame, bends) if not any(covers(one, line) for one in read)]
         rest = [quad for quad in seen if short_side(quad) < least]
-        more += self._lines(frame, [q for q in rest if not any(box.covers(upright(q)) for box in read)])
+        more += self._lines(frame, [q for q in rest if not any(covers(line, _line(q, "", 0.0)) for line in read)])
         more = [line for line in more if not line.text or line.confidence >= SURE]
-        sure = [line.box for line in more if line.text]
-        lines = [line for line in lines if not any(box.covers(line.box) for box in sure)] + more
+        sure = [line for line in more if line.text]
+        lines = [line for line in lines if not any(covers(one, line) for one in sure)] + more
         return reading_order(self._closer(frame, without_repeats(lines)))
 
     def _closer(self, frame: RGB, lines: Sequence[TextLine]) -> list[TextLine]:
@@ -167,16 +177,14 @@ class PpOcr:
                 kept.append(line)
                 continue
             again, beside = self._from_nearby(frame, line)
-            share = sum(line.box.common(one.box) for one in again) / max(1, line.box.area)
+            share = sum(common(line, one) for one in again) / max(1, line.area)
             if share < GONE:
                 kept.append(line.model_copy(update={"confirmed": False}))
             elif share >= FOUND and _confidence(again) >= READ > line.confidence:
                 kept += again
             else:
                 kept.append(line)
-            kept += [
-                one for one in beside if not any(2 * one.box.common(k.box) > one.box.area for k in (*lines, *kept))
-            ]
+            kept += [one for one in beside if not any(covers(other, one) for other in (*lines, *kept))]
         return kept
 
     def _from_nearby(self, frame: RGB, line: TextLine) -> tuple[list[TextLine], list[TextLine]]:
@@ -188,11 +196,11 @@ class PpOcr:
         part = frame[top : y1 + around, left : x1 + around]
         scale = max(CLOSER / high, 32 / min(part.shape[:2]))
         scale = min(scale, LARGEST / max(part.shape[:2]))
-        found = self._find(scaled(part, scale), part.shape)
+        found, _ = self._find(scaled(part, scale), part.shape)
         read = [
             one.model_copy(update={"box": one.box.moved(left, top)}) for one in self._lines(part, found, turned=False)
         ]
-        again = [one for one in read if 2 * one.box.common(line.box) > one.box.area]
+        again = [one for one in read if covers(line, one)]
         return again, [one for one in read if one not in again and one.text and one.confidence >= READ]
 
     def _lines(self, frame: RGB, found: Sequence[Quad], turned: bool = True) -> list[TextLine]:
@@ -200,12 +208,30 @@ class PpOcr:
         lines = []
         for quad, read in zip(found, self._recognise(frame, found, turned), strict=True):
             if read:
-                lines.append(_line(quad, read.text if read.text.strip() else "", read.confidence))
+                laid = quad if read.quad is None else read.quad
+                lines.append(_line(laid, read.text if read.text.strip() else "", read.confidence))
                 lines += [_line(gap, "", 0.0) for gap in read.gaps]
         return lines
 
-    def _find(self, view: RGB, shape: tuple[int, ...], until: float = 0) -> list[Quad]:
-        """Where text is in a scaled frame, seen tile by tile; the quads are in pixels of the frame of that shape.
+    def _bent(self, frame: RGB, bends: Sequence[Bend]) -> list[TextLine]:
+        """The lines that bend, each read from its straightened pixels."""
+        lines = []
+        for n, bend in enumerate(bends):
+            if out_of_time():
+                leave_out(f"{len(bends) - n} of {len(bends)} bent lines were not read")
+                break
+            strip = straighten(frame, bend)
+            high, long = strip.shape[:2]
+            whole = np.array([(0, 0), (long, 0), (long, high), (0, high)], np.float32)
+            (read,) = self._recognise(strip, [whole], turned=True)
+            if read:
+                upside_down = read.quad is not None and abs(turned_by(read.quad)) > 90
+                lines.append(bend.line(read.text.strip(), read.confidence, upside_down=upside_down))
+        return lines
+
+    def _find(self, view: RGB, shape: tuple[int, ...], until: float = 0) -> tuple[list[Quad], list[Bend]]:
+        """Where text is in a scaled frame, seen tile by tile, in pixels of the frame of that shape: straight lines, and
+        those that bend.
 
         Ends when fewer than `until` seconds of the budget are left.
         """
@@ -269,7 +295,7 @@ class PpOcr:
                 if done:
                     quad = stretch(found[index], 0, len(done) / len(parts)) if len(done) < len(parts) else found[index]
                     line = self._read(frame, quad, [answers[one] for one in done])
-                    read[index] = line._replace(whole=len(done) == len(parts))
+                    read[index] = line._replace(whole=len(done) == len(parts), quad=quad)
         return read
 
     def _answers(self, frame: RGB, pieces: Sequence[_Piece]) -> list[_Answer]:
@@ -357,7 +383,7 @@ def _gaps(frame: RGB, quad: Quad, best: npt.NDArray[np.int64]) -> Iterator[Quad]
 
 
 def _line(quad: Quad, text: str, confidence: float) -> TextLine:
-    return TextLine(text=text, confidence=confidence, box=upright(quad), aspect=_aspect(quad))
+    return TextLine(text=text, confidence=confidence, box=upright(quad), aspect=_aspect(quad), angle=turned_by(quad))
 
 
 def _aspect(quad: Quad) -> float:

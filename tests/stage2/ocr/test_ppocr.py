@@ -10,8 +10,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from kidsnanny.budget import Budget
 from kidsnanny.errors import ComponentError
-from kidsnanny.records import Box, TextLine
-from kidsnanny.stage2.ocr.ocr import prove, reading_order
+from kidsnanny.stage2.ocr.ocr import prove
 from kidsnanny.stage2.ocr.ppocr import PpOcr
 from kidsnanny.stage2.ocr.quads import quads
 
@@ -75,27 +74,12 @@ def test_an_engine_that_does_not_read_is_an_error_not_an_empty_page(lines: tuple
         prove(ScriptedOcr(*lines))
 
 
-@pytest.mark.parametrize(
-    ("boxes", "order"),
-    [
-        ([(0, 50, 9, 60), (0, 0, 9, 10)], [1, 0]),
-        ([(50, 2, 60, 12), (0, 0, 9, 10)], [1, 0]),
-        ([(50, 0, 60, 10), (0, 4, 9, 14), (0, 30, 9, 40)], [1, 0, 2]),
-        ([(0, 0, 9, 10), (0, 11, 9, 21), (0, 22, 9, 32)], [0, 1, 2]),
-        ([(50, 0, 90, 400), (2, 10, 9, 20), (0, 30, 9, 40), (2, 380, 9, 390)], [1, 2, 0, 3]),
-    ],
-)
-def test_reading_order(boxes: list[tuple[int, ...]], order: list[int]) -> None:
-    lines = [TextLine(text=str(n), confidence=1, box=Box(*box)) for n, box in enumerate(boxes)]
-    assert [int(line.text) for line in reading_order(lines)] == order
-
-
 def test_no_place_with_text_is_dropped_however_many_there_are() -> None:
     dots = np.zeros((800, 800), np.float32)
     for y in range(0, 800, 20):
         for x in range(0, 800, 20):
             dots[y + 5 : y + 14, x + 5 : x + 14] = 1
-    assert len(quads(dots, (800, 800))) == 1600
+    assert len(quads(dots, (800, 800))[0]) == 1600
 
 
 def test_a_line_longer_than_the_network_looks_is_read_without_loss_or_repeat(ppocr: PpOcr) -> None:
