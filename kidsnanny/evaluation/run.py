@@ -63,7 +63,8 @@ SYNCED = 16
 WARM_UP = 3
 PACKAGES = (
     "numpy", "pillow", "simplejpeg", "opencv-python-headless", "onnxruntime", "rapidocr", "nudenet", "pyarrow",
-    "scikit-learn", "scipy", "statsmodels", "torch", "timm", "transformers", "openai",
+    "scikit-learn", "scipy", "statsmodels", "rapidfuzz", "better-profanity", "pytesseract", "paddleocr", "paddlepaddle",
+    "torch", "timm", "transformers", "openai",
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from kidsnanny.errors import DataError
 from kidsnanny.evaluation.datasets import Dataset, sha256_of
 from kidsnanny.evaluation.metrics import best_threshold
 from kidsnanny.evaluation.summary import EvaluationRun
+from kidsnanny.evaluation.systems.registry import ONE_REGIME
 from kidsnanny.evaluation.systems.system import Options
 
 
@@ -75,6 +76,6 @@ def _evaluated_rows(system: str, options: Options, *, judged: bool) -> set[str]:
     """The rows that one of our systems has with these options; `judged`: it has a judge."""
     return {
         f"{system}:{regime}{authority}"
-        for regime in options.regimes
+        for regime in (("multimodal",) if system in ONE_REGIME else options.regimes)
         for authority in ([f":{a}" for a in options.authorities] if judged and regime == "multimodal" else [""])
     }

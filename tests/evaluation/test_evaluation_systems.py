@@ -34,20 +34,23 @@ from kidsnanny.taxonomy import CATEGORIES, UNSAFEBENCH, Category
 SEXUAL = Options(categories=("Sexual",))
 
 
-def example(image: object, name: str = "a", category: str = "Sexual", unsafe: bool = True) -> Example:
+def example(
+    image: object, name: str = "a", category: str = "Sexual", unsafe: bool = True, text: str | None = None
+) -> Example:
     data = image if isinstance(image, bytes | Path) else encoded(image)
-    return Example(name, data, unsafe, category, "Lexica", "test")
+    return Example(name, data, unsafe, category, "Lexica", "test", text)
 
 
+SHOW = "Hot nude show for adults, over 18 only"
 ALBUM = [
-    example(gradient(), "drawing"),
+    example(gradient(), "drawing", text=""),
     example(encoded(gradient(seed=1))[:80], "broken"),
     example(b"", "empty"),
     example(Path("nowhere.png"), "missing"),
-    example(page("Hot nude show for adults, over 18 only"), "text"),
-    example(gradient(seed=2), "political", "Political"),
-    example(gradient(seed=3), "none", ""),
-    example(gradient(seed=4).convert("LA"), "gray", unsafe=False),
+    example(page(SHOW), "text", text=SHOW),
+    example(gradient(seed=2), "political", "Political", text=""),
+    example(gradient(seed=3), "none", "", text=""),
+    example(gradient(seed=4).convert("LA"), "gray", unsafe=False, text=""),
 ]
 UNREADABLE = {"broken", "empty", "missing"}
 
@@ -75,6 +78,11 @@ class FakeOpenAI:
 @pytest.fixture(
     params=[
         "embedded",
+        "text-given",
+        "rapidocr",
+        pytest.param("tesseract", marks=pytest.mark.skipif(not shutil.which("tesseract"), reason="needs Tesseract")),
+        pytest.param("paddleocr", marks=pytest.mark.paddle),
+        "keywords",
         "nudenet",
         "nudenet-path",
         "openai-moderation",

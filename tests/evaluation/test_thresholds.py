@@ -15,14 +15,16 @@ ROWS = ("vision-only", "multimodal:asymmetric", "multimodal:judge")
 ONE = Dataset("this", lambda: iter([Example("x", b"", True, "Sexual", "", "")]))
 
 
-def judged(rows: tuple[str, ...], category: str = "Sexual", pictures: int = 5) -> EvaluationRun:
+def judged(
+    rows: tuple[str, ...], category: str = "Sexual", pictures: int = 5, system: str = "standard"
+) -> EvaluationRun:
     """A run of a profile that has a judge, on five pictures."""
     lines = {
         row: tuple(
             Prediction(id=str(n), system=row, unsafe=n > 2, category=category, source="", threshold=0.5, score=n / 9)
             for n in range(5)
         )
-        for row in (f"standard:{row}" for row in rows)
+        for row in (f"{system}:{row}" for row in rows)
     }
     contents = DatasetContents(pictures=pictures, unsafe=2, by={"category": {category: (3, 2)}}, digest="")
     more = {"contamination": (), "versions": {}, "hardware": "", "command": ""}
@@ -67,3 +69,10 @@ def test_a_system_that_was_not_there_keeps_its_own_threshold() -> None:
     chosen, stamps = choose_thresholds(judged(ROWS), ["freepik", "standard"], Options(), ONE)
     assert len(chosen) == 3
     assert stamps == ("freepik keeps its own threshold: the run to choose it on lacks it.",)
+
+
+@pytest.mark.parametrize("system", ["rapidocr", "tesseract", "paddleocr", "keywords"])
+def test_a_system_of_one_regime_lacks_no_other(system: str) -> None:
+    chosen, stamps = choose_thresholds(judged(("multimodal",), system=system), [system], Options(), ONE)
+    assert set(chosen) == {f"{system}:multimodal"}
+    assert stamps == ()

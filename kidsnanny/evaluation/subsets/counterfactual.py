@@ -158,8 +158,10 @@ def variant(dataset: Dataset, shown: Mapping[str, LabelledPicture], folder: str)
                 buffer = BytesIO()
                 frame, _, _ = first_frame(example.image)
                 Image.fromarray(change(frame, one.boxes)).save(buffer, "PNG", compress_level=1)
-                unsafe = one.painted_out_unsafe if folder == "painted-out" else one.text_alone_unsafe
-                yield example._replace(image=buffer.getvalue(), unsafe=unsafe)
+                painted_out = folder == "painted-out"
+                unsafe = one.painted_out_unsafe if painted_out else one.text_alone_unsafe
+                text = "" if painted_out and example.text else example.text
+                yield example._replace(image=buffer.getvalue(), unsafe=unsafe, text=text)
 
     return replace(dataset, name=f"{dataset.name}, {folder}", read=read)
 

@@ -6,9 +6,10 @@ explanation, which cannot change a label.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 from itertools import chain
+from typing import cast
 
 from kidsnanny.decision import decide
 from kidsnanny.errors import ComponentError, JudgeError
@@ -161,6 +162,18 @@ def composed(name: str, pipeline: Pipeline, options: Options) -> PipelineSystem:
     return PipelineSystem(pipeline, abouts, timed)
 
 
+def embedded_with(name: str, options: Options, change: Callable[[Stage2], Stage2]) -> PipelineSystem:
+    """The embedded profile with other engines in its Stage 2: one row, `NAME:multimodal`, whatever the regimes that
+    were asked for, since its Stage 1 alone says what that of `embedded` does.
+
+    Raises:
+        ComponentError: a part of the profile is missing.
+    """
+    stage2 = change(cast("Stage2", Profile.load("embedded").build_stage2()))
+    pipeline = Pipeline("embedded", stage2=stage2, policy=as_policy(options.policy, "asymmetric"))
+    return composed(name, pipeline, options._replace(regimes=("multimodal",)))
+
+
 def _about(
     row: str,
     regime: Regime,
@@ -169,22 +182,49 @@ def _about(
     models: Models,
     options: Options,
 ) -> SystemDescription:
-    channels, policy = _channels(pipeline), as_policy(pipeline.policy, authority)
+    channels = _channels(pipeline)
     if regime == "vision-only":
         models = {"stage1": models["stage1"]}
     looked_for = channels["image"] if regime == "vision-only" else frozenset(chain.from_iterable(channels.values()))
+    about = describe(row, pipeline.policy, options, categories=looked_for, models=models, authority=authority)
+    licence = f"{about.licence}; {licences(models['stage1'])}"
+    return about.model_copy(update={"regime": regime, "licence": licence})
+
+
+def describe(
+    row: str,
+    policy: Policy,
+    options: Options,
+    *,
+    categories: Collection[Category],
+    models: Models,
+    authority: Authority | None = None,
+    rule: str = RULE,
+) -> SystemDescription:
+    """What a multimodal row of ours, which decides by a policy, says about itself.
+
+    Args:
+        row: its name.
+        policy: what it decides by, but for the judge's authority.
+        options: what the user says about the systems.
+        categories: what it speaks about.
+        models: part -> the models that it uses.
+        authority: of the judge, if it has one.
+        rule: as in `SystemDescription`.
+    """
+    policy = as_policy(policy, authority)
     asked = [category for name in options.categories for category in mapped(name, CATEGORIES)] or CATEGORIES
     review = min(policy.categories[category].review for category in asked)  # the same in both regimes
     origin = f"ours: the lowest `review` of the wanted categories in the policy {policy.name}, for both regimes"
     threshold, origin = options.threshold(row, review, origin)
     return SystemDescription(
         name=row,
-        regime=regime,
+        regime="multimodal",
         authority=authority,
         ours=True,
-        categories=ordered(looked_for),
-        rule=RULE,
-        licence=f"ours: Apache-2.0; {licences(models['stage1'])}",
+        categories=ordered(categories),
+        rule=rule,
+        licence="ours: Apache-2.0",
         threshold=threshold,
         origin=origin,
         models=models,

@@ -1,4 +1,5 @@
-"""The systems that can be evaluated, by name: ours, the paper's baselines, and one that is asked elsewhere.
+"""The systems that can be evaluated, by name: ours, ours with another part, the paper's baselines, and one that is
+asked elsewhere.
 
 A system's module is imported when the system is built, so that listing the names costs nothing.
 """
@@ -25,6 +26,11 @@ SYSTEMS: "dict[str, Callable[[Options], System]]" = {
     "embedded": _factory("pipelines", "ours", "embedded"),
     "standard": _factory("pipelines", "ours", "standard"),
     "senben": _factory("pipelines", "ours", "senben"),
+    "text-given": _factory("text_systems", "text_given"),
+    "rapidocr": _factory("ocr_engines", "read_by", "rapidocr"),
+    "tesseract": _factory("ocr_engines", "read_by", "tesseract"),
+    "paddleocr": _factory("ocr_engines", "read_by", "paddleocr"),
+    "keywords": _factory("text_systems", "keywords"),
     "falconsai": _factory("card_models", "classifier", "falconsai", "falconsai-nsfw"),
     "adamcodd": _factory("card_models", "classifier", "adamcodd", "adamcodd-nsfw"),
     "freepik": _factory("card_models", "classifier", "freepik", "freepik-nsfw"),
@@ -36,6 +42,9 @@ SYSTEMS: "dict[str, Callable[[Options], System]]" = {
     "openai-moderation": _factory("openai_moderation", "openai_moderation"),
 }
 """How each is built; raises a ComponentError that says what is missing."""
+
+ONE_REGIME = frozenset({"rapidocr", "tesseract", "paddleocr", "keywords"})
+"""Those whose one row is `NAME:multimodal`, whatever the regimes that are asked for."""
 
 SLOW = {"nsfwjs": "it computes in plain JavaScript, which takes seconds a picture (9 to 10 on two busy cores)"}
 """What must be said before a system starts that takes far longer than the others."""

@@ -31,6 +31,7 @@ from kidsnanny.evaluation.predictions import Example, Prediction
 from kidsnanny.evaluation.run import evaluate
 from kidsnanny.evaluation.subsets.candidates import LABEL_COLUMNS, CandidateManifest, draw_candidates, read_manifest
 from kidsnanny.evaluation.subsets.counterfactual import (
+    VARIANTS,
     CounterfactualResult,
     TextSensitivity,
     markdown,
@@ -594,6 +595,17 @@ def test_the_versions_are_the_painted_picture_and_the_text_with_their_own_labels
         assert (example.id, example.unsafe, example.category) == ("test/1", unsafe, "Sexual")
         assert (seen[kept] == frame[kept]).all()
         assert not (seen == frame).all()
+
+
+@pytest.mark.parametrize(("text", "painted_out"), [("mind the gap", ""), ("", ""), (None, None)])
+def test_where_text_is_painted_out_nothing_is_written_any_more(text: str | None, painted_out: str | None) -> None:
+    (shown,) = dataset(picture(True, 1))
+    data = Dataset("data", lambda: iter([shown._replace(text=text)]))
+    one = LabelledPicture(
+        id="test/0", sha256="", unsafe=True, painted_out_unsafe=False, text_alone_unsafe=True, boxes=(Box(0, 0, 9, 9),)
+    )
+    written = [example.text for folder in VARIANTS for example in variant(data, {"test/0": one}, folder)]
+    assert written == [painted_out, text]
 
 
 def test_what_the_ocr_missed_or_saw_in_part_is_not_shown_and_named(
