@@ -4,7 +4,6 @@ The letters come from fonts of the system; Debian has them in the packages that 
 """
 
 import io
-import math
 import random
 import subprocess
 import textwrap
@@ -131,46 +130,46 @@ def bubbles(
     return drawn
 
 
-A_LIGHT = dict(
-    ground="#ece5dd",
-    bar="#075e54",
-    name="white",
-    left="white",
-    right="#dcf8c6",
-    left_ink="#111",
-    right_ink="#111",
-    time="#789",
-)
-A_DARK = dict(
-    ground="#0b141a",
-    bar="#202c33",
-    name="#e9edef",
-    left="#202c33",
-    right="#005c4b",
-    left_ink="#e9edef",
-    right_ink="#e9edef",
-    time="#8696a0",
-)
-B_LIGHT = dict(
-    ground="white",
-    bar="#f6f6f6",
-    name="black",
-    left="#e9e9eb",
-    right="#0b84fe",
-    left_ink="black",
-    right_ink="white",
-    time="#bbb",
-)
-B_DARK = dict(
-    ground="black",
-    bar="#1c1c1e",
-    name="white",
-    left="#26262a",
-    right="#8a2be2",
-    left_ink="white",
-    right_ink="white",
-    time="#666",
-)
+A_LIGHT = {
+    "ground": "#ece5dd",
+    "bar": "#075e54",
+    "name": "white",
+    "left": "white",
+    "right": "#dcf8c6",
+    "left_ink": "#111",
+    "right_ink": "#111",
+    "time": "#789",
+}
+A_DARK = {
+    "ground": "#0b141a",
+    "bar": "#202c33",
+    "name": "#e9edef",
+    "left": "#202c33",
+    "right": "#005c4b",
+    "left_ink": "#e9edef",
+    "right_ink": "#e9edef",
+    "time": "#8696a0",
+}
+B_LIGHT = {
+    "ground": "white",
+    "bar": "#f6f6f6",
+    "name": "black",
+    "left": "#e9e9eb",
+    "right": "#0b84fe",
+    "left_ink": "black",
+    "right_ink": "white",
+    "time": "#bbb",
+}
+B_DARK = {
+    "ground": "black",
+    "bar": "#1c1c1e",
+    "name": "white",
+    "left": "#26262a",
+    "right": "#8a2be2",
+    "left_ink": "white",
+    "right_ink": "white",
+    "time": "#666",
+}
 
 
 def chat(style: Mapping[str, Colour], family: str, radius: int, several: bool) -> Callable[[Scene], Image.Image]:

@@ -231,8 +231,7 @@ class TextLine(Record):
     aspect: float | None = Field(default=None, gt=0)
     """Length over height along the line, which may be slanted; None: that of the box."""
     angle: float | None = Field(default=None, ge=-180, le=180)
-    """Degrees by which the line is turned clockwise, so that its letters' feet point there; None: nobody measured it,
-    and it counts as level."""
+    """Degrees by which the line is turned clockwise, -180..180; None: nobody measured it, and it counts as level."""
     confirmed: bool = True
     """Whether a closer look found a line in its place again; what it did not is likely no text but fur or a fence.
     Lines that were read with confidence are not looked at again."""

@@ -4,7 +4,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import chain, groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,10 @@ from kidsnanny.budget import leave_out, out_of_time
 from kidsnanny.errors import Cause
 from kidsnanny.inspection import ChannelSignals
 from kidsnanny.records import Box, NotInspected, Signal, TextLine
-from kidsnanny.stage2.layout import blocks
 from kidsnanny.stage2.normalisation import MAX_CHARS, is_record, latin, spelt_out
 from kidsnanny.stage2.occlusion import carrying_words
 from kidsnanny.stage2.stage2 import TextScorer
+from kidsnanny.stage2.text_blocks import blocks
 
 RUN_WORDS = 12
 LINE_WEIGHT = 0.65
@@ -43,6 +43,8 @@ LABEL, LONG_WORD = 3, 6
 FULL = 0.8
 """A line that is at least so wide as the next one may go on in it although that begins with a capital: "to Dad about" /
 "Saturday"."""
+FAR = 4
+"""Heights of a line: text that is so far below is a meme's second half rather than the next message."""
 NAMED_FROM = 0.3
 """A signal from this score on names its words: no built-in policy's `review` is lower."""
 SENTENCE, WORD, LARGE = 4, 5, 0.1
@@ -162,7 +164,7 @@ def _signals(model: TextScorer, lines: Sequence[TextLine]) -> list[Signal]:
     if lines[0].kind != "message":
         whole = _in_picture(model, lines, whole)
     elif (doubts := whole >= EXCUSED).any():
-        _, counted = _parts(model, [lines])
+        _, counted = _parts(model, list(_paragraphs(lines)))
         whole = np.where(doubts, np.maximum(whole, counted), whole)
     named = list(lines) if whole.max() >= NAMED_FROM else list(lines[:1])
     by_line = model.score([line.text for line in named])
@@ -200,31 +202,37 @@ def _without_repeats(lines: Sequence[TextLine]) -> list[TextLine]:
 def _in_picture(model: TextScorer, lines: Sequence[TextLine], whole: Scores) -> Scores:
     """The score of a picture's text: of all of it, which some part must support; and of each block, like a message."""
     record = is_record(_join(lines))  # its lines do not go on in one another
-    blocks = [[line] for line in lines] if record else list(_blocks(lines))
-    texts = [_join(block) for block in blocks] + list(_running(blocks))
+    runs = [[[line]] for line in lines] if record else list(_runs_of_blocks(list(_blocks(lines))))
+    units = [list(chain.from_iterable(run)) for run in runs]
+    halves = [block for run in runs if len(run) > 1 for block in run]
+    texts = [_join(part) for part in (*units, *halves)]
     scores = model.score(texts) if len(texts) > 1 else whole[None]
-    sizes = [len(block) for block in blocks] + [2] * (len(texts) - len(blocks))
-    weights = [LINE_WEIGHT if _is_label(text, size) else 1.0 for text, size in zip(texts, sizes, strict=True)]
+    labels = [_is_label(text, len(part)) for text, part in zip(texts, (*units, *halves), strict=True)]
+    weights = [LINE_WEIGHT if label or n >= len(units) else 1.0 for n, label in enumerate(labels)]
     counted = (scores * np.array(weights, np.float32)[:, None]).max(axis=0)
     doubts = np.maximum(whole, counted) >= EXCUSED
     if not doubts.any():
         return whole
-    doubted = [block for block, of_block in zip(blocks, scores, strict=False) if (of_block >= EXCUSED).any()]
-    everywhere = (whole >= EXCUSED).any()
-    anywhere, parts = _parts(model, blocks if everywhere else doubted)
-    sentences = scores[[weight == 1.0 for weight in weights]].max(axis=0, initial=0)
-    supported = np.maximum(anywhere, sentences) >= EXCUSED
+    everywhere = bool((whole >= EXCUSED).any())
+    paragraphs = [
+        part
+        for run, unit, of_unit in zip(runs, units, scores, strict=False)
+        if everywhere or (of_unit >= EXCUSED).any()
+        for part in (_paragraphs(unit) if len(run) == 1 else [unit])
+    ]
+    anywhere, parts = _parts(model, paragraphs)
+    running = scores[[weight == 1.0 for weight in weights]].max(axis=0, initial=0)
+    supported = np.maximum(anywhere, running) >= EXCUSED
     if lines[0].frame == lines[-1].frame:
         whole = np.where(supported, whole, UNSUPPORTED * whole)
         whole = whole * (LINE_WEIGHT if _is_label(_join(lines), len(lines)) else 1)
     return np.where(doubts, np.maximum(whole, np.maximum(counted, parts)), whole)
 
 
-def _parts(model: TextScorer, blocks: Sequence[Sequence[TextLine]]) -> tuple[Scores, Scores]:
+def _parts(model: TextScorer, paragraphs: Sequence[Sequence[TextLine]]) -> tuple[Scores, Scores]:
     """The highest score by category of any sentence or line; and of those that count: the sentences, and at a discount
     the lines of paragraphs that do not excuse them."""
-    as_text = blocks[0][0].kind == "message"
-    paragraphs = [part for block in blocks for part in _paragraphs(block)]
+    as_text = bool(paragraphs) and paragraphs[0][0].kind == "message"
     sentences = [_END.split(_join(part)) for part in paragraphs]
     scores = iter(model.score([sentence for of_part in sentences for sentence in of_part]))
     by_line = iter(model.score([line.text for part in paragraphs for line in part]))
@@ -291,13 +299,30 @@ def _turns(block: list[TextLine]) -> Iterator[list[TextLine]]:
     yield turn
 
 
-def _running(found: Sequence[Sequence[TextLine]]) -> Iterator[str]:
-    """Text that goes on from one block to the next, as between columns, and above and below in a meme: what ends
-    without a full stop before a small letter, or capitals before capitals."""
-    for before, after in pairwise(found):
-        first, second = _join(before), _join(after)
-        if not first.endswith(_STOPS) and (second[:1].islower() or (first.isupper() and second.isupper())):
-            yield f"{first} {second}"
+def _runs_of_blocks(found: Sequence[list[TextLine]]) -> Iterator[list[list[TextLine]]]:
+    """Blocks of which each goes on in the next, as from column to column, or above and below in a meme: one ends
+    without a full stop, the next begins with a small letter or both are capitals, and it is not close below.
+    """
+    run: list[list[TextLine]] = []
+    for block in found:
+        if run and not _goes_on(run[-1], block):
+            yield run
+            run = []
+        run.append(block)
+    if run:
+        yield run
+
+
+def _goes_on(before: Sequence[TextLine], after: Sequence[TextLine]) -> bool:
+    first, second = _join(before), _join(after)
+    last, following = before[-1].box, after[0].box
+    gap, high = following.y0 - last.y1, following.y1 - following.y0
+    return (
+        before[0].frame == after[0].frame
+        and not first.endswith(_STOPS)
+        and (second[:1].islower() or (first.isupper() and second.isupper()))
+        and not 0 <= gap < FAR * high
+    )
 
 
 def _apart(above: Box, below: Box) -> bool:

@@ -19,8 +19,9 @@ from kidsnanny.evaluation.systems.system import Options
 from kidsnanny.media.loader import RGB
 from kidsnanny.models.cards import cards
 from kidsnanny.records import Box, ModelId, TextLine
-from kidsnanny.stage2.ocr.ocr import MIN_SIDE, Ocr, prove, reading_order
+from kidsnanny.stage2.ocr.ocr import MIN_SIDE, Ocr, prove
 from kidsnanny.stage2.ocr.paddle import PaddleOcr
+from kidsnanny.stage2.text_blocks import reading_order
 
 NOT_READ = "none of the frame's text was read"
 

@@ -29,8 +29,8 @@ from kidsnanny.models.cards import cards
 from kidsnanny.models.onnx import onnx_session
 from kidsnanny.models.store import digest
 from kidsnanny.records import Box, ModelId, Record, TextLine
-from kidsnanny.stage2.layout import reading_order
 from kidsnanny.stage2.ocr.ocr import MIN_SIDE, prove
+from kidsnanny.stage2.text_blocks import reading_order
 
 LANGS = frozenset(
     "ch chinese_cht en japan af az bs ca cs cy da de es et eu fi fr ga gl hr hu id is it ku la lb lt lv mi ms mt nl no "

@@ -21,7 +21,6 @@ from kidsnanny.media.loader import RGB
 from kidsnanny.models.cards import cards
 from kidsnanny.models.onnx import onnx_session
 from kidsnanny.records import ModelId, TextLine
-from kidsnanny.stage2.layout import reading_order
 from kidsnanny.stage2.ocr.bends import Bend, straighten
 from kidsnanny.stage2.ocr.ocr import MIN_SIDE, prove
 from kidsnanny.stage2.ocr.quads import (
@@ -42,6 +41,7 @@ from kidsnanny.stage2.ocr.quads import (
     without_repeats,
 )
 from kidsnanny.stage2.ocr.views import TILE, for_detector, grayed, scaled, spans
+from kidsnanny.stage2.text_blocks import reading_order
 
 FULL_HD = 1_080
 SCALE = 0.64

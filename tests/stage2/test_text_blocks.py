@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kidsnanny.records import Box, TextLine
-from kidsnanny.stage2.layout import blocks, reading_order
+from kidsnanny.stage2.text_blocks import blocks, reading_order
 
 Place = tuple[str, int, int, int, int]
 
