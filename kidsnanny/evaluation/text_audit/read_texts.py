@@ -1,0 +1,139 @@
+"""What an OCR engine read in each picture, and how far that is from what is written there."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import Field
+from rapidfuzz import fuzz
+from rapidfuzz.distance import Levenshtein
+
+from kidsnanny.evaluation.metrics import Estimate
+from kidsnanny.evaluation.run_folder import inspections
+from kidsnanny.evaluation.text_audit.audit_scores import AuditedText, Judged, grouped, share
+from kidsnanny.evaluation.text_audit.resampling import Rate, by_text, estimate
+from kidsnanny.inspection import Inspection
+from kidsnanny.records import Box, Record, TextLine
+
+BADLY_READ = 0.1
+"""A picture with more errors a letter than this is read badly."""
+EDGE = 8
+"""Letters by which the best matching stretch is moved at either end: the search for it has stretches of one length."""
+
+
+class ReadText(NamedTuple):
+    """What was read in one picture."""
+
+    judged: tuple[str, ...]
+    """What the models judge: the lines in reading order, joined with blanks; then words of letters under each other."""
+    everything: tuple[str, ...]
+    """The same with the lines that are too uncertain to be judged."""
+    boxes: tuple[Box, ...]
+    """Where the first frame has text."""
+
+
+NOTHING = ReadText((), (), ())
+
+
+class ReadingErrors(Record):
+    """Character error rates over some pictures: errors of the OCR a letter of the true text."""
+
+    pictures: int = Field(ge=0)
+    """How many have a text that is known."""
+    median: float = Field(ge=0, le=1)
+    """Of the rates, 0..1."""
+    mean: Estimate
+    """Of the rates, 0..1."""
+    badly_read: Rate
+    """The pictures whose rate is above BADLY_READ."""
+
+
+class EngineErrors(Record):
+    """One OCR engine, by the system that reads with it."""
+
+    system: str
+    all: ReadingErrors
+    by_look: dict[str, ReadingErrors]
+
+
+def read_texts(out: Path, system: str) -> dict[str, ReadText]:
+    """A picture's id -> what a system's OCR read in it; empty of a system without inspections, or without an OCR.
+
+    Raises:
+        DataError: the file of inspections is not what a run writes.
+    """
+    seen = inspections(out, system)
+    if not any(inspection.text_signals for inspection in seen.values()):
+        return {}
+    return {picture: _read(inspection) for picture, inspection in seen.items()}
+
+
+def error_rate(text: str, read: Iterable[str]) -> float:
+    """Insertions, deletions and substitutions a letter between a text and the stretch of what was read that matches it
+    best, without case and blanks, 0..1. The picture may hold other texts, too, which cost nothing.
+
+    Args:
+        text: what is written; it has a letter at least.
+        read: the passages that were read.
+    """
+    wanted = _letters(text)
+    return min([len(wanted), *(_distance(wanted, _letters(passage)) for passage in read)]) / len(wanted)
+
+
+def engine_errors(
+    system: str, pictures: Sequence[Judged], read: Mapping[str, ReadText], texts: Mapping[str, AuditedText]
+) -> EngineErrors | None:
+    """How well a system's OCR reads, over its pictures whose text is known; None if there are none. Where it read
+    nothing, be it that the picture could not be opened, every letter is an error.
+    """
+    rates = {
+        one.id: error_rate(text, read.get(one.id, NOTHING).judged)
+        for one in pictures
+        if one.id in texts and (text := texts[one.id].text or "").strip()
+    }
+    known = [one for one in pictures if one.id in rates]
+    if not known:
+        return None
+    looks = grouped(known, lambda one: one.look)
+    return EngineErrors(
+        system=system,
+        all=_errors(known, rates),
+        by_look={look: _errors(some, rates) for look, some in looks.items()},
+    )
+
+
+def _errors(pictures: Sequence[Judged], rates: Mapping[str, float]) -> ReadingErrors:
+    found = [rates[one.id] for one in pictures]
+    summed = by_text([one.text for one in pictures], [(rate, 1) for rate in found])
+    return ReadingErrors(
+        pictures=len(found),
+        median=float(np.median(found)),
+        mean=estimate(summed, lambda sums: sums[..., 0] / sums[..., 1]),
+        badly_read=share(pictures, lambda one: rates[one.id] > BADLY_READ),
+    )
+
+
+def _read(inspection: Inspection) -> ReadText:
+    boxes = tuple(line.box for line in inspection.text if line.frame == 0 and line.kind != "column" and line.box.area)
+    return ReadText(_passages(inspection.lines), _passages(inspection.text), boxes)
+
+
+def _passages(lines: Sequence[TextLine]) -> tuple[str, ...]:
+    across = " ".join(line.text.strip() for line in lines if line.kind != "column" and line.text.strip())
+    downwards = " ".join(line.text for line in lines if line.kind == "column")
+    return tuple(filter(None, (across, downwards)))
+
+
+def _letters(text: str) -> str:
+    return "".join(text.casefold().split())
+
+
+def _distance(wanted: str, have: str) -> int:
+    if len(have) <= len(wanted):
+        return Levenshtein.distance(wanted, have)
+    found = fuzz.partial_ratio_alignment(wanted, have)
+    start, end = (found.dest_start, found.dest_end) if found else (0, len(have))
+    least = Levenshtein.distance(wanted, have[start:end])
+    moves = range(-min(EDGE, least), min(EDGE, least) + 1)
+    return min(Levenshtein.distance(wanted, have[max(0, start + a) : max(0, end + b)]) for a in moves for b in moves)
