@@ -16,7 +16,7 @@ from kidsnanny.policy import Policy
 from kidsnanny.records import Record
 
 LossCause = Literal["ocr", "order", "rules"]
-SAME_WORD = 50.0
+SAME_WORD = 60.0
 """The similarity, in 100ths, from which a word that was read stands for a word of the text."""
 
 
