@@ -15,7 +15,7 @@ from kidsnanny.evaluation.run_folder import read
 from kidsnanny.evaluation.subsets.counterfactual import repainted
 from kidsnanny.evaluation.subsets.painting import paint_out
 from kidsnanny.evaluation.systems.system import Options
-from kidsnanny.evaluation.text_audit.audit_scores import Judged, flags, grouped, share
+from kidsnanny.evaluation.text_audit.audit_scores import Judged, grouped, judged, share
 from kidsnanny.evaluation.text_audit.read_texts import ReadText, read_texts
 from kidsnanny.evaluation.text_audit.resampling import Rate
 from kidsnanny.evaluation.text_audit.worst_cases import in_turn
@@ -36,6 +36,8 @@ class PaintedOut(Record):
     """How many of these have no text that was found, so that nothing can be painted out."""
     cleared: Rate
     """Of those that were painted: no longer flagged."""
+    held: int = Field(ge=0)
+    """How many of these are not safe all the same: something in them could not be judged."""
     by_look: dict[str, Rate]
     """The same."""
     still_flagged: tuple[str, ...]
@@ -70,23 +72,25 @@ def measure_painted_out(
     """
     flagged = [one for one in pictures if one.flagged]
     shown = chosen(flagged, found, most)
-    without: dict[str, bool] = {}
+    without: dict[str, Judged] = {}
     still_read: list[str] = []
     if shown:
         changed = painted(dataset, {one.id: found[one.id].boxes for one in shown})
         contents = read_contents(changed)
         evaluate(changed, contents, [SYSTEM], options, out / FOLDER, command=command, console=console)
-        without = {line.id: flags(line) for line in read(out / FOLDER).systems.get(ROW, ())}
+        without = {one.id: one for one in judged(read(out / FOLDER).systems.get(ROW, ()), {})}
         again = read_texts(out / FOLDER, SYSTEM)
         still_read = sorted(one for one, seen in again.items() if seen.judged and one in without)
     seen = [one for one in shown if one.id in without]
     looks = grouped(seen, lambda one: one.look)
+    cleared = [one for one in seen if not without[one.id].flagged]
     return PaintedOut(
         flagged=len(flagged),
         no_boxes=sum(not _boxes(found, one) for one in flagged),
-        cleared=share(seen, lambda one: not without[one.id]),
-        by_look={look: share(some, lambda one: not without[one.id]) for look, some in looks.items()},
-        still_flagged=tuple(sorted(one.id for one in seen if without[one.id])),
+        cleared=share(seen, lambda one: not without[one.id].flagged),
+        held=sum(without[one.id].held is True for one in cleared),
+        by_look={look: share(some, lambda one: not without[one.id].flagged) for look, some in looks.items()},
+        still_flagged=tuple(sorted(one.id for one in seen if without[one.id].flagged)),
         still_read=tuple(still_read),
     )
 

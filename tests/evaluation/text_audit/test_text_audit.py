@@ -208,7 +208,7 @@ def test_what_is_not_there_is_left_out_and_said_to_be(
 def painted() -> PaintedOut:
     rate = Rate(successes=1, n=2, value=0.5, interval=Proportion.of(1, 2).wilson)
     return PaintedOut(
-        flagged=2, no_boxes=0, cleared=rate, by_look={"meme": rate}, still_flagged=("alarm",), still_read=()
+        flagged=2, no_boxes=0, cleared=rate, held=0, by_look={"meme": rate}, still_flagged=("alarm",), still_read=()
     )
 
 
