@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import pytest
-from audited_runs import inspection, seen, write_inspections
+from audited_runs import BOTH, GIVEN, inspection, ours, seen, write_inspections
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.text_audit.audit_scores import AuditedText
+from kidsnanny.evaluation.text_audit.audit_scores import AuditedText, judged
 from kidsnanny.evaluation.text_audit.losses import in_true_order
 from kidsnanny.evaluation.text_audit.painted_out import chosen
 from kidsnanny.evaluation.text_audit.read_texts import ReadText, engine_errors, error_rate, read_texts
-from kidsnanny.evaluation.text_audit.worst_cases import in_turn, masked
+from kidsnanny.evaluation.text_audit.worst_cases import in_turn, masked, worst_cases
 from kidsnanny.records import Box, TextLine
 
 WORDS = st.text(st.characters(categories=["L", "N", "Zs"]), min_size=1).filter(str.strip)
@@ -132,6 +132,16 @@ def test_no_long_word_and_no_digit_is_left(text: str) -> None:
     assert len(shown) == len(text)
     assert not any(letter.isdecimal() for letter in shown)
     assert not any(len(word) >= 4 and word.isalpha() for word in shown.split())
+
+
+def test_the_worst_come_first() -> None:
+    """Misses from the lowest score on, false alarms from the highest; without a score is the lowest."""
+    scored = {"m1": (True, 0.3), "m0": (True, 0.1), "m": (True, None), "a0": (False, 0.8), "a1": (False, 0.9)}
+    lines = [ours(name, BOTH, unsafe, not unsafe, score=score) for name, (unsafe, score) in scored.items()]
+    found = worst_cases(judged(lines, {}), lines, [ours("m0", GIVEN, True, True)], {})
+    assert [one.id for one in found.misses] == ["m", "m0", "m1"]
+    assert [one.given_score for one in found.misses] == [None, 0.9, None]
+    assert [one.id for one in found.false_alarms] == ["a1", "a0"]
 
 
 def test_looks_take_turns() -> None:
