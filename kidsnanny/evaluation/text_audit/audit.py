@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from kidsnanny.evaluation.metrics import LatencySummary, stage_latencies
-from kidsnanny.evaluation.predictions import Prediction
+from kidsnanny.evaluation.predictions import Prediction, SystemDescription
 from kidsnanny.evaluation.summary import EvaluationRun
 from kidsnanny.evaluation.text_audit.audit_comparisons import (
     GivenComparison,
@@ -24,7 +24,7 @@ from kidsnanny.evaluation.text_audit.painted_out import PaintedOut
 from kidsnanny.evaluation.text_audit.read_texts import EngineErrors, ReadText, engine_errors, read_texts
 from kidsnanny.evaluation.text_audit.worst_cases import WorstCases, worst_cases
 from kidsnanny.pipeline import Pipeline
-from kidsnanny.records import Record
+from kidsnanny.records import ModelId, Record
 
 OURS, MULTIMODAL, VISION, GIVEN = "embedded", "embedded:multimodal", "embedded:vision-only", "text-given"
 """A system of the command line, and the rows that are compared with each other."""
@@ -131,11 +131,13 @@ def readers(run: EvaluationRun) -> list[str]:
 def _engines(
     run: EvaluationRun, out: Path, rows: Mapping[str, Sequence[Judged]], texts: Mapping[str, AuditedText]
 ) -> tuple[tuple[EngineErrors, ...], dict[str, ReadText]]:
-    """How well each system's OCR reads, and what our own read."""
+    """How well each system's OCR reads, and what our own read. A system that reads with the OCR of `embedded` is left
+    out beside it."""
     found: list[EngineErrors] = []
     ours: dict[str, ReadText] = {}
     for name, described in run.meta.systems.items():
-        if name == GIVEN or not (read := read_texts(out, name)):
+        same = name != OURS and _ocr(described) and _ocr(described) == _ocr(run.meta.systems.get(OURS, ()))
+        if name == GIVEN or same or not (read := read_texts(out, name)):
             continue
         pictures = next((rows[row.name] for row in described if rows.get(row.name)), [])
         if errors := engine_errors(name, pictures, read, texts):
@@ -143,6 +145,10 @@ def _engines(
         if name == OURS:
             ours = read
     return tuple(found), ours
+
+
+def _ocr(rows: Sequence[SystemDescription]) -> tuple[ModelId, ...]:
+    return next((row.models["ocr"] for row in rows if "ocr" in row.models), ())
 
 
 def _left_out(rows: Mapping[str, Sequence[Judged]], known: bool, lost: bool, painted: bool) -> list[str]:

@@ -1,23 +1,19 @@
 """Where a harmful text is lost that the text model flags when it is given the text: reading, order, or the rules."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
 from pydantic import Field
-from rapidfuzz import fuzz, process
-from scipy.optimize import linear_sum_assignment
 
 from kidsnanny.evaluation.text_audit.audit_comparisons import paired
 from kidsnanny.evaluation.text_audit.audit_scores import AuditedText, Judged, grouped
-from kidsnanny.evaluation.text_audit.read_texts import NOTHING, ReadText
+from kidsnanny.evaluation.text_audit.read_texts import NOTHING, ReadText, in_true_order
 from kidsnanny.pipeline import Pipeline
 from kidsnanny.policy import Policy
 from kidsnanny.records import Record
 
 LossCause = Literal["ocr", "order", "rules"]
-SAME_WORD = 60.0
-"""The similarity, in 100ths, from which a word that was read stands for a word of the text."""
 
 
 class LostRecall(Record):
@@ -81,18 +77,6 @@ def losses(
         by_look={look: _lost(some, causes) for look, some in looks.items()},
         causes=dict(sorted(causes.items())),
     )
-
-
-def in_true_order(text: str, read: Iterable[str]) -> str:
-    """The words that were read, as they were read, in the order of the text's. Each stands for one word at most, and
-    all of them together are as similar to the text's words as can be; a word that has none is left out.
-    """
-    wanted, have = text.split(), [word for passage in read for word in passage.split()]
-    if not wanted or not have:
-        return ""
-    similar = process.cdist(wanted, have, scorer=fuzz.ratio, processor=str.casefold)
-    places = zip(*linear_sum_assignment(similar, maximize=True), strict=True)
-    return " ".join(have[column] for row, column in places if similar[row, column] >= SAME_WORD)
 
 
 def _flagged(passages: Mapping[str, tuple[str, ...]], pipeline: Pipeline, policy: Policy | None) -> set[str]:

@@ -103,12 +103,12 @@ def chosen(flagged: Sequence[Judged], found: Mapping[str, ReadText], most: int) 
 
 def painted(dataset: Dataset, boxes: Mapping[str, Sequence[Box]]) -> Dataset:
     """The pictures that have boxes, with these painted out of their first frame. What made them unsafe is gone, so they
-    are labelled safe."""
+    are labelled safe, and nothing is written in them."""
 
     def pictures() -> Iterator[Example]:
         for example in dataset:
             if of_one := boxes.get(example.id):
-                yield example._replace(image=repainted(example.image, of_one, paint_out), unsafe=False, text=None)
+                yield example._replace(image=repainted(example.image, of_one, paint_out), unsafe=False, text="")
 
     return replace(dataset, name=f"{dataset.name}, {FOLDER}", read=pictures, limit=None)
 

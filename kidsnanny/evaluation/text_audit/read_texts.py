@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 from pydantic import Field
-from rapidfuzz import fuzz
+from rapidfuzz import fuzz, process
 from rapidfuzz.distance import Levenshtein
+from scipy.optimize import linear_sum_assignment
 
 from kidsnanny.evaluation.metrics import Estimate
 from kidsnanny.evaluation.run_folder import inspections
@@ -16,6 +17,8 @@ from kidsnanny.evaluation.text_audit.resampling import Rate, by_text, estimate
 from kidsnanny.inspection import Inspection
 from kidsnanny.records import Box, Record, TextLine
 
+SAME_WORD = 60.0
+"""The similarity, in 100ths, from which a word that was read stands for a word of the text."""
 BADLY_READ = 0.1
 """A picture with more errors a letter than this is read badly."""
 EDGE = 8
@@ -45,6 +48,9 @@ class ReadingErrors(Record):
     """Of the rates, 0..1."""
     mean: Estimate
     """Of the rates, 0..1."""
+    ordered: Estimate
+    """The mean, 0..1, with the words that were read put in the order of the text: what is less was lost to the reading
+    order and not to letters."""
     badly_read: Rate
     """The pictures whose rate is above BADLY_READ."""
 
@@ -81,6 +87,18 @@ def error_rate(text: str, read: Iterable[str]) -> float:
     return min([len(wanted), *(_distance(wanted, _letters(passage)) for passage in read)]) / len(wanted)
 
 
+def in_true_order(text: str, read: Iterable[str]) -> str:
+    """The words that were read, as they were read, in the order of the text's. Each stands for one word at most, and
+    all of them together are as similar to the text's words as can be; a word that has none is left out.
+    """
+    wanted, have = text.split(), [word for passage in read for word in passage.split()]
+    if not wanted or not have:
+        return ""
+    similar = process.cdist(wanted, have, scorer=fuzz.ratio, processor=str.casefold)
+    places = zip(*linear_sum_assignment(similar, maximize=True), strict=True)
+    return " ".join(have[column] for row, column in places if similar[row, column] >= SAME_WORD)
+
+
 def engine_errors(
     system: str, pictures: Sequence[Judged], read: Mapping[str, ReadText], texts: Mapping[str, AuditedText]
 ) -> EngineErrors | None:
@@ -88,7 +106,7 @@ def engine_errors(
     nothing, be it that the picture could not be opened, every letter is an error.
     """
     rates = {
-        one.id: error_rate(text, read.get(one.id, NOTHING).judged)
+        one.id: _rates(text, read.get(one.id, NOTHING).judged)
         for one in pictures
         if one.id in texts and (text := texts[one.id].text or "").strip()
     }
@@ -103,14 +121,21 @@ def engine_errors(
     )
 
 
-def _errors(pictures: Sequence[Judged], rates: Mapping[str, float]) -> ReadingErrors:
+def _rates(text: str, read: tuple[str, ...]) -> tuple[float, float]:
+    """The error rate of what was read, and that with its words in the order of the text, if that is less."""
+    found = error_rate(text, read)
+    return found, min(found, error_rate(text, [in_true_order(text, read)])) if found else found
+
+
+def _errors(pictures: Sequence[Judged], rates: Mapping[str, tuple[float, float]]) -> ReadingErrors:
     found = [rates[one.id] for one in pictures]
-    summed = by_text([one.text for one in pictures], [(rate, 1) for rate in found])
+    summed = by_text([one.text for one in pictures], [(*of_one, 1) for of_one in found])
     return ReadingErrors(
         pictures=len(found),
-        median=float(np.median(found)),
-        mean=estimate(summed, lambda sums: sums[..., 0] / sums[..., 1]),
-        badly_read=share(pictures, lambda one: rates[one.id] > BADLY_READ),
+        median=float(np.median([rate for rate, _ in found])),
+        mean=estimate(summed, lambda sums: sums[..., 0] / sums[..., 2]),
+        ordered=estimate(summed, lambda sums: sums[..., 1] / sums[..., 2]),
+        badly_read=share(pictures, lambda one: rates[one.id][0] > BADLY_READ),
     )
 
 

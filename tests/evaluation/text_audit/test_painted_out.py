@@ -27,7 +27,7 @@ def dataset(*pictures: tuple[str, Image.Image]) -> Dataset:
 def test_only_what_was_read_is_painted_out_and_the_label_goes_with_it() -> None:
     drawn = page("you loser")
     (changed,) = painted(dataset(("a", drawn), ("b", drawn)), {"a": (Box(0, 0, 300, 80),)})
-    assert (changed.id, changed.unsafe, changed.text) == ("a", False, None)
+    assert (changed.id, changed.unsafe, changed.text) == ("a", False, "")
     before, after = np.asarray(drawn), np.asarray(Image.open(io.BytesIO(changed.image)))
     assert (before[:80] != 255).any()
     assert (after[:80] == 255).all()

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.text_audit.audit_scores import AuditedText, judged
-from kidsnanny.evaluation.text_audit.losses import in_true_order
 from kidsnanny.evaluation.text_audit.painted_out import chosen
-from kidsnanny.evaluation.text_audit.read_texts import ReadText, engine_errors, error_rate, read_texts
+from kidsnanny.evaluation.text_audit.read_texts import ReadText, engine_errors, error_rate, in_true_order, read_texts
 from kidsnanny.evaluation.text_audit.worst_cases import in_turn, masked, worst_cases
 from kidsnanny.records import Box, TextLine
 
@@ -63,6 +62,22 @@ def test_the_errors_of_an_engine(tmp_path: Path) -> None:
     assert found.all.mean.value == pytest.approx(1.1 / 3)
     assert (found.all.badly_read.successes, found.all.badly_read.n) == (1, 3)
     assert {look: one.pictures for look, one in found.by_look.items()} == {"meme": 1, "poster": 2}
+
+
+def test_what_is_read_in_another_order_is_told_from_what_is_misread(tmp_path: Path) -> None:
+    def rates(*lines: str) -> tuple[float | None, float | None]:
+        write_inspections(tmp_path, "e", {"a": inspection(*lines)})
+        texts = {"a": AuditedText("nobody likes you at all", "", "")}
+        found = engine_errors("e", [seen("a", True, True)], read_texts(tmp_path, "e"), texts)
+        assert found is not None
+        return found.all.mean.value, found.all.ordered.value
+
+    assert rates("nobody likes", "you at all") == (0, 0)
+    assert rates("nobody likes", "yoo at all") == (pytest.approx(1 / 19), pytest.approx(1 / 19))
+    mean, ordered = rates("you at all", "nobody likes")
+    assert mean is not None
+    assert mean > 0.4
+    assert ordered == 0
 
 
 def test_no_known_text_is_no_rate(tmp_path: Path) -> None:

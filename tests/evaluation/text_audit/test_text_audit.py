@@ -29,6 +29,7 @@ from kidsnanny.evaluation.text_audit.losses import losses
 from kidsnanny.evaluation.text_audit.painted_out import PaintedOut
 from kidsnanny.evaluation.text_audit.read_texts import ReadText
 from kidsnanny.evaluation.text_audit.resampling import Rate
+from kidsnanny.records import ModelId
 
 browser = html_pages.browser
 TEXT = "you are mean to me"
@@ -159,6 +160,21 @@ def test_a_run_with_known_answers(found: TextAudit) -> None:
     assert set(found.times.stages) == {BOTH}
     assert set(found.times.stages[BOTH]["meme"]) == {"decode", "ocr"}
     assert found.left_out == ("No text was painted out; --counterfactual does that.",)
+
+
+def test_an_ocr_that_several_systems_share_has_one_row(tmp_path: Path) -> None:
+    rows = {row: [ours("found", row, True, True)] for row in (BOTH, "keywords:multimodal", "other:multimodal")}
+    shared = run_of(rows)
+    systems = {
+        name: tuple(
+            row.model_copy(update={"models": {"ocr": (ModelId(name=ocr),)}}) for row in shared.meta.systems[name]
+        )
+        for name, ocr in (("keywords", "ppocr"), ("embedded", "ppocr"), ("other", "another"))
+    }
+    shared = shared.model_copy(update={"meta": shared.meta.model_copy(update={"systems": systems})})
+    for name in systems:
+        write_inspections(tmp_path, name, {"found": READ["found"]})
+    assert [one.system for one in audit(shared, tmp_path, texts(), None).engines] == ["embedded", "other"]
 
 
 def test_the_order_of_the_lines_changes_nothing_and_slowness_only_the_times(
