@@ -79,4 +79,6 @@ def _entry(name: str, part: Rate | Estimate, hollow: bool) -> charts.ForestEntry
 
 def _parts(lost: LostRecall) -> list[tuple[int, float]]:
     """Found, and lost to each cause: how many pictures, and their share of those whose text is flagged."""
-    return [(n, n / lost.given if lost.given else 0.0) for n in (lost.found, lost.ocr, lost.order, lost.rules)]
+    return [
+        (n, n / lost.given if lost.given else 0.0) for n in (lost.found, lost.ocr, lost.order, lost.others, lost.rules)
+    ]

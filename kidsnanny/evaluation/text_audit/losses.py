@@ -1,4 +1,5 @@
-"""Where a harmful text is lost that the text model flags when it is given the text: reading, order, or the rules."""
+"""Where a harmful text is lost that the text model flags when it is given the text: reading, order, what stands beside
+it, or the rules."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,12 +9,12 @@ from pydantic import Field
 
 from kidsnanny.evaluation.text_audit.audit_comparisons import paired
 from kidsnanny.evaluation.text_audit.audit_scores import AuditedText, Judged, grouped
-from kidsnanny.evaluation.text_audit.read_texts import NOTHING, ReadText, in_true_order
+from kidsnanny.evaluation.text_audit.read_texts import NOTHING, ReadText, in_true_order, matching_stretch
 from kidsnanny.pipeline import Pipeline
 from kidsnanny.policy import Policy
 from kidsnanny.records import Record
 
-LossCause = Literal["ocr", "order", "rules"]
+LossCause = Literal["ocr", "order", "others", "rules"]
 
 
 class LostRecall(Record):
@@ -27,9 +28,11 @@ class LostRecall(Record):
     """How many are lost to the OCR: the words as it read them are not flagged even in their true order."""
     order: int = Field(ge=0)
     """How many are lost to the reading order and the joining of lines: those words in their true order are flagged, and
-    the lines as they were read, joined, are not."""
+    the stretch of the lines as they were read, joined, that matches the text best is not."""
+    others: int = Field(ge=0)
+    """How many are lost among other texts in the picture: that stretch is flagged by itself, and not with the rest."""
     rules: int = Field(ge=0)
-    """How many are lost to the rules for pictures, such as floors, discounts for labels, and confidence: the lines,
+    """How many are lost to the rules for pictures, such as floors, discounts for labels, and confidence: all lines,
     joined, are flagged as a message."""
 
 
@@ -63,19 +66,22 @@ def losses(
     harmful = [pair for pair in paired(multimodal, given) if pair[0].unsafe and pair[1].flagged]
     lost = [one.id for one, _ in harmful if not one.flagged]
     passages = {one: read.get(one, NOTHING).everything for one in lost}
-    ordered = {one: (in_true_order(texts[one].text or "", passages[one]),) for one in lost if one in texts}
-    joined_flagged = _flagged(passages, pipeline, policy)
-    ordered_flagged = _flagged(
-        {one: ordered.get(one, ()) for one in lost if one not in joined_flagged}, pipeline, policy
-    )
-    causes: dict[str, LossCause] = {
-        one: "rules" if one in joined_flagged else "order" if one in ordered_flagged else "ocr" for one in lost
+    wanted = {one: texts[one].text or "" if one in texts else "" for one in lost}
+    tried: dict[LossCause, dict[str, tuple[str, ...]]] = {
+        "rules": passages,
+        "others": {one: (matching_stretch(wanted[one], passages[one]),) for one in lost},
+        "order": {one: (in_true_order(wanted[one], passages[one]),) for one in lost},
     }
+    causes: dict[str, LossCause] = {}
+    for cause, said in tried.items():
+        left = {one: of_one for one, of_one in said.items() if one not in causes}
+        causes |= dict.fromkeys(_flagged(left, pipeline, policy), cause)
+    causes = {one: causes.get(one, "ocr") for one in sorted(lost)}
     looks = grouped((one for one, _ in harmful), lambda one: one.look)
     return Losses(
         all=_lost([one for one, _ in harmful], causes),
         by_look={look: _lost(some, causes) for look, some in looks.items()},
-        causes=dict(sorted(causes.items())),
+        causes=causes,
     )
 
 

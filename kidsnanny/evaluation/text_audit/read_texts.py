@@ -83,8 +83,15 @@ def error_rate(text: str, read: Iterable[str]) -> float:
         text: what is written; it has a letter at least.
         read: the passages that were read.
     """
-    wanted = _letters(text)
-    return min([len(wanted), *(_distance(wanted, _letters(passage)) for passage in read)]) / len(wanted)
+    wanted, _ = _letters(text)
+    return min([len(wanted), *(_nearest(wanted, passage)[0] for passage in read)]) / len(wanted)
+
+
+def matching_stretch(text: str, read: Iterable[str]) -> str:
+    """That stretch, as it was read; empty if nothing was read, or nothing is written."""
+    wanted, _ = _letters(text)
+    found = [_nearest(wanted, passage) for passage in read if wanted]
+    return min(found, key=lambda one: one[0])[1] if found else ""
 
 
 def in_true_order(text: str, read: Iterable[str]) -> str:
@@ -150,15 +157,21 @@ def _passages(lines: Sequence[TextLine]) -> tuple[str, ...]:
     return tuple(filter(None, (across, downwards)))
 
 
-def _letters(text: str) -> str:
-    return "".join(text.casefold().split())
+def _letters(text: str) -> tuple[str, list[int]]:
+    """A text without case and blanks, and where each of its letters stands in it."""
+    kept = [(one, place) for place, letter in enumerate(text) for one in letter.casefold() if not one.isspace()]
+    return "".join(one for one, _ in kept), [place for _, place in kept]
 
 
-def _distance(wanted: str, have: str) -> int:
+def _nearest(wanted: str, passage: str) -> tuple[int, str]:
+    """The errors in the stretch of a passage that matches best, and that stretch."""
+    have, places = _letters(passage)
     if len(have) <= len(wanted):
-        return Levenshtein.distance(wanted, have)
+        return Levenshtein.distance(wanted, have), passage
     found = fuzz.partial_ratio_alignment(wanted, have)
     start, end = (found.dest_start, found.dest_end) if found else (0, len(have))
-    least = Levenshtein.distance(wanted, have[start:end])
-    moves = range(-min(EDGE, least), min(EDGE, least) + 1)
-    return min(Levenshtein.distance(wanted, have[max(0, start + a) : max(0, end + b)]) for a in moves for b in moves)
+    least = min(EDGE, Levenshtein.distance(wanted, have[start:end]))
+    moves = range(-least, least + 1)
+    stretches = [(max(0, start + a), min(len(have), end + b)) for a in moves for b in moves]
+    errors, start, end = min((Levenshtein.distance(wanted, have[a:b]), a, b) for a, b in stretches if a < b)
+    return errors, passage[places[start] : places[end - 1] + 1]

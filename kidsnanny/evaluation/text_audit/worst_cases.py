@@ -26,9 +26,10 @@ class WorstCase(Record):
     look: str
     topic: str
     score: float | None = Field(ge=0, le=1)
-    """Our system's, 0..1; None: unscored, which counts as 0 for the order."""
+    """Our system's highest, 0..1, of all categories that its policy does not ignore, since any of them flags a picture;
+    None: it has none, which counts as 0 for the order."""
     given_score: float | None = Field(ge=0, le=1)
-    """Of the text model on the true text, 0..1; None if it was not asked, or has no score."""
+    """The same of the text model on the true text; None if it was not asked, or has none."""
     read: str
     """What was read and judged, masked."""
 
@@ -55,8 +56,8 @@ def worst_cases(
         given: the text model's lines on the true texts; there may be none.
         read: what our OCR read.
     """
-    scores = {line.id: line.score for line in lines}
-    on_text = {line.id: line.score for line in given}
+    scores = {line.id: highest_score(line) for line in lines}
+    on_text = {line.id: highest_score(line) for line in given}
 
     def case(one: Judged) -> WorstCase:
         passages = " / ".join(read.get(one.id, NOTHING).judged)
@@ -76,6 +77,13 @@ def worst_cases(
     return WorstCases(
         misses=tuple(map(case, in_turn(misses, MOST))), false_alarms=tuple(map(case, in_turn(alarms, MOST)))
     )
+
+
+def highest_score(line: Prediction) -> float | None:
+    """Of all categories that the policy does not ignore, 0..1, and not only of those that the data set asks about;
+    without such scores, the line's own; None if there is none."""
+    ignored = line.policy.ignored if line.policy else ()
+    return max((score.final for category, score in line.detail.items() if category not in ignored), default=line.score)
 
 
 def in_turn(pictures: Sequence[Judged], most: int) -> list[Judged]:

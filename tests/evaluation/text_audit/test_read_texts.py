@@ -7,12 +7,21 @@ from audited_runs import BOTH, GIVEN, inspection, ours, seen, write_inspections
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kidsnanny import Policy
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.text_audit.audit_scores import AuditedText, judged
 from kidsnanny.evaluation.text_audit.painted_out import chosen
-from kidsnanny.evaluation.text_audit.read_texts import ReadText, engine_errors, error_rate, in_true_order, read_texts
-from kidsnanny.evaluation.text_audit.worst_cases import in_turn, masked, worst_cases
+from kidsnanny.evaluation.text_audit.read_texts import (
+    ReadText,
+    engine_errors,
+    error_rate,
+    in_true_order,
+    matching_stretch,
+    read_texts,
+)
+from kidsnanny.evaluation.text_audit.worst_cases import highest_score, in_turn, masked, worst_cases
 from kidsnanny.records import Box, TextLine
+from kidsnanny.verdict import CategoryScore
 
 WORDS = st.text(st.characters(categories=["L", "N", "Zs"]), min_size=1).filter(str.strip)
 
@@ -36,6 +45,21 @@ def test_errors_are_counted_in_the_stretch_that_matches_best(
     text: str, read: list[str], errors: int, letters: int
 ) -> None:
     assert error_rate(text, read) == pytest.approx(errors / letters)
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "stretch"),
+    [
+        ("See you at five", ["Menu Home see yov at  five 12:30"], "see yov at  five"),
+        ("see you at five", ["S E", "Menu see you at five"], "see you at five"),
+        ("see you at five", ["see you"], "see you"),
+        ("groß", ["Ein GROSS er Ball"], "GROSS"),
+        ("see you", [], ""),
+        ("", ["Menu"], ""),
+    ],
+)
+def test_the_stretch_that_matches_is_as_it_was_read(text: str, read: list[str], stretch: str) -> None:
+    assert matching_stretch(text, read) == stretch
 
 
 @given(WORDS, st.text(max_size=20), st.text(max_size=20))
@@ -157,6 +181,17 @@ def test_the_worst_come_first() -> None:
     assert [one.id for one in found.misses] == ["m", "m0", "m1"]
     assert [one.given_score for one in found.misses] == [None, 0.9, None]
     assert [one.id for one in found.false_alarms] == ["a1", "a0"]
+
+
+def test_the_score_is_that_of_any_category_that_counts() -> None:
+    """A picture of one topic may be flagged for another."""
+    scores = {"violence": 0.7, "scam": 0.9}
+    detail = {name: CategoryScore(text=score, final=score, decided_by="text") for name, score in scores.items()}
+    policy = Policy.load("preteen")
+    rules = policy.categories | {"scam": policy.categories["scam"].model_copy(update={"action": "ignore"})}
+    line = ours("a", BOTH, True, False, detail=detail, score=0.1)
+    assert highest_score(line) == 0.9
+    assert highest_score(line.model_copy(update={"policy": policy.model_copy(update={"categories": rules})})) == 0.7
 
 
 def test_looks_take_turns() -> None:

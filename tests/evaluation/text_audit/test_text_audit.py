@@ -90,23 +90,29 @@ class TestLosses:
     def test_the_cause(self, text: str, read: list[str], cause: str, engines: Pipeline) -> None:
         assert self.cause(text, read, engines) == cause
 
-    def test_words_that_stand_in_another_order(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The model flags "so mean" and not "mean so"; what was read joins a line of something else in between."""
+    @pytest.mark.parametrize(
+        ("read", "cause"),
+        [
+            (["so mean"], "rules"),
+            (["Menu", "so mean", "Settings"], "others"),
+            (["mean so"], "order"),
+            (["so Menu mean"], "order"),
+            (["so man"], "ocr"),
+        ],
+    )
+    def test_where_the_place_of_the_words_counts(
+        self, read: list[str], cause: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The model flags "so mean" in this order, and only where nothing else is said."""
         pipeline = scripted()
         model = type(pipeline.stage2.text_model)  # type: ignore[union-attr]
         score = model.score
 
-        def in_order(self: object, passages: Sequence[str]) -> np.ndarray:
-            return score(self, [passage if "so mean" in passage else "" for passage in passages])
+        def strict(self: object, passages: Sequence[str]) -> np.ndarray:
+            return score(self, [passage if passage == "so mean" else "" for passage in passages])
 
-        monkeypatch.setattr(model, "score", in_order)
-        for read, cause in (
-            (["mean so"], "order"),
-            (["so Menu mean"], "order"),
-            (["so mean"], "rules"),
-            (["so man"], "ocr"),
-        ):
-            assert self.cause("so mean", read, pipeline) == cause
+        monkeypatch.setattr(model, "score", strict)
+        assert self.cause("so mean", [" ".join(read)], pipeline) == cause
 
     @staticmethod
     def cause(text: str, read: list[str], pipeline: Pipeline) -> str:
@@ -123,9 +129,9 @@ class TestLosses:
         read = {str(n): ReadText((one,), (one,), ()) for n, (*_, one) in enumerate(pictures)}
         found = losses(both, given, read, about, scripted())
         for part in (found.all, *found.by_look.values()):
-            assert part.given == part.found + part.ocr + part.order + part.rules
+            assert part.given == part.found + part.ocr + part.order + part.others + part.rules
         assert found.all.given == sum(unsafe and on_text for unsafe, _, on_text, _ in pictures)
-        for cause in ("ocr", "order", "rules"):
+        for cause in ("ocr", "order", "others", "rules"):
             assert getattr(found.all, cause) == sum(getattr(one, cause) for one in found.by_look.values())
             assert getattr(found.all, cause) == list(found.causes.values()).count(cause)
 
@@ -146,7 +152,14 @@ def test_a_run_with_known_answers(found: TextAudit) -> None:
     assert found.vision.recall_gain.value == pytest.approx(1 / 5)
     assert found.losses is not None
     assert found.losses.causes == {"misread": "ocr", "unread": "ocr", "gone": "ocr", "rules": "rules"}
-    assert found.losses.by_look["meme"].model_dump() == {"given": 3, "found": 1, "ocr": 1, "order": 0, "rules": 1}
+    assert found.losses.by_look["meme"].model_dump() == {
+        "given": 3,
+        "found": 1,
+        "ocr": 1,
+        "order": 0,
+        "others": 0,
+        "rules": 1,
+    }
     (engine,) = found.engines
     assert (engine.system, engine.all.pictures, engine.by_look["poster"].median) == (
         "embedded",
