@@ -7,22 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar, get_args
 
 import typer
-from rich.box import SIMPLE
-from rich.table import Table
-from rich.text import Text
 
-from kidsnanny.cli.console import Exit, exit_on_error, exit_without_extra, printable, say, stderr, stdout, warn
+from kidsnanny.cli.console import Exit, exit_on_error, exit_without_extra, say, stderr, stdout, warn
+from kidsnanny.cli.eval_output import describe, print_results
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.systems.registry import SLOW, system_names
 from kidsnanny.models.cards import cards
 from kidsnanny.policy import BUILT_IN, Policy
 from kidsnanny.profiles.profile import Profile
-from kidsnanny.taxonomy import CATEGORIES
 
 if TYPE_CHECKING:
     from kidsnanny.evaluation.datasets import Dataset
     from kidsnanny.evaluation.predictions import DatasetContents, RunMetadata
-    from kidsnanny.evaluation.subsets.counterfactual import CounterfactualResult
     from kidsnanny.evaluation.subsets.labelled import Subset
     from kidsnanny.evaluation.summary import EvaluationRun
     from kidsnanny.evaluation.systems.system import Options
@@ -62,7 +58,13 @@ SUBSET = typer.Option(
     metavar="FILE", help="Only what `kidsnanny subset make` put into it, with the labels that a person gave."
 )
 COUNTERFACTUAL = typer.Option(
-    "--counterfactual", help="Of a subset: do verdicts follow the text? Painted out, and alone."
+    "--counterfactual",
+    help="Do verdicts follow the text? Of a subset, it is painted out, and shown alone; otherwise what our own OCR "
+    "read is painted out of pictures that `embedded` flags.",
+)
+TEXT_AUDIT = typer.Option(
+    "--text-audit",
+    help="Say what is found of harmful text, and where it is lost; by default if the data have a column `text`.",
 )
 PICTURES = typer.Option(
     "--pictures", help="Show mosaics of pictures in the report: where systems, or a system and the label, disagree."
@@ -89,6 +91,7 @@ def evaluate(
     latency: Annotated[int, LATENCY] = 0,
     subset: Annotated[Path | None, SUBSET] = None,
     counterfactual: Annotated[bool, COUNTERFACTUAL] = False,
+    text_audit: Annotated[bool, TEXT_AUDIT] = False,
     pictures: Annotated[bool, PICTURES] = False,
 ) -> None:
     """Evaluate systems on labelled pictures: accuracy with intervals, flips between regimes, latency, one report.
@@ -103,7 +106,8 @@ def evaluate(
     `threshold` what the system says, and `label` what our policy makes of it.
 
     A manifest has a row per picture: `path`, relative to the manifest's own folder, and `label` (safe or unsafe, 0 or
-    1, false or true; also called `unsafe` or `safety_label`); `id`, `category`, `source` and `split` if you like.
+    1, false or true; also called `unsafe` or `safety_label`); `id`, `category`, `source` and `split` if you like. With
+    `text`, what is written in the picture, DIR gets text_audit.json, and the report a section on it.
 
     Exit codes: 0 done; 11 not one picture was scored; 2 wrong usage; 3 a system could not be built; 130 interrupted.
 
@@ -114,8 +118,10 @@ def evaluate(
     Example: kidsnanny eval --data my-pictures/ --systems my-nsfw,embedded --out run
 
     Example: kidsnanny eval --data my-pictures.csv --systems embedded,shieldgemma2 --folder shieldgemma2=sg2/ --out run
+
+    Example: kidsnanny eval --data texts.csv --category all --counterfactual --out run
     """
-    selection = _Selection(data, category, split, limit, expect, subset, counterfactual)
+    selection = _Selection(data, category, split, limit, expect, subset, counterfactual, text_audit)
     settings = _Settings(
         systems, profile or [], regime, authority, policy, folder or [], threshold or [], choose_on, force
     )
@@ -134,6 +140,7 @@ class _Selection(NamedTuple):
     expect: int | None
     subset: Path | None
     counterfactual: bool
+    text_audit: bool
 
 
 class _Settings(NamedTuple):
@@ -170,6 +177,7 @@ def _evaluate(
         from kidsnanny.evaluation.run import evaluate as run_systems
         from kidsnanny.evaluation.run_folder import read
         from kidsnanny.evaluation.subsets.counterfactual import measure_text_sensitivity
+        from kidsnanny.evaluation.text_audit.audit_run import audit_run, known_texts
         from kidsnanny.evaluation.thresholds import choose_thresholds
 
     asked = _names("--systems", settings.systems, (*system_names(), *cards()), system_names())
@@ -177,6 +185,12 @@ def _evaluate(
     profiles = {Profile.load(name).name: name for name in (*own, *settings.profile)}
     names = tuple(dict.fromkeys((*asked, *profiles)))
     options = _options(settings, names)._replace(profiles=profiles)
+    paint = selection.counterfactual and not selection.subset
+    if paint and not ("embedded" in names and "multimodal" in options.regimes):
+        raise DataError(
+            "--counterfactual needs to know where text is; name a subset with --subset FILE, or have `embedded` among "
+            "--systems, with the regime multimodal."
+        )
     dataset, contents, categories, labelled, warnings = _select(selection)
     options = options._replace(categories=categories)
     if settings.choose_on:
@@ -197,8 +211,12 @@ def _evaluate(
     if labelled and selection.counterfactual:
         changed = measure_text_sensitivity(dataset, labelled, names, options, out, command=command, console=stderr)
     run = read(out).model_copy(update={"subset": labelled.name if labelled else None})
-    report = write_report(run, out, shown=dataset if pictures else None, text_versions=changed)
-    _print_results(run, changed, report)
+    texts = known_texts(dataset)
+    audited = None
+    if paint or selection.text_audit or any(one.text is not None for one in texts.values()):
+        audited = audit_run(run, dataset, texts, options, out, paint=paint, command=command, console=stderr)
+    report = write_report(run, out, shown=dataset if pictures else None, text_versions=changed, text_audit=audited)
+    print_results(run, changed, report)
     return _outcome(names, meta, run)
 
 
@@ -243,10 +261,8 @@ def _select(selection: _Selection) -> _Pictures:
         dataset = restrict(dataset, labelled)
         if selection.counterfactual:
             paintable_pictures(dataset, labelled)  # checked before any system runs
-    elif selection.counterfactual:
-        raise DataError("--counterfactual needs to know where text is; name a subset with --subset FILE.")
     contents = read_contents(dataset, selection.expect)
-    _describe(dataset, contents)
+    describe(dataset, contents)
     if category is None and not labelled and categories == ("Sexual",):
         stdout.print("Only pictures of the category Sexual are taken; --category all takes all.", style="yellow")
     warnings = tuple(filter(None, (taken_as, labelled.warning if labelled else "")))
@@ -316,68 +332,3 @@ def _thresholds(given: Iterable[str], systems: Sequence[str]) -> dict[str, tuple
             raise DataError(f"--threshold {name}={value}: a threshold is above 0 and at most 1; give such a number.")
         found[name] = (number, "given on the command line")
     return found
-
-
-def _describe(dataset: "Dataset", contents: "DatasetContents") -> None:
-    """Print what was found, before any system runs.
-
-    Raises:
-        DataError: no system scores any of its categories.
-    """
-    from kidsnanny.evaluation.datasets import contamination_warnings, picture_count
-    from kidsnanny.evaluation.systems.system import mapped
-
-    safe = contents.pictures - contents.unsafe
-    made = ", generated by kidsnanny: no figure on them means anything" if dataset.generated else ""
-    say(f"{dataset.name}: {picture_count(contents.pictures)}{made}")
-    table = Table("", "", "safe", "unsafe")
-    for column, values in contents.by.items():
-        for value, counts in sorted(values.items()):
-            table.add_row(column, Text(printable(value) or "not stated"), *(f"{count:,}" for count in counts))
-    table.add_row("all", "", f"{safe:,}", f"{contents.unsafe:,}")
-    stdout.print(table)
-    if contents.unsafe in (0, contents.pictures):
-        label = "unsafe" if contents.unsafe else "safe"
-        say(f"All of them are {label}: half of the figures are undefined.", style="yellow")
-    for warning in contamination_warnings(contents):
-        say(f"Contamination: {warning}", style="yellow")
-    if not any(mapped(name, CATEGORIES) for name in contents.by["category"]):
-        what = " and ".join(name or "pictures without a category" for name in contents.by["category"])
-        fix = "name UnsafeBench's category, or ours, with --category"
-        raise DataError(f"{dataset.name}: no system scores {what}; {fix}.")
-
-
-def _print_results(run: "EvaluationRun", changed: "CounterfactualResult | None", report: Path) -> None:
-    from rich.markdown import Markdown
-
-    from kidsnanny.evaluation.subsets import counterfactual
-    from kidsnanny.evaluation.summary import markdown
-
-    stdout.print(_headline(run) if stdout.is_terminal else markdown(run), markup=False)
-    if changed:
-        text = counterfactual.markdown(changed)
-        stdout.print(Markdown(text) if stdout.is_terminal else text, markup=False)
-    for stamp in run.meta.warnings:
-        say(stamp, style="bold red")
-    say(f"The report: {report}")
-
-
-def _headline(run: "EvaluationRun") -> Table:
-    """The main figures in a terminal of 80 columns: counts below the names, intervals below their figures."""
-    from kidsnanny.evaluation.summary import HEADLINE_COLUMNS, measured_rows, published_caption, published_rows
-
-    published = published_rows(run)
-    marks = "P printed in the paper, S quoted by a secondary source, D derived by us"
-    caption = f"The last {len(published)}: {published_caption(published[0][0])}; {marks}." if published else None
-    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), caption=caption)
-    table.add_column(HEADLINE_COLUMNS[0], overflow="fold")
-    for head in HEADLINE_COLUMNS[3:]:
-        table.add_column(head, justify="right", no_wrap=True)
-    for name, pictures, unscored, *cells in measured_rows(run):
-        counted = f"{pictures} pictures, {unscored} unscored"
-        split = printable(name).replace(":", ":\n")
-        table.add_row(Text(f"{split}\n{counted}"), *(Text(cell.replace(" [", "\n[")) for cell in cells))
-    table.add_section()
-    for comparison, (_, _, *cells) in published:
-        table.add_row(Text(comparison.row.system), *map(Text, cells))
-    return table

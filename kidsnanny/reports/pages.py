@@ -60,7 +60,7 @@ def environment() -> "Environment":
         "fixed": fixed,
         "checksum": checksum,
     }
-    made.globals |= {"asset": asset, "plural": plural}
+    made.globals |= {"asset": asset, "plural": plural, "visible": visible}
     return made
 
 

@@ -154,7 +154,10 @@ def test_what_is_wrong_is_said_in_a_sentence(data: Path, drawn: tuple[Path, str]
             ("subset", "make", drawn[0], "--sheet", sheet, "--labelled-by", "me"),
             "row 7 (safe/plain.png): label_picture is 'fine'; expected safe, unsafe or unsure; correct it.",
         ),
-        (("eval", "--data", data, "--out", tmp_path / "run", "--counterfactual"), "name a subset with --subset FILE"),
+        (
+            ("eval", "--data", data, "--out", tmp_path / "run", "--counterfactual", "--systems", "nudenet"),
+            "name a subset with --subset FILE",
+        ),
         (("eval", "--data", data, "--out", tmp_path / "run", "--subset", sheet), "l.csv: it is not a subset"),
     ):
         refused = run(*arguments)

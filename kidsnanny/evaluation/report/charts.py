@@ -15,6 +15,8 @@ LONGEST = 60
 """Letters of a name in the forest plot; the rest is in its tooltip and in the tables."""
 
 Point = tuple[float, float]
+ForestEntry = tuple[str, float, Interval, bool]
+"""A name, its proportion, the interval, and whether its dot is hollow: published figures, and what is compared with."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Forest:
     bottom: int
 
 
-def forest(rows: Sequence[tuple[str, float, Interval, bool]]) -> Forest:
+def forest(rows: Sequence[ForestEntry]) -> Forest:
     """Names with a proportion and its interval, 0..1, and whether it is published; one under the other."""
     start = max(0, int(min((interval[0] for _, _, interval, _ in rows), default=0) * 10)) / 10
     width, step = 330, 22

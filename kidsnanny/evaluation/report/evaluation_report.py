@@ -25,6 +25,7 @@ HEADINGS = {
     "caveats": "How to read these figures",
     "pairs": "The same pictures, two systems",
     "counterfactual": "Does the verdict follow the text?",
+    "text-audit": "Pictures with text in them",
     "undecided": "What was not decided",
     "systems": "System by system",
     "latency": "Latency",
@@ -32,10 +33,17 @@ HEADINGS = {
     "pictures": "Pictures, mosaicked",
     "made-with": "What this rests on",
 }
-"""The sections by their places in the page; the counterfactual one brings its own heading, which is the same."""
+"""The sections by their places in the page; the counterfactual one and the text audit bring their
+own headings, which are the same."""
 
 
-def render(run: EvaluationRun, thumbnails: Sequence[tuple[str, str]] = (), *, counterfactual: str = "") -> str:
+def render(
+    run: EvaluationRun,
+    thumbnails: Sequence[tuple[str, str]] = (),
+    *,
+    counterfactual: str = "",
+    text_audit: str = "",
+) -> str:
     """The report, one HTML document.
 
     Args:
@@ -43,6 +51,7 @@ def render(run: EvaluationRun, thumbnails: Sequence[tuple[str, str]] = (), *, co
         thumbnails: ids of pictures, each with a `data:` URI of its mosaic; none by default. Whoever hands them over
             answers for what can be seen in them.
         counterfactual: `counterfactual.report_section`, markup, if that was measured. A plain string is escaped.
+        text_audit: `text_audit_section`, markup, likewise.
 
     Raises:
         DataError: a thumbnail is not a PNG or JPEG in a `data:` URI, or its id is not in the run.
@@ -50,6 +59,7 @@ def render(run: EvaluationRun, thumbnails: Sequence[tuple[str, str]] = (), *, co
     found, contents = run.summary, run.meta.contents
     by_table = _by_table(found)
     printed = published_results().tables_for(run.subset, contents.by.get("category", ()))
+    given = {"counterfactual": counterfactual, "text-audit": text_audit, "pictures": thumbnails}
     thresholds = {name: of.threshold for name, of in found.systems.items()}
     return pages.render(
         "evaluation/report/templates/evaluation_report.html.j2",
@@ -57,11 +67,7 @@ def render(run: EvaluationRun, thumbnails: Sequence[tuple[str, str]] = (), *, co
         meta=run.meta,
         contents=contents,
         found=found,
-        headings={
-            place: heading
-            for place, heading in HEADINGS.items()
-            if (place != "counterfactual" or counterfactual) and (place != "pictures" or thumbnails)
-        },
+        headings={place: heading for place, heading in HEADINGS.items() if given.get(place, True)},
         picture_count=picture_count,
         visible=pages.visible,
         share_heads=SHARES,
@@ -76,6 +82,7 @@ def render(run: EvaluationRun, thumbnails: Sequence[tuple[str, str]] = (), *, co
         forest_chart=_forest(found),
         threshold=lambda name: "–" if thresholds[name] is None else f"{thresholds[name]:g}",
         counterfactual=counterfactual,
+        text_audit=text_audit,
         unscored={name: of for name, of in found.systems.items() if of.all.unscored},
         labelled={name: of for name, of in found.systems.items() if of.labels},
         systems=[section(n, name, run, of) for n, (name, of) in enumerate(found.systems.items(), 1)],

@@ -1,4 +1,4 @@
-"""Writing what a run amounts to: report.html and summary.json."""
+"""Writing what a run amounts to: report.html, summary.json and text_audit.json."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,8 @@ from kidsnanny.evaluation.datasets import Dataset
 from kidsnanny.evaluation.report.evaluation_report import render
 from kidsnanny.evaluation.subsets.counterfactual import CounterfactualResult, report_section
 from kidsnanny.evaluation.summary import EvaluationRun, summary_json
+from kidsnanny.evaluation.text_audit.audit import TextAudit, audit_json
+from kidsnanny.evaluation.text_audit.audit_section import text_audit_section
 from kidsnanny.files import write_atomically
 from kidsnanny.reports.thumbnails import mosaic_thumbnail
 
@@ -16,7 +18,12 @@ THUMBNAILS = 60
 
 
 def write_report(
-    run: EvaluationRun, out: Path, *, shown: Dataset | None = None, text_versions: CounterfactualResult | None = None
+    run: EvaluationRun,
+    out: Path,
+    *,
+    shown: Dataset | None = None,
+    text_versions: CounterfactualResult | None = None,
+    text_audit: TextAudit | None = None,
 ) -> Path:
     """Write the report and the summary of a run.
 
@@ -25,6 +32,7 @@ def write_report(
         out: the folder to write `report.html` and `summary.json` into.
         shown: the run's pictures, of which those with disagreement are shown as mosaics; None: no pictures.
         text_versions: what the systems say of the pictures with their text painted out, and of the text alone.
+        text_audit: what was measured of pictures with text in them, written to `text_audit.json`, too.
 
     Returns:
         The path of the report.
@@ -33,10 +41,17 @@ def write_report(
         DataError: a file cannot be written.
     """
     pictures = disputed_pictures(run, shown) if shown else ()
-    report = render(run, pictures, counterfactual=report_section(text_versions) if text_versions else "")
+    report = render(
+        run,
+        pictures,
+        counterfactual=report_section(text_versions) if text_versions else "",
+        text_audit=text_audit_section(text_audit) if text_audit else "",
+    )
     try:
         write_atomically(out / "report.html", report.encode())
         write_atomically(out / "summary.json", json.dumps(summary_json(run), indent=1, sort_keys=True).encode() + b"\n")
+        if text_audit:
+            write_atomically(out / "text_audit.json", audit_json(text_audit).encode())
     except OSError as error:
         raise DataError(f"{out}: the report cannot be written ({error.strerror}); free it and run again.") from error
     return out / "report.html"

@@ -155,15 +155,29 @@ def variant(dataset: Dataset, shown: Mapping[str, LabelledPicture], folder: str)
     def read() -> Iterator[Example]:
         for example in dataset:
             if one := shown.get(example.id):
-                buffer = BytesIO()
-                frame, _, _ = first_frame(example.image)
-                Image.fromarray(change(frame, one.boxes)).save(buffer, "PNG", compress_level=1)
                 painted_out = folder == "painted-out"
                 unsafe = one.painted_out_unsafe if painted_out else one.text_alone_unsafe
                 text = "" if painted_out and example.text else example.text
-                yield example._replace(image=buffer.getvalue(), unsafe=unsafe, text=text)
+                yield example._replace(image=repainted(example.image, one.boxes, change), unsafe=unsafe, text=text)
 
     return replace(dataset, name=f"{dataset.name}, {folder}", read=read)
+
+
+def repainted(image: bytes | Path, boxes: Iterable[Box], change: Callable[[RGB, Iterable[Box]], RGB]) -> bytes:
+    """A picture's first frame as PNG, changed where it has text.
+
+    Args:
+        image: as it lies in the data set.
+        boxes: where the text is.
+        change: one of VARIANTS.
+
+    Raises:
+        InputError: it cannot be decoded.
+    """
+    buffer = BytesIO()
+    frame, _, _ = first_frame(image)
+    Image.fromarray(change(frame, boxes)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def text_sensitivity(
