@@ -8,8 +8,8 @@ the looks of `text_looks.py`, the looks in turn. By default the texts are the En
 `training/corpus`, whose authors the text model was not trained on; `--data FILE` takes others, JSON lines in the form
 that `training/corpus/README.md` describes. `--photos` has what stands behind memes; without it, that is drawn.
 
-`--systems` takes what `kidsnanny eval --systems` takes, side by side on the same pictures: `text-given` is the text model
-on the text itself, the most that reading can reach. A judge is asked through a profile of your own (`--profile FILE`),
+`--systems` takes what `kidsnanny eval --systems` takes, side by side on the same pictures: `text-given` is the text
+model on the text itself, which reading hardly gets past. A judge is asked through a profile of yours (`--profile FILE`),
 nsfwjs with `--folder nsfwjs=DIR`. `--painted-out` shows flagged pictures again without their text.
 
 The pictures are drawn into a folder that is deleted at the end. DIR gets the run, which a further call continues, with

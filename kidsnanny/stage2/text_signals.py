@@ -209,6 +209,8 @@ def _in_picture(model: TextScorer, lines: Sequence[TextLine], whole: Scores) -> 
     scores = model.score(texts) if len(texts) > 1 else whole[None]
     labels = [_is_label(text, len(part)) for text, part in zip(texts, (*units, *halves), strict=True)]
     weights = [LINE_WEIGHT if label or n >= len(units) else 1.0 for n, label in enumerate(labels)]
+    of_units = [list(_paragraphs(unit)) if len(run) == 1 else [unit] for run, unit in zip(runs, units, strict=True)]
+    scores = _supported(model, scores, of_units)
     counted = (scores * np.array(weights, np.float32)[:, None]).max(axis=0)
     doubts = np.maximum(whole, counted) >= EXCUSED
     if not doubts.any():
@@ -216,17 +218,29 @@ def _in_picture(model: TextScorer, lines: Sequence[TextLine], whole: Scores) -> 
     everywhere = bool((whole >= EXCUSED).any())
     paragraphs = [
         part
-        for run, unit, of_unit in zip(runs, units, scores, strict=False)
+        for parts, of_unit in zip(of_units, scores, strict=False)
         if everywhere or (of_unit >= EXCUSED).any()
-        for part in (_paragraphs(unit) if len(run) == 1 else [unit])
+        for part in parts
     ]
-    anywhere, parts = _parts(model, paragraphs)
+    anywhere, said = _parts(model, paragraphs)
     running = scores[[weight == 1.0 for weight in weights]].max(axis=0, initial=0)
     supported = np.maximum(anywhere, running) >= EXCUSED
     if lines[0].frame == lines[-1].frame:
         whole = np.where(supported, whole, UNSUPPORTED * whole)
         whole = whole * (LINE_WEIGHT if _is_label(_join(lines), len(lines)) else 1)
-    return np.where(doubts, np.maximum(whole, np.maximum(counted, parts)), whole)
+    return np.where(doubts, np.maximum(whole, np.maximum(counted, said)), whole)
+
+
+def _supported(model: TextScorer, scores: Scores, of_units: Sequence[Sequence[Sequence[TextLine]]]) -> Scores:
+    """The scores of units, less where a unit has several paragraphs and none of them scores EXCUSED by itself: labels
+    and buttons that stand close together are no message."""
+    mixed = [n for n, parts in enumerate(of_units) if len(parts) > 1 and (scores[n] >= EXCUSED).any()]
+    alone = iter(model.score([_join(part) for n in mixed for part in of_units[n]]) if mixed else ())
+    scores = scores.copy()
+    for n in mixed:
+        highest = np.stack([next(alone) for _ in of_units[n]]).max(axis=0)
+        scores[n] *= np.where(highest >= EXCUSED, 1.0, UNSUPPORTED)
+    return scores
 
 
 def _parts(model: TextScorer, paragraphs: Sequence[Sequence[TextLine]]) -> tuple[Scores, Scores]:
