@@ -9,7 +9,7 @@ the looks of `text_looks.py`, the looks in turn. By default the texts are the En
 that `training/corpus/README.md` describes. `--photos` has what stands behind memes; without it, that is drawn.
 
 `--systems` takes what `kidsnanny eval --systems` takes, side by side on the same pictures: `text-given` is the text
-model on the text itself, which reading hardly gets past. A judge is asked through a profile of yours (`--profile FILE`),
+model on the text itself, which reading hardly beats. A judge is asked through a profile of yours (`--profile FILE`),
 nsfwjs with `--folder nsfwjs=DIR`. `--painted-out` shows flagged pictures again without their text.
 
 The pictures are drawn into a folder that is deleted at the end. DIR gets the run, which a further call continues, with
