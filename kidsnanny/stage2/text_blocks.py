@@ -22,6 +22,10 @@ PROSE = 3
 """Words a line: what has fewer is a column of a table, and read row by row with the column beside it."""
 
 
+MOST = 500
+"""Lines that are compared with each other; of more, those from the top come first, so many at a time."""
+
+
 class _Level(NamedTuple):
     """A line, with its box as it would be if the text of the frame were level."""
 
@@ -41,6 +45,9 @@ def blocks(lines: Sequence[TextLine]) -> list[list[TextLine]]:
     Blocks are read from the top; blocks beside each other from the left, each to its end. Lines that are turned count
     as if they were not; those that are turned by another angle follow.
     """
+    if len(lines) > MOST:
+        from_top = sorted(lines, key=lambda line: line.box.y0 + line.box.y1)
+        return [block for start in range(0, len(lines), MOST) for block in blocks(from_top[start : start + MOST])]
     return [
         [one.line for row in _rows(block) for one in row]
         for angle, group in _by_angle(lines)
@@ -55,8 +62,10 @@ def reading_order(lines: Sequence[TextLine]) -> list[TextLine]:
 
 def _by_angle(lines: Sequence[TextLine]) -> Iterator[tuple[float, list[TextLine]]]:
     """Degrees, and the lines that are turned by so much, most text first; those that do not tell are of the first."""
-    telling = [line for line in lines if line.angle is not None and (line.aspect or 0) >= SLANTED]
-    others = [line for line in lines if line not in telling] if telling else list(lines)
+    telling: list[TextLine] = []
+    others: list[TextLine] = []
+    for line in lines:
+        (telling if line.angle is not None and (line.aspect or 0) >= SLANTED else others).append(line)
     if not telling:
         yield 0.0, others
     while telling:
@@ -75,7 +84,7 @@ def _by_angle(lines: Sequence[TextLine]) -> Iterator[tuple[float, list[TextLine]
 
 def _level(line: TextLine, angle: float) -> _Level:
     x, y = (line.box.x0 + line.box.x1) / 2, (line.box.y0 + line.box.y1) / 2
-    wide, high = line.extent
+    wide, high = (line.box.x1 - line.box.x0, line.box.y1 - line.box.y0) if line.angle is None else line.extent
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     x, y = x * cos + y * sin, y * cos - x * sin
     return _Level(line, x - wide / 2, y - high / 2, x + wide / 2, y + high / 2)

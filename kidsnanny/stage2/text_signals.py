@@ -206,7 +206,7 @@ def _in_picture(model: TextScorer, lines: Sequence[TextLine], whole: Scores) -> 
     units = [list(chain.from_iterable(run)) for run in runs]
     halves = [block for run in runs if len(run) > 1 for block in run]
     texts = [_join(part) for part in (*units, *halves)]
-    scores = model.score(texts) if len(texts) > 1 else whole[None]
+    scores = whole[None] if texts == [_join(lines)] else model.score(texts)
     labels = [_is_label(text, len(part)) for text, part in zip(texts, (*units, *halves), strict=True)]
     weights = [LINE_WEIGHT if label or n >= len(units) else 1.0 for n, label in enumerate(labels)]
     of_units = [list(_paragraphs(unit)) if len(run) == 1 else [unit] for run, unit in zip(runs, units, strict=True)]

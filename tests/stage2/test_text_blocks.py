@@ -132,3 +132,16 @@ def test_no_line_is_lost_or_read_twice(lines: list[TextLine]) -> None:
 def test_the_order_does_not_hang_on_where_the_picture_begins(lines: list[TextLine]) -> None:
     moved = [one.model_copy(update={"box": one.box.moved(100, 40)}) for one in lines]
     assert [one.text for one in reading_order(moved)] == [one.text for one in reading_order(lines)]
+
+
+def test_thousands_of_lines_take_no_memory_without_end() -> None:
+    lines = [
+        line(str(n), 30 * (n % 100), 30 * (n // 100), 30 * (n % 100) + 9, 30 * (n // 100) + 9) for n in range(20_000)
+    ]
+    assert sorted(int(one.text) for one in reading_order(lines)) == list(range(20_000))
+
+
+def test_a_line_that_nobody_measured_lies_as_its_box_does() -> None:
+    tall = line("a line that runs upwards", 0, 0, 20, 200, aspect=10)
+    beside = line("a line of words beside it", 60, 90, 160, 110)
+    assert blocks([tall, beside]) == [[tall], [beside]]

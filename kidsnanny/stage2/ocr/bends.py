@@ -26,15 +26,17 @@ class Bend(NamedTuple):
     """(n, 2): x and y of points at equal distances along the middle, in the direction of reading."""
     high: float
 
-    def line(self, text: str, confidence: float, *, upside_down: bool) -> TextLine:
-        """What was read of it; the angle is that of the straight way from its beginning to its end."""
-        low, high = self.middle.min(0) - self.high / 2, self.middle.max(0) + self.high / 2
+    def line(self, text: str, confidence: float, shape: tuple[int, ...], *, upside_down: bool) -> TextLine:
+        """What was read of it in a frame of that shape; the angle is that of the way from its beginning to its end."""
+        least, most = (0, 0), (shape[1] - 1, shape[0] - 1)
+        low = np.clip(self.middle.min(0) - self.high / 2, least, most)
+        high = np.clip(self.middle.max(0) + self.high / 2, least, most)
         x, y = (self.middle[-1] - self.middle[0]).tolist()
         angle = math.degrees(math.atan2(y, x))
         return TextLine(
             text=text,
             confidence=confidence,
-            box=Box(*(max(0, round(side)) for side in low.tolist()), *map(round, high.tolist())),
+            box=Box(*map(round, low.tolist()), *map(round, high.tolist())),
             aspect=max(0.1, float(np.linalg.norm(np.diff(self.middle, axis=0), axis=1).sum()) / self.high),
             angle=round(angle - math.copysign(180, angle) * upside_down, 1),
         )

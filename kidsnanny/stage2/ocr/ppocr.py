@@ -196,10 +196,9 @@ class PpOcr:
         part = frame[top : y1 + around, left : x1 + around]
         scale = max(CLOSER / high, 32 / min(part.shape[:2]))
         scale = min(scale, LARGEST / max(part.shape[:2]))
-        found, _ = self._find(scaled(part, scale), part.shape)
-        read = [
-            one.model_copy(update={"box": one.box.moved(left, top)}) for one in self._lines(part, found, turned=False)
-        ]
+        found, bends = self._find(scaled(part, scale), part.shape)
+        seen = self._lines(part, found, turned=False) + self._bent(part, bends)
+        read = [one.model_copy(update={"box": one.box.moved(left, top)}) for one in seen]
         again = [one for one in read if covers(line, one)]
         return again, [one for one in read if one not in again and one.text and one.confidence >= READ]
 
@@ -226,7 +225,7 @@ class PpOcr:
             (read,) = self._recognise(strip, [whole], turned=True)
             if read:
                 upside_down = read.quad is not None and abs(turned_by(read.quad)) > 90
-                lines.append(bend.line(read.text.strip(), read.confidence, upside_down=upside_down))
+                lines.append(bend.line(read.text.strip(), read.confidence, frame.shape, upside_down=upside_down))
         return lines
 
     def _find(self, view: RGB, shape: tuple[int, ...], until: float = 0) -> tuple[list[Quad], list[Bend]]:

@@ -62,3 +62,20 @@ def test_no_slanted_line_is_lost_for_its_neighbours_boxes(ppocr: PpOcr, angle: f
     texts = ("romance paperbacks on the", "top shelf of the book swap", "a dime each mostly dukes", "and snowstorms")
     picture = page(*texts, size=(800, 600), letters=44).rotate(angle, expand=True, fillcolor="white")
     assert " ".join(line.text for line in ppocr.read(np.asarray(picture))) == " ".join(texts)
+
+
+def test_a_bent_line_that_is_hardly_read_is_still_there_from_nearby(ppocr: PpOcr) -> None:
+    """A closer look that sees it as a bend must not take it for no text."""
+    picture = bent(page(*WORDS, size=(720, 360), letters=36), 45)
+    lines = ppocr.read(picture)
+    doubted = [line.model_copy(update={"text": "", "confidence": 0.0}) for line in lines]
+    again = ppocr._closer(picture, doubted)
+    assert all(line.confirmed for line in again)
+    assert {word for line in again for word in line.text.split()} >= {"midwife", "strong"}
+
+
+def test_no_box_leaves_the_frame(ppocr: PpOcr) -> None:
+    picture = bent(page(*WORDS, size=(600, 200), letters=36), -45)
+    for line in ppocr.read(picture):
+        assert 0 <= line.box.x0 <= line.box.x1 < 600
+        assert 0 <= line.box.y0 <= line.box.y1 < 200
