@@ -154,8 +154,7 @@ class PpOcr:
         more = self._lines(frame, [quad for quad in seen if short_side(quad) >= least])
         lines = self._lines(frame, small) + self._bent(frame, bends)
         read = [line for line in lines if line.text]
-        bends = [bend for bend in more_bends if bend.high >= least]
-        more += [line for line in self._bent(frame, bends) if not any(covers(one, line) for one in read)]
+        more += [line for line in self._bent(frame, more_bends) if not any(covers(one, line) for one in read)]
         rest = [quad for quad in seen if short_side(quad) < least]
         more += self._lines(frame, [q for q in rest if not any(covers(line, _line(q, "", 0.0)) for line in read)])
         more = [line for line in more if not line.text or line.confidence >= SURE]
