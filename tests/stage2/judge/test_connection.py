@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def served(behave: Behave) -> Iterator[str]:
 
     def handle(client: socket.socket) -> None:
         with client, suppress(OSError), client.makefile("rb") as requests:
-            while head := b"".join(iter(requests.readline, b"\r\n")):
+            while head := b"".join(takewhile(lambda line: line.strip(), requests)):
                 length = re.search(rb"(?i)^content-length: (\d+)", head, re.M)
                 requests.read(int(length[1]) if length else 0)
                 behave(client)
