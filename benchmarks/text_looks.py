@@ -18,7 +18,7 @@ from embedded_latency import picture
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 PACKAGES = (
-    "fonts-liberation fonts-roboto-unhinted fonts-inter fonts-comic-neue fonts-breip fonts-femkeklaver fonts-humor-sans"
+    "fontconfig fonts-liberation fonts-roboto-unhinted fonts-inter fonts-comic-neue fonts-breip fonts-femkeklaver fonts-humor-sans"
 )
 HANDS = ("Breip", "femkeklaver", "Humor Sans")
 PRINT = ("Liberation Sans", "Roboto", "Inter", "Liberation Serif")
