@@ -18,7 +18,8 @@ from embedded_latency import picture
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 PACKAGES = (
-    "fontconfig fonts-liberation fonts-roboto-unhinted fonts-inter fonts-comic-neue fonts-breip fonts-femkeklaver fonts-humor-sans"
+    "fontconfig fonts-liberation fonts-roboto-unhinted fonts-inter fonts-comic-neue fonts-breip fonts-femkeklaver "
+    "fonts-humor-sans"
 )
 HANDS = ("Breip", "femkeklaver", "Humor Sans")
 PRINT = ("Liberation Sans", "Roboto", "Inter", "Liberation Serif")
