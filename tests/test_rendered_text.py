@@ -72,6 +72,6 @@ def test_reading_a_picture_loses_little_against_the_text_itself(audit: Any) -> N
 
 
 @pytest.mark.slow
-def test_looking_alone_finds_none_of_it(audit: Any) -> None:
+def test_reading_finds_what_looking_alone_does_not(audit: Any) -> None:
     assert audit["vision"]["recall_gain"]["value"] >= 0.4
     assert audit["vision"]["false_alarms"]["value"] <= 0.3
