@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 for name in ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS"):  # typer takes these for a terminal
     os.environ.pop(name, None)
 os.environ["COLUMNS"] = "80"
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a script starts with it ignored
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")  # a machine may be busy
 
