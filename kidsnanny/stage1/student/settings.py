@@ -18,6 +18,8 @@ class Settings(Record):
     heads: int = 12
     feed_forward: int = 3072
     loc_order: LocOrder = "yxyx"
+    suffix: bool = True
+    """Whether attributes and relations name an object with its number, as `male:0`: see `codec`."""
     input: int = Field(default=768, ge=1)
     """Side of the square that a picture is squashed to, in pixels; Florence-2's."""
     mean: Three = (0.485, 0.456, 0.406)

@@ -80,7 +80,7 @@ class Student:
             )
         places = tokenizer.convert_tokens_to_ids([f"<loc_{number}>" for number in range(BINS)])
         self._silent = [tokenizer.pad_token_id, tokenizer.bos_token_id, *places]
-        self.codec = Codec(vocabulary, self.settings.loc_order)
+        self.codec = Codec(vocabulary, self.settings.loc_order, suffix=self.settings.suffix)
         self._beams = self.settings.beams if beams is None else beams
         if self._beams < 1:
             raise ComponentError(f"{model_id}: it cannot decode with {beams} beams; give 1 (greedy) or more.")
@@ -274,7 +274,7 @@ class Student:
             return []
         from kidsnanny.stage1.student.grammar import Constraint
 
-        return [Constraint(self.tokenizer, self.vocabulary, rows, self._beams)]
+        return [Constraint(self.tokenizer, self.vocabulary, rows, self._beams, suffix=self.settings.suffix)]
 
     def _scores(self, written: Any) -> list[float]:
         """exp of the mean log-probability, among the tokens that were allowed, of each row's words and end."""
