@@ -7,7 +7,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from kidsnanny.errors import DataError
 from kidsnanny.records import Record
+
+
+Precision = Literal["no", "bf16", "fp16"]
+"""Of the network's arithmetic while it trains; `no` is float32."""
 
 
 class Recipe(Record):
@@ -54,3 +59,14 @@ PLAIN = Recipe()
 """Cross-entropy with the suffix and a tag head."""
 RECIPES: dict[str, Recipe] = {"plain": PLAIN, **LADDER}
 """What `kidsnanny train student --recipe` takes."""
+
+
+def named(name: str) -> Recipe:
+    """A recipe of RECIPES.
+
+    Raises:
+        DataError: none has the name.
+    """
+    if name not in RECIPES:
+        raise DataError(f"There is no recipe {name!r}; name one of {', '.join(RECIPES)}.")
+    return RECIPES[name]

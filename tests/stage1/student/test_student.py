@@ -33,7 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from kidsnanny.stage1.student.student import Student
-    from kidsnanny.training.student.train_student import targets, tiny, tokenizer
+    from kidsnanny.training.student.tiny_student import tiny, tokenizer
+    from kidsnanny.training.student.training_pictures import targets
 
     torch.manual_seed(3)
     words = tokenizer(text for n in range(50) for text in targets(scene(n, 128), Codec(VOCABULARY)))
@@ -419,13 +420,3 @@ def test_an_onnx_file_that_gives_no_tags(harm: Callable, says: str, folder: Path
         WeightsError, match=rf"^{path}: it holds no student's tags \(.*{says}[^\n]*\); name a student's"
     ):
         named_student(str(path))
-
-
-def test_training_writes_a_student_and_its_curve(tmp_path: Path) -> None:
-    from kidsnanny.training.student.train_student import train
-
-    train(tmp_path / "made", steps=2)
-    (point,) = json.loads((tmp_path / "made" / "curve.json").read_text())
-    assert point["scenes"] == 64
-    (graph,) = named_student(str(tmp_path / "made"))([np.zeros((10, 20, 3), np.uint8)])
-    assert graph.tags.keys() == VOCABULARY.tags.keys()
