@@ -78,7 +78,6 @@ def train(
     plan: Plan | None = None,
     *,
     start: Path | None = None,
-    features: torch.Tensor | None = None,
 ) -> list[dict[str, float | None]]:
     """Train a student, and write its folder with `curve.json` and TensorBoard's `logs`, anew at each point of the
     curve. A run that was ended goes on from its last checkpoint, which is in the folder until the end.
@@ -88,8 +87,6 @@ def train(
         pictures: what it is trained on; by default drawn scenes.
         plan: how; by default the demo student's.
         start: a folder of Florence-2's or of a student's; by default a tiny network of random weights.
-        features: (pictures, positions, width) of the data set's pictures as the image encoder of `start` sees them,
-            which is then left as it is; `pictures` are FixedPictures.
 
     Returns:
         The learning curve: `seconds` and `cpu_seconds` are those of training, without looking at unseen pictures.
@@ -107,7 +104,7 @@ def train(
     )
     with accelerator.main_process_first():
         _claim(out, {"plan": plan.model_dump(), "pictures": pictures.name, "start": start and str(start)})
-    run = _Run(out, pictures, plan, accelerator, start, features)
+    run = _Run(out, pictures, plan, accelerator, start)
     with _bar(plan.steps, run.done, hidden=not accelerator.is_main_process) as advance:
         for step in range(run.done + 1, plan.steps + 1):
             run.step(step)
@@ -128,18 +125,17 @@ class _Run:
         plan: Plan,
         accelerator: Accelerator,
         start: Path | None,
-        features: torch.Tensor | None,
     ) -> None:
         torch.manual_seed(plan.seed)
         self._out, self._pictures, self._plan, self._accelerator = out, pictures, plan, accelerator
         began = starting_point(out.name, pictures, plan.recipe, start, accelerator.device)
         for note in began.notes:
             accelerator.print(note, file=sys.stderr)
-        self._student, self._features = began.student, features
+        self._student, self._frozen = began.student, pictures.features(0) is not None
         grid = GridHead(pictures.vocabulary, WIDTH, SIDE // CELL) if start is None else None
         frequencies = EntryFrequencies.of(drawn.graph for drawn in pictures.sample())
         loss = StudentLoss(self._student, plan.recipe, frequencies, grid)
-        if features is not None:
+        if self._frozen:
             for part in (self._student.model.model.vision_tower, self._student.model.model.multi_modal_projector):
                 part.requires_grad_(False)
         optimizer = torch.optim.AdamW(_groups(loss), lr=plan.learning_rate, betas=BETAS)
@@ -162,9 +158,10 @@ class _Run:
         for group in self._optimizer.param_groups:
             group["lr"] = plan.learning_rate * _pace(step - 1, plan.steps)
         self._loss.train()
+        known = [self._pictures.features(number) for number in numbers]
         parts = self._loss(
             [self._pictures.picture(number) for number in numbers],
-            None if self._features is None else self._features[[self._pictures.place(n) for n in numbers]].float(),
+            torch.stack(known).to(accelerator.device) if self._frozen else None,
             probability(step - 1, plan.steps, highest=plan.recipe.sampling),
             generator,
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import torch
 
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.graphs.graph_data import (
@@ -49,7 +50,7 @@ class TrainingPictures(Protocol):
     def picture(self, number: int) -> Scene:
         """The picture that is trained on as the `number`-th, counted from 0, without end."""
 
-    def features(self, number: int) -> "torch.Tensor | None":
+    def features(self, number: int) -> torch.Tensor | None:
         """What the image encoder makes of it, (positions, width), if that is known: the encoder is not trained then."""
 
     def sample(self) -> Iterable[Scene]:
@@ -75,6 +76,9 @@ class GeneratedPictures:
         """Drawn when it is asked for."""
         return scene(number, self._side)
 
+    def features(self, number: int) -> None:
+        """They are not known."""
+
     def sample(self) -> Iterable[Scene]:
         """The first of them."""
         return (scene(number, self._side) for number in range(SAMPLE))
@@ -94,6 +98,7 @@ class FixedPictures:
         name, vocabulary, generated, unseen: see TrainingPictures.
         pictures: the data set, drawn or as files.
         seed: of the order.
+        features: (pictures, positions, width), what the image encoder makes of each picture of the data set.
     """
 
     def __init__(
@@ -105,19 +110,24 @@ class FixedPictures:
         *,
         seed: int,
         generated: bool = False,
+        features: torch.Tensor | None = None,
     ) -> None:
         self.name, self.vocabulary, self.generated, self.unseen = name, vocabulary, generated, unseen
-        self._pictures, self._seed = pictures, seed
+        self._pictures, self._features = pictures, features
         self._order = cache(lambda again: np.random.default_rng((seed, again)).permutation(len(pictures)))
 
-    def place(self, number: int) -> int:
-        """The place in the data set of the picture that is trained on as the `number`-th."""
+    def _place(self, number: int) -> int:
+        """In the data set."""
         again, place = divmod(number, len(self._pictures))
         return int(self._order(again)[place])
 
     def picture(self, number: int) -> Scene:
         """Decoded when it is asked for."""
-        return _opened(self._pictures[self.place(number)])
+        return _opened(self._pictures[self._place(number)])
+
+    def features(self, number: int) -> torch.Tensor | None:
+        """In float32."""
+        return None if self._features is None else self._features[self._place(number)].float()
 
     def sample(self) -> Iterable[Scene]:
         """The first of the data set."""
