@@ -42,6 +42,8 @@ PROMPTS: dict[Task, str] = {
     "caption": "Describe any sensitive content visible in this image.",
 }
 """What the decoder is asked, word for word as published. The tags have no prompt: a head of their own finds them."""
+TAGS_PROMPT = "List the tags of any sensitive content visible in this image."
+"""Ours, for a student without a tag head, with which SenBen's ablation begins; its own is not public."""
 
 MAX_CAPTION = 300
 """Characters."""
