@@ -10,7 +10,6 @@ from pydantic import Field
 from kidsnanny.errors import DataError
 from kidsnanny.records import Record
 
-
 Precision = Literal["no", "bf16", "fp16"]
 """Of the network's arithmetic while it trains; `no` is float32."""
 

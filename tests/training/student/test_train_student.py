@@ -1,16 +1,10 @@
 """Training a student: what it is begun from, that it goes on where it was ended, and what it leaves behind."""
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from kidsnanny.errors import DataError, WeightsError
-from kidsnanny.evaluation.graphs.graph_data import synthetic_examples, write
-from kidsnanny.stage1.scene_graphs import load_student
 from kidsnanny.training.student.recipe import RECIPES
 from kidsnanny.training.student.scenes import VOCABULARY, scene
 
