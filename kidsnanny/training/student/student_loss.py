@@ -1,9 +1,8 @@
 """What a student is trained to lower: the losses of a recipe on all tasks together, as one module."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -27,10 +26,8 @@ from kidsnanny.training.student.losses.vocabulary_recall import (
 from kidsnanny.training.student.recipe import Recipe
 from kidsnanny.training.student.scenes import Scene
 
-ORDERED: tuple[Task, ...] = ("objects", "attributes", "relations")
-"""The texts that depend on the order of the objects."""
 CAP = 3
-"""Objects whose orders are all tried. Those of four are 24, which would cost more than the step itself."""
+"""Objects whose orders are all tried. Those of four are 24."""
 RECALL = 1.0
 """What missed recall weighs beside the cross-entropy."""
 ASYMMETRIES = {"balanced": BALANCED, "aggressive": AGGRESSIVE}
@@ -165,17 +162,23 @@ class StudentLoss(nn.Module):  # type: ignore[misc]
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def _cheapest(self, pictures: Sequence[Scene], graphs: Sequence[SceneGraph], heard: Heard) -> list[SceneGraph]:
-        """The graphs in the order in which the decoder would write them at the least loss."""
+        """The graphs in the order in which the decoder would write their objects at the least loss. The other texts
+        follow it, and have no say: to read them, too, in every order would cost as much as the step itself."""
         tried = [orders(len(graph.objects), CAP) for graph in graphs]
         several = [(place, order) for place, found in enumerate(tried) if len(found) > 1 for order in found]
         if not several:
             return list(graphs)
-        texts: dict[Task, list[str]] = {task: [] for task in ORDERED}
-        for place, order in several:
-            graph = reordered(graphs[place], order)
-            for task, text in zip(ORDERED, self._texts(pictures[place], graph, ORDERED), strict=True):
-                texts[task].append(text)
-        costs = self._order_costs(texts, [place for place, _ in several], graphs, heard)
+        texts = [
+            self._texts(pictures[place], reordered(graphs[place], order), ("objects",))[0] for place, order in several
+        ]
+        tasks = self._student.tasks
+        rows = torch.tensor([place * len(tasks) + tasks.index("objects") for place, _ in several])
+        rows = rows.to(heard.mask.device)
+        written = self._written(texts)
+        logits = self._logits(Heard(heard.states[rows], heard.mask[rows]), self._inputs(written.wanted))
+        losses = token_losses(logits, written.wanted, 0.0, padding=self._student.tokenizer.pad_token_id)
+        most = max(len(graph.objects) for graph in graphs)
+        costs = object_losses(losses, token_places(texts, written.offsets), most).cpu().numpy()
         best, start = list(graphs), 0
         for place, found in enumerate(tried):
             if len(found) > 1:
@@ -183,24 +186,3 @@ class StudentLoss(nn.Module):  # type: ignore[misc]
                 best[place] = reordered(graphs[place], best_order(found, costs[start : start + len(found), :count]))
                 start += len(found)
         return best
-
-    def _order_costs(
-        self, texts: dict[Task, list[str]], places: Sequence[int], graphs: Sequence[SceneGraph], heard: Heard
-    ) -> Any:
-        """(orders, most objects) in nats: what each place of each order costs, the other texts spread over its
-        places."""
-        padding, tasks = self._student.tokenizer.pad_token_id, self._student.tasks
-        counts = torch.tensor([len(graphs[place].objects) for place in places])
-        most = int(counts.max())
-        costs = np.zeros((len(places), most), np.float32)
-        for task, written in ((task, self._written(texts[task])) for task in ORDERED):
-            rows = torch.tensor([place * len(tasks) + tasks.index(task) for place in places], device=heard.mask.device)
-            logits = self._logits(Heard(heard.states[rows], heard.mask[rows]), self._inputs(written.wanted))
-            losses = token_losses(logits, written.wanted, 0.0, padding=padding)
-            objects = task == "objects"
-            of_places = token_places(texts[task], written.offsets) if objects else torch.full(losses.shape, -1)
-            each = object_losses(losses, of_places, most).cpu()
-            rest = losses.sum(1).cpu() - each.sum(1)
-            spread = (torch.arange(most) < counts[:, None]) * (rest / counts)[:, None]
-            costs += (each + spread).numpy()
-        return costs

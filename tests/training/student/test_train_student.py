@@ -82,7 +82,7 @@ STUDENT = (
 )
 
 
-def test_a_checkpoint_that_was_not_written_to_its_end_is_none(tmp_path: Path, pictures: Any) -> None:
+def test_a_checkpoint_that_was_not_written_to_its_end_is_none(tmp_path: Path) -> None:
     from kidsnanny.training.student.train_student import _checkpoints
 
     for name in ("checkpoint-500", "checkpoint-1000", "checkpoint-1500.part"):
