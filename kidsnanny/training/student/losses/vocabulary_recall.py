@@ -16,20 +16,16 @@ word is. Its gradient vanishes where p(m) is near 0, so it supports the first an
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Literal, NamedTuple, Self, assert_never
+from typing import NamedTuple, Self, assert_never
 
 import torch
 
 from kidsnanny.errors import DataError
 from kidsnanny.records import SceneGraph
 from kidsnanny.stage1.student.codec import Task
-from kidsnanny.stage1.student.vocabulary import Vocabulary
-
-Kind = Literal["label", "attribute", "predicate", "tag"]
-Entry = tuple[Kind, str]
+from kidsnanny.stage1.student.vocabulary import Entry, Kind, Vocabulary, count_entries
 
 GAMMA = 0.5
 MOST = 5.0
@@ -47,17 +43,12 @@ class EntryFrequencies(NamedTuple):
 
     @classmethod
     def of(cls, graphs: Iterable[SceneGraph]) -> Self:
-        """Count them; tags from a probability of one half on, as the texts have them.
+        """Count them.
 
         Raises:
             DataError: there is nothing to count.
         """
-        counts: Counter[Entry] = Counter()
-        for graph in graphs:
-            counts.update(("label", thing.label) for thing in graph.objects)
-            counts.update(("attribute", word) for thing in graph.objects for word in thing.attributes)
-            counts.update(("predicate", relation.predicate) for relation in graph.relations)
-            counts.update(("tag", tag) for tag, probability in graph.tags.items() if probability >= 0.5)
+        counts = count_entries(graphs)
         if not counts:
             raise DataError("the training graphs have no object and no tag; give graphs of which some are not empty.")
         return cls(counts)
