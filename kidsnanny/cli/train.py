@@ -56,7 +56,7 @@ def train_student(
     steps: Annotated[int, typer.Option(min=1, help="How many batches.")] = 5_000,
     batch: Annotated[int, typer.Option(min=1, help="Pictures a step, on all GPUs together.")] = 32,
     rate: Annotated[
-        float | None, typer.Option(min=0.0, help="Highest learning rate; by default 0.001, and 0.00001 with --from.")
+        float | None, typer.Option(min=1e-9, help="Highest learning rate; by default 0.001, and 0.00001 with --from.")
     ] = None,
     precision: Annotated[Precision, typer.Option(help="Of the arithmetic; no is float32.")] = "bf16",
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")] = 0,

@@ -117,7 +117,9 @@ class SenBen(Florence2ForConditionalGeneration):  # type: ignore[misc]
         try:
             config = Florence2Config.from_pretrained(folder, local_files_only=True)
             if settings:
-                config.senben = {**(getattr(config, "senben", None) or {}), **settings}
+                width = config.text_config.d_model
+                head = {"heads": max(1, width // 64), "feed_forward": 4 * width}  # of Florence-2-base, as Settings has
+                config.senben = {**(getattr(config, "senben", None) or head), **settings}
             if not getattr(config, "senben", None):
                 raise WeightsError(
                     f"{folder}: config.json has no block `senben`, so the head's size and the order of location tokens "
