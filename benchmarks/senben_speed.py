@@ -30,7 +30,7 @@ from kidsnanny.stage1.student.settings import Settings
 from kidsnanny.stage1.student.student import Student
 from kidsnanny.stage1.student.vocabulary import Vocabulary
 from kidsnanny.training.student.scenes import VOCABULARY, scene
-from kidsnanny.training.student.train_student import tokenizer
+from kidsnanny.training.student.tiny_student import tokenizer
 
 PUBLISHED = {"ms a frame": 733, "peak GB": 1.2, "hardware": "RTX 4090", "tokens a task": "not published"}
 SIXTEEN = Vocabulary(**{**VOCABULARY.model_dump(), "tags": {f"tag {n}": {"group": "random"} for n in range(16)}})

@@ -1,11 +1,16 @@
 """`kidsnanny train`: the small models that kidsnanny ships."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kidsnanny.cli.console import Exit, exit_on_error, exit_without_extra
+from kidsnanny.errors import DataError
+from kidsnanny.training.student.recipe import RECIPES, Precision, named
+
+if TYPE_CHECKING:
+    from kidsnanny.training.student.training_pictures import TrainingPictures
 
 train_app = typer.Typer(no_args_is_help=True, help="Train the small models that kidsnanny ships.")
 
@@ -33,17 +38,76 @@ def train_text(
 @train_app.command("student")
 def train_student(
     out: Annotated[Path, typer.Option(help="Folder to write the student to.")],
-    steps: Annotated[int, typer.Option(min=1, help="Batches of 32 generated scenes.")] = 5_000,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the weights.")] = 0,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="Folder of Florence-2's or of a student's; by default a tiny network, new."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Parquet file, or folder of them; by default scenes that are drawn on the way.")
+    ] = None,
+    columns: Annotated[Path | None, typer.Option(help="TOML: where in --data what is (benchmarks/README.md).")] = None,
+    split: Annotated[str, typer.Option(help="What of --data is trained on.")] = "train",
+    unseen: Annotated[str, typer.Option(help="What of --data the learning curve is measured on.")] = "val",
+    vocabulary: Annotated[
+        Path | None,
+        typer.Option(help="TOML: the words, and what they mean; by default those of --data, with no meaning."),
+    ] = None,
+    recipe: Annotated[str, typer.Option(help=f"The losses: {', '.join(RECIPES)}.")] = "plain",
+    steps: Annotated[int, typer.Option(min=1, help="How many batches.")] = 5_000,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures a step, on all GPUs together.")] = 32,
+    rate: Annotated[
+        float | None, typer.Option(min=1e-9, help="Highest learning rate; by default 0.001, and 0.00001 with --from.")
+    ] = None,
+    precision: Annotated[Precision, typer.Option(help="Of the arithmetic; no is float32.")] = "bf16",
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of everything random.")] = 0,
 ) -> None:
-    r"""Train a tiny SenBen student on generated scenes; on two cores it takes half an hour.
+    r"""Train a SenBen student; with no more options, a tiny one on generated scenes, on two cores in half an hour.
 
-    It learns comic drawings, not photographs: it shows how a student works. Needs `pip install 'kidsnanny\[student]'`.
+    The tiny one learns comic drawings, not photographs: it shows how a student works. For one that looks at frames of
+    films, give --from a folder of Florence-2 (in transformers' own form) and --data the files of SenBen: a folder with
+    a train and a val split that share no film. A recipe is a row of SenBen's ablation; "balanced" is all of it.
+
+    A run that was ended goes on from its last checkpoint, to the same losses, when the same command is given again.
+    `tensorboard --logdir OUT` shows the losses on the way. On several GPUs, put `accelerate launch --no-python` in
+    front. Needs `pip install 'kidsnanny\[train]'`.
 
     Example: kidsnanny train student --out my-student && KIDSNANNY_STUDENT=my-student kidsnanny check --profile senben
     --vision-only scene.png
+
+    Example: kidsnanny train student --out my-student --from Florence-2-base --data senben/ --columns columns.toml
+    --recipe balanced --batch 8
     """
-    with exit_without_extra("Training a student", "student"):
-        from kidsnanny.training.student.train_student import train
-    with exit_on_error(Exit.COMPONENT, interrupted=f"Interrupted; {out} holds the last saved student, if any."):
-        train(out, steps=steps, seed=seed)
+    with exit_without_extra("Training a student", "train"):
+        from kidsnanny.training.student import train_student as training
+    with exit_on_error(Exit.COMPONENT, interrupted=f"Interrupted; the same command goes on from what {out} holds."):
+        pictures = _pictures(data, columns, split, unseen, vocabulary, seed)
+        plan = training.Plan(
+            recipe=named(recipe),
+            steps=steps,
+            batch=batch,
+            learning_rate=rate or (training.FINE_TUNING_RATE if start else training.RATE),
+            precision=precision,
+            seed=seed,
+        )
+        training.train(out, pictures, plan, start=start)
+
+
+def _pictures(
+    data: Path | None, columns: Path | None, split: str, unseen: str, vocabulary: Path | None, seed: int
+) -> "TrainingPictures | None":
+    from kidsnanny.evaluation.graphs.graph_data import DEFAULT_COLUMNS, ColumnMap
+    from kidsnanny.stage1.student.vocabulary import Vocabulary
+    from kidsnanny.training.student.training_pictures import stored_pictures
+
+    if data is None:
+        if other := [name for name, given in {"--columns": columns, "--vocabulary": vocabulary}.items() if given]:
+            raise DataError(f"{other[0]} says something of --data, and there is none; give --data, or leave it out.")
+        return None
+    return stored_pictures(
+        data,
+        columns=ColumnMap.load(columns) if columns else DEFAULT_COLUMNS,
+        split=split,
+        unseen=unseen,
+        vocabulary=Vocabulary.load(vocabulary) if vocabulary else None,
+        seed=seed,
+    )

@@ -33,7 +33,7 @@ from kidsnanny.media.loader import open_picture
 from kidsnanny.records import Record, Relation, SceneGraph, SceneObject
 from kidsnanny.stage1.student.boxes import box_from_permille, permille_from_box
 from kidsnanny.toml_files import read_toml, why_unread
-from kidsnanny.training.student.scenes import scene
+from kidsnanny.training.student.long_tail import SCENES, Style
 
 SERIES = 100
 """Seeds in one made-up series."""
@@ -190,10 +190,12 @@ def assert_disjoint(splits: Mapping[str, Collection[str]]) -> None:
             raise DataError(f"The splits {one} and {other} share {names}; put all frames of a movie into one split.")
 
 
-def synthetic_examples(seeds: Iterable[int], split: str, side: int = 192) -> Iterator[GraphExample]:
+def synthetic_examples(
+    seeds: Iterable[int], split: str, side: int = 192, style: Style = "plain"
+) -> Iterator[GraphExample]:
     """Scenes as rows of a data set; a hundred seeds, counted from a multiple of a hundred, are one series."""
     for seed in seeds:
-        made = scene(seed, side)
+        made = SCENES[style](seed, side)
         buffer = io.BytesIO()
         Image.fromarray(made.image).save(buffer, "PNG")
         yield GraphExample(f"scene-{seed}", f"series-{seed // SERIES}", split, buffer.getvalue(), made.graph)

@@ -37,6 +37,7 @@ import numpy.typing as npt
 
 from kidsnanny.errors import ComponentError, DataError
 from kidsnanny.evaluation.graphs.caption_similarity import Embedder, cosines
+from kidsnanny.evaluation.graphs.score_estimate import Floats, ScoreEstimate, as_estimate, resampled_sums, with_interval
 from kidsnanny.records import Box, Record, SceneGraph
 from kidsnanny.stage1.student.vocabulary import Vocabulary
 
@@ -46,27 +47,6 @@ THRESHOLD = 0.5
 KINDS = ("objects", "attributes", "relations")
 Pair = tuple[SceneGraph, SceneGraph]
 """The truth about a frame, and what was predicted."""
-Floats = npt.NDArray[np.float64]
-
-
-class ScoreEstimate(Record):
-    """A score with its 95 % interval, or why there is none."""
-
-    value: float | None
-    low: float | None = None
-    """None, as `high`: there is one frame, and nothing to resample."""
-    high: float | None = None
-    n: int
-    of: str
-    """What was counted: the score rests on `n` of these."""
-    not_measured: str | None = None
-    """Why there is no value."""
-
-    def __str__(self) -> str:
-        if self.value is None:
-            return f"not measured: {self.not_measured}"
-        interval = "" if self.low is None or self.high is None else f" [{self.low:.3f}, {self.high:.3f}]"
-        return f"{self.value:.3f}{interval}"
 
 
 class KindScores(Record):
@@ -145,7 +125,7 @@ def score(
         DataError: there are no pairs, or a tag is not in the vocabulary or its probability is none.
         ComponentError: scipy is missing, or what `embed` gives are no embeddings.
     """
-    _check(pairs, vocabulary)
+    check_pairs(pairs, vocabulary)
     groups = tuple(dict.fromkeys(tag.group for tag in vocabulary.tags.values()))
     counts, members = _count(pairs, vocabulary, groups)
     alike = cosines(pairs, embed) if embed else np.full(len(pairs), np.nan)
@@ -170,13 +150,13 @@ def score(
         graph=everything,
         groups=dict(zip(groups, by_group, strict=True)),
         untagged=untagged,
-        group_recall=_number(values.groups[:, 0], *means),
-        group_f1=_number(values.groups[:, 1], *means),
+        group_recall=as_estimate(values.groups[:, 0], *means),
+        group_f1=as_estimate(values.groups[:, 1], *means),
         tags=tags,
-        tag_f1=_number(values.tags, occurring, "tags", "no tags in the truth"),
+        tag_f1=as_estimate(values.tags, occurring, "tags", "no tags in the truth"),
         unsafe=results.kind(-2, "unsafe frames", unmapped),
         sensitive_recall=results.kind(-1, "sensitive objects", insensitive).recall,
-        caption=_number(
+        caption=as_estimate(
             values.caption, int(captions[:, 1].sum()), "captions", "no captions in the truth" if embed else no_embed
         ),
         captioned_by=getattr(embed, "__name__", repr(embed)) if embed else None,
@@ -184,7 +164,16 @@ def score(
     )
 
 
-def _check(pairs: Sequence[Pair], vocabulary: Vocabulary) -> None:
+def check_pairs(pairs: Sequence[Pair], vocabulary: Vocabulary) -> None:
+    """Make sure that the tags of these pairs can be scored.
+
+    Args:
+        pairs: truth and prediction, a frame each.
+        vocabulary: has to have every tag of both.
+
+    Raises:
+        DataError: there are no pairs, or a tag is not in the vocabulary or its probability is none.
+    """
     if not pairs:
         raise DataError("There is no frame to score; name a data set or a split that has some.")
     for number, pair in enumerate(pairs):
@@ -338,25 +327,7 @@ def _mean(values: Floats, axis: int) -> Floats:
 
 def _estimates(table: Floats, sets: int, tags: int, resamples: int, seed: int) -> _Values:
     """(frames, columns) -> scores with an axis in front: the estimate, and the ends of its interval."""
-    frames = len(table)
-    random = np.random.default_rng(seed)
-    sums = [table.sum(axis=0, keepdims=True)]
-    for start in range(0, resamples if frames > 1 else 0, 100):
-        drawn = random.multinomial(frames, np.full(frames, 1 / frames), size=min(100, resamples - start))
-        sums.append(drawn @ table)
-    return _Values(*map(_with_interval, _values(np.concatenate(sums), sets, tags)))
-
-
-def _with_interval(drawn: Floats) -> Floats:
-    """(1 + resamples, ...), the estimate first -> (3, ...): the estimate, and the ends of its interval or NaN."""
-    estimate = drawn[0]
-    out = np.full((3, *estimate.shape), np.nan)
-    out[0] = estimate
-    known = ~np.isnan(estimate)
-    if len(drawn) > 1 and known.any():
-        low, high = np.nanpercentile(drawn[:, known], [2.5, 97.5], axis=0)
-        out[1:, known] = np.minimum(low, estimate[known]), np.maximum(high, estimate[known])
-    return out
+    return _Values(*map(with_interval, _values(resampled_sums(table, resamples, seed), sets, tags)))
 
 
 class _Results(NamedTuple):
@@ -373,20 +344,17 @@ class _Results(NamedTuple):
             hits=hits,
             false=false,
             missed=missed,
-            recall=_number(recall, hits + missed, f"{what} in the truth", why or f"no {what} in the truth"),
-            precision=_number(precision, hits + false, f"{what} predicted", why or f"no {what} predicted"),
-            f1=_number(f1, hits + false + missed, f"{what} in either", why or f"no {what} in the truth"),
+            recall=as_estimate(recall, hits + missed, f"{what} in the truth", why or f"no {what} in the truth"),
+            precision=as_estimate(precision, hits + false, f"{what} predicted", why or f"no {what} predicted"),
+            f1=as_estimate(f1, hits + false + missed, f"{what} in either", why or f"no {what} in the truth"),
         )
 
     def graph(self, number: int, frames: int) -> GraphScores:
         """The scores of a set of frames."""
         objects, attributes, relations = (self.kind(3 * number + n, name) for n, name in enumerate(KINDS))
-        recall, f1 = (_number(v, frames, "frames", "no objects in the truth") for v in self.values.graph[:, number].T)
+        recall, f1 = (
+            as_estimate(v, frames, "frames", "no objects in the truth") for v in self.values.graph[:, number].T
+        )
         return GraphScores(
             frames=frames, objects=objects, attributes=attributes, relations=relations, recall=recall, f1=f1
         )
-
-
-def _number(values: Floats, n: int, of: str, why: str) -> ScoreEstimate:
-    value, low, high = (None if np.isnan(number) else float(number) for number in values)
-    return ScoreEstimate(value=value, low=low, high=high, n=n, of=of, not_measured=why if value is None else None)

@@ -15,7 +15,8 @@ from pydantic import Field, model_validator
 
 from kidsnanny import __version__
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.graphs.graph_metrics import KINDS, GraphEvaluation, GraphScores, KindScores, ScoreEstimate
+from kidsnanny.evaluation.graphs.graph_metrics import KINDS, GraphEvaluation, GraphScores, KindScores
+from kidsnanny.evaluation.graphs.score_estimate import ScoreEstimate
 from kidsnanny.records import Record, SceneGraph
 
 DEFINITIONS = """\

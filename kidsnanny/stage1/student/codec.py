@@ -13,10 +13,18 @@ Grammar (LOC is one of Florence-2's location tokens, `<loc_0>` to `<loc_999>`; L
 
 N is an object's place in `objects`, of whatever class. The forms are the published figure's. Not published, and chosen
 here: the order of the four location tokens, what stands between two relations, and that an empty text says "none".
+
+A codec without the suffix `:N`, with which SenBen's ablation begins, writes `thing = LABEL`. Which of several objects
+of one label is meant is then lost; the reading is ours. Each line of attributes takes the first object of its label
+among those with the fewest lines so far. Each relation takes two different objects where the labels allow it: the first
+ones that have not yet been subject or object of its predicate. So attributes of a second man, when the first has none,
+become the first man's, and what relations say of several men gathers at the first.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from itertools import product
 from typing import Literal, get_args
 
 from kidsnanny.errors import ComponentError, DataError
@@ -34,6 +42,8 @@ PROMPTS: dict[Task, str] = {
     "caption": "Describe any sensitive content visible in this image.",
 }
 """What the decoder is asked, word for word as published. The tags have no prompt: a head of their own finds them."""
+TAGS_PROMPT = "List the tags of any sensitive content visible in this image."
+"""Ours, for a student without a tag head, with which SenBen's ablation begins; its own is not public."""
 
 MAX_CAPTION = 300
 """Characters."""
@@ -55,29 +65,33 @@ class Codec:
         vocabulary: whose words may stand in a text.
         loc_order: which of a box's four location tokens comes first. SenBen's is not public; `yxyx`, as its boxes
             are stored, is our choice. A student reads what it was trained to write: it is part of its configuration.
+        suffix: whether attributes and relations name an object with its number, `male:0`; see the module for what is
+            lost without. Of labels that begin alike, the longest that a line of attributes begins with then counts.
 
     Raises:
         ComponentError: there is no such order.
     """
 
-    def __init__(self, vocabulary: Vocabulary, loc_order: LocOrder = "yxyx") -> None:
+    def __init__(self, vocabulary: Vocabulary, loc_order: LocOrder = "yxyx", *, suffix: bool = True) -> None:
         if loc_order not in get_args(LocOrder):
             orders = " or ".join(get_args(LocOrder))
             raise ComponentError(f"loc_order is {loc_order!r}, which is not an order of location tokens; set {orders}.")
         self.vocabulary = vocabulary
         self.loc_order = loc_order
+        self.suffix = suffix
 
     def encode(self, graph: SceneGraph, width: int, height: int) -> dict[Task, str]:
         """The texts of a graph of a picture of `width` by `height` pixels; boxes are clipped to it.
 
         Tags are those with a probability of one half or more. What `decode` makes of the texts is the graph again, but
-        for places inside a bin, for what a person gave twice, and for what is said of a thousandth object.
+        for places inside a bin, for what a person gave twice, for what is said of a thousandth object and, without the
+        suffix, for which of several objects of one label it is said of.
 
         Raises:
             DataError: the graph has a word that the vocabulary lacks.
         """
         self._check(graph)
-        names = [f"{thing.label}:{number}" for number, thing in enumerate(graph.objects)]
+        names = [f"{t.label}:{number}" if self.suffix else t.label for number, t in enumerate(graph.objects)]
         return {
             "objects": "".join(t.label + self._locations(t.box, width, height) for t in graph.objects),
             "attributes": "\n".join(
@@ -262,13 +276,38 @@ class _Reader:
             return None
         return place
 
-    def _read_attributes(self, text: str) -> None:
-        for line in filter(str.strip, text.split("\n")):
+    def _places_of(self, task: Task, label: str, whole: str) -> list[int]:
+        """Of all objects of a label."""
+        places = [place for place, (is_a, _) in enumerate(self._kept) if is_a == label]
+        if not places:
+            self._drop(task, whole, "names what is not in the graph:", label)
+        return places
+
+    def _described(self, line: str, lines: Counter[int]) -> tuple[int | None, str]:
+        """The object that a line of attributes is about, None if there is none, and its attributes.
+
+        Args:
+            line: of the text.
+            lines: object -> how many lines are about it so far.
+        """
+        if self._codec.suffix:
             label, _, rest = line.partition(":")
             number, *words = rest.split(None, 1) or [""]
-            if (place := self._place("attributes", f"{label}:{number}", line)) is None:
+            return self._place("attributes", f"{label}:{number}", line), "".join(words)
+        bare = line.strip()
+        known = (label for label in self._words.objects if f"{bare} ".startswith(f"{label} "))
+        label = max(known, key=len, default=bare)
+        places = self._places_of("attributes", label, line)
+        return min(places, key=lambda place: (lines[place], place), default=None), bare.removeprefix(label)
+
+    def _read_attributes(self, text: str) -> None:
+        lines: Counter[int] = Counter()
+        for line in filter(str.strip, text.split("\n")):
+            place, words = self._described(line, lines)
+            if place is None:
                 continue
-            for word in map(str.strip, "".join(words).split(",")):
+            lines[place] += 1
+            for word in map(str.strip, words.split(",")):
                 if word not in self._words.attributes:
                     self._drop("attributes", line, "has what is not in the vocabulary:", word)
                 elif word in self._kept[place][1]:
@@ -286,16 +325,31 @@ class _Reader:
                 self._drop("relations", relation[0], "is not (subject, predicate, object)")
             elif (predicate := parts[1]) not in self._words.predicates:
                 self._drop("relations", relation[0], "has what is not in the vocabulary:", predicate)
-            else:
-                subject = self._place("relations", parts[0], relation[0])
-                thing = None if subject is None else self._place("relations", parts[2], relation[0])
-                if subject is None or thing is None:
-                    continue
-                self._repeated += (subject, predicate, thing) in found
-                found[subject, predicate, thing] = None
+            elif ends := self._ends(parts[0], predicate, parts[2], relation[0], found):
+                triple = (ends[0], predicate, ends[1])
+                self._repeated += triple in found
+                found[triple] = None
         self._between(text[end:])
         score = self._scores.get("relations", 1.0)
         return tuple(Relation(subject=s, predicate=p, object=o, score=score) for s, p, o in found)
+
+    def _ends(
+        self, subject: str, predicate: str, thing: str, whole: str, found: Collection[tuple[int, str, int]]
+    ) -> tuple[int, int] | None:
+        """Subject and object of a relation, by their names; None if one of them is not in the graph."""
+        if self._codec.suffix:
+            first = self._place("relations", subject, whole)
+            second = None if first is None else self._place("relations", thing, whole)
+            return None if first is None or second is None else (first, second)
+        subjects = self._places_of("relations", subject, whole)
+        pairs = list(product(subjects, self._places_of("relations", thing, whole) if subjects else []))
+        apart = [pair for pair in pairs if pair[0] != pair[1]]
+
+        def taken(pair: tuple[int, int]) -> tuple[bool, int, tuple[int, int]]:
+            same = [(s, o) for s, p, o in found if p == predicate]
+            return pair in same, sum((s == pair[0]) + (o == pair[1]) for s, o in same), pair
+
+        return min(apart or pairs, key=taken, default=None)
 
     def _between(self, text: str) -> None:
         if rest := text.strip(", \t\r\n"):

@@ -103,14 +103,23 @@ class SenBen(Florence2ForConditionalGeneration):  # type: ignore[misc]
         return self.model.language_model.encoder(inputs_embeds=given, attention_mask=whole), whole
 
     @classmethod
-    def read(cls, folder: Path) -> tuple[Self, WeightMismatch]:
-        """Open a checkpoint folder: `config.json` and safetensors, in float32, and what of it does not fit.
+    def read(cls, folder: Path, **settings: Any) -> tuple[Self, WeightMismatch]:
+        """Open a checkpoint folder: `config.json` and safetensors, in float32, and what of it does not fit. A tag head
+        that it lacks, or has with another number of tags, is freshly drawn.
+
+        Args:
+            folder: the checkpoint's.
+            settings: fields of Settings, in place of those in its `config.json`, which need have none then.
 
         Raises:
             WeightsError: it is no such folder.
         """
         try:
             config = Florence2Config.from_pretrained(folder, local_files_only=True)
+            if settings:
+                width = config.text_config.d_model
+                head = {"heads": max(1, width // 64), "feed_forward": 4 * width}  # of Florence-2-base, as Settings has
+                config.senben = {**(getattr(config, "senben", None) or head), **settings}
             if not getattr(config, "senben", None):
                 raise WeightsError(
                     f"{folder}: config.json has no block `senben`, so the head's size and the order of location tokens "
@@ -137,7 +146,11 @@ class SenBen(Florence2ForConditionalGeneration):  # type: ignore[misc]
             said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise WeightsError(f"{folder}: it is no checkpoint of Florence-2's kind ({said}); get it again.") from error
         wrong = (sorted(name if isinstance(name, str) else name[0] for name in report[kind]) for kind in _KINDS)
-        return model.eval(), WeightMismatch(*map(tuple, wrong))
+        mismatch = WeightMismatch(*map(tuple, wrong))
+        if any(name.startswith("tag_head.") for name in (*mismatch.missing, *mismatch.shape)):
+            width, own = config.text_config.d_model, model.settings  # transformers leaves what it cannot read undrawn
+            model.tag_head = Query2Label(width, own.tags, own.heads, own.feed_forward)
+        return model.eval(), mismatch
 
 
 @contextmanager

@@ -21,21 +21,23 @@ _THING = """
 THING: LABEL ":" NUMBER
 NUMBER: /0|[1-9][0-9]{0,2}/
 """
+_BARE_THING = """
+THING: LABEL
+"""
+"""Without the suffix."""
 _RULES: dict[Task, tuple[str, tuple[str, ...]]] = {
     "objects": ("start: (LABEL loc loc loc loc)*", ("LABEL",)),
     "attributes": (
         """start: LINES?
         LINES: LINE ("\\n" LINE)*
-        LINE: THING " " ATTRIBUTE ("," ATTRIBUTE)*"""
-        + _THING,
+        LINE: THING " " ATTRIBUTE ("," ATTRIBUTE)*""",
         ("LABEL", "ATTRIBUTE"),
     ),
     "relations": (
         """start: RELATIONS?
         RELATIONS: RELATION ("\\n" RELATION)*
         RELATION: "(" THING ", " PREDICATE ", " THING ")"
-        """
-        + _THING,
+        """,
         ("LABEL", "PREDICATE"),
     ),
     "tags": ("""start: TAGS?\nTAGS: TAG (", " TAG)*""", ("TAG",)),
@@ -61,12 +63,15 @@ class Constraint:
         vocabulary: the words that may be written.
         tasks: of each row of the batch, before beams multiply it.
         beams: rows per row of the batch, side by side.
+        suffix: whether attributes and relations name objects with their numbers, as the codec does.
 
     Raises:
         ComponentError: llguidance is not installed, or the tokenizer cannot write such texts.
     """
 
-    def __init__(self, tokenizer: Any, vocabulary: Vocabulary, tasks: Sequence[Task], beams: int = 1) -> None:
+    def __init__(
+        self, tokenizer: Any, vocabulary: Vocabulary, tasks: Sequence[Task], beams: int = 1, *, suffix: bool = True
+    ) -> None:
         words = _words(vocabulary)
         compiled, self._locations = _llguidance_tokenizer(tokenizer, len(tokenizer))
         _check_round_trip(
@@ -76,7 +81,7 @@ class Constraint:
         self._start, self._end, self._padding = tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id
         self._tasks, self._beams = [task for task in tasks for _ in range(beams)], beams
         self._size = compiled.vocab_size
-        self._roots = {task: _root(compiled, _grammar(task, words, self._locations)) for task in set(tasks)}
+        self._roots = {task: _root(compiled, _grammar(task, words, self._locations, suffix)) for task in set(tasks)}
         self._matchers: dict[tuple[Task, tuple[int, ...]], Any] = {}
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
@@ -147,7 +152,7 @@ def _words(vocabulary: Vocabulary) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _grammar(task: Task, words: Mapping[str, tuple[str, ...]], locations: Sequence[int]) -> str:
+def _grammar(task: Task, words: Mapping[str, tuple[str, ...]], locations: Sequence[int], suffix: bool) -> str:
     """In llguidance's Lark."""
     if task == "caption":
         return _CAPTION
@@ -155,7 +160,8 @@ def _grammar(task: Task, words: Mapping[str, tuple[str, ...]], locations: Sequen
     if not all(words[kind] for kind in kinds):
         return 'start: ""'
     lists = [f"{kind}: {' | '.join(json.dumps(word, ensure_ascii=False) for word in words[kind])}" for kind in kinds]
-    return "\n".join((rule, *lists, f"loc: <[{','.join(map(str, locations))}]>"))
+    named = (_THING if suffix else _BARE_THING,) if "THING" in rule else ()
+    return "\n".join((rule, *named, *lists, f"loc: <[{','.join(map(str, locations))}]>"))
 
 
 def _root(compiled: Any, grammar: str) -> Any:

@@ -9,6 +9,8 @@ from kidsnanny.models.cards import Three
 from kidsnanny.records import Caveat, ModelId, Record
 from kidsnanny.stage1.student.codec import LocOrder
 
+TagsFrom = Literal["head", "text"]
+
 
 class Settings(Record):
     """The block `senben` of a student's `config.json`. SenBen's own values are not published: all of these are ours."""
@@ -18,6 +20,10 @@ class Settings(Record):
     heads: int = 12
     feed_forward: int = 3072
     loc_order: LocOrder = "yxyx"
+    suffix: bool = True
+    """Whether attributes and relations name an object with its number, as `male:0`: see `codec`."""
+    tags_from: TagsFrom = "head"
+    """Who finds the tags: the head, or the decoder, which then writes them as a fifth text."""
     input: int = Field(default=768, ge=1)
     """Side of the square that a picture is squashed to, in pixels; Florence-2's."""
     mean: Three = (0.485, 0.456, 0.406)

@@ -16,12 +16,13 @@ from kidsnanny.models.store import digest, is_random
 from kidsnanny.records import ModelId, SceneGraph
 from kidsnanny.stage1.classifier import pixels
 from kidsnanny.stage1.student.boxes import BINS
-from kidsnanny.stage1.student.codec import PROMPTS, Codec, Task
+from kidsnanny.stage1.student.codec import PROMPTS, TAGS_PROMPT, Codec, Task
 from kidsnanny.stage1.student.vocabulary import Vocabulary
 
 WEIGHTS = "model.safetensors"
 FILES = ("config.json", WEIGHTS, "tokenizer.json", "tokenizer_config.json", "vocabulary.toml")
 TASKS: tuple[Task, ...] = tuple(PROMPTS)
+"""What a decoder writes beside a tag head."""
 MAX_SCORES = 2**28
 """Numbers of a decoder's scores that are kept at once, a gigabyte: how many frames are described together."""
 
@@ -80,14 +81,17 @@ class Student:
             )
         places = tokenizer.convert_tokens_to_ids([f"<loc_{number}>" for number in range(BINS)])
         self._silent = [tokenizer.pad_token_id, tokenizer.bos_token_id, *places]
-        self.codec = Codec(vocabulary, self.settings.loc_order)
+        self.codec = Codec(vocabulary, self.settings.loc_order, suffix=self.settings.suffix)
         self._beams = self.settings.beams if beams is None else beams
         if self._beams < 1:
             raise ComponentError(f"{model_id}: it cannot decode with {beams} beams; give 1 (greedy) or more.")
         self._constrained = constrained
-        kept = len(TASKS) * self._beams * len(tokenizer) * self.settings.max_new_tokens
+        asked: dict[Task, str] = PROMPTS | ({"tags": TAGS_PROMPT} if self.settings.tags_from == "text" else {})
+        self.tasks: tuple[Task, ...] = tuple(asked)
+        """What the decoder writes of each picture, in the order of its rows."""
+        kept = len(self.tasks) * self._beams * len(tokenizer) * self.settings.max_new_tokens
         self._at_once = max(1, MAX_SCORES // kept)
-        encoded = tokenizer([PROMPTS[task] for task in TASKS], padding=True, return_tensors="pt")
+        encoded = tokenizer(list(asked.values()), padding=True, return_tensors="pt")
         self.prompts, self.prompts_mask = (encoded[key].to(model.device) for key in ("input_ids", "attention_mask"))
 
     @classmethod
@@ -182,18 +186,25 @@ class Student:
         Args:
             frames: any sizes.
             describe_above: decode only frames with a tag of at least this probability; the graphs of the others hold
-                only tags. 0 decodes all, anything above 1 none.
+                only tags. 0 decodes all, anything above 1 none. A student whose decoder writes the tags knows 0 only;
+                a tag that it writes gets 1.0, any other 0.0.
 
         Raises:
-            ComponentError: the network returned NaN or infinity.
+            ComponentError: the network returned NaN or infinity, or `describe_above` needs tags that are not known.
         """
         import torch
 
+        written = self.settings.tags_from == "text"
+        if written and describe_above > 0:
+            raise ComponentError(
+                f"{self.model_id}: its decoder writes the tags, so they cannot say which frames it shall describe; set "
+                "describe_above to 0."
+            )
         if not frames:
             return []
         with torch.inference_mode():
             features = self.features(frames)
-            tags = self.tags(features)
+            tags = np.zeros((len(frames), len(self.vocabulary.tags)), np.float32) if written else self.tags(features)
             graphs = [SceneGraph(tags=dict(zip(self.vocabulary.tags, row.tolist(), strict=True))) for row in tags]
             selected = [n for n, row in enumerate(tags) if row.max(initial=0.0) >= describe_above]
             parts = [selected[start : start + self._at_once] for start in range(0, len(selected), self._at_once)]
@@ -208,7 +219,9 @@ class Student:
                 cut = (
                     f"{task}: it was cut off after {limit} tokens" for task, one in decoded.items() if not one.complete
                 )
-                graphs[n] = graph.model_copy(update={"tags": graphs[n].tags, "dropped": (*graph.dropped, *cut)})
+                graphs[n] = graph.model_copy(
+                    update={"tags": graphs[n].tags | graph.tags, "dropped": (*graph.dropped, *cut)}
+                )
         return graphs
 
     def pixels(self, frames: Sequence[RGB]) -> Any:
@@ -223,7 +236,14 @@ class Student:
         return self.model.features(self.pixels(frames))
 
     def tags(self, features: Any) -> npt.NDArray[np.float32]:
-        """(N, tags) probabilities in 0..1, in the vocabulary's order. The decoder has no part in it."""
+        """(N, tags) probabilities in 0..1, in the vocabulary's order. The decoder has no part in it.
+
+        Raises:
+            ComponentError: they are not numbers, or nobody trained the head, because the decoder writes the tags.
+        """
+        if self.settings.tags_from == "text":
+            fix = "let it describe the picture, or train it with a tag head"
+            raise ComponentError(f"{self.model_id}: its decoder writes the tags and its tag head knows none; {fix}.")
         found: npt.NDArray[np.float32] = self.model.tag_head(features).float().sigmoid().cpu().numpy()
         if not np.isfinite(found).all():
             raise ComponentError(f"{self.model_id}: its tag head returned NaN or infinity; use float32.")
@@ -240,7 +260,8 @@ class Student:
         # the last token may be an end that was forced
         ended = (written.sequences[:, 1 : self.settings.max_new_tokens] == self.tokenizer.eos_token_id).any(1).tolist()
         decoded = list(map(DecodedText, texts, self._scores(written), ended))
-        return [dict(zip(TASKS, decoded[n : n + len(TASKS)], strict=True)) for n in range(0, len(decoded), len(TASKS))]
+        count = len(self.tasks)
+        return [dict(zip(self.tasks, decoded[n : n + count], strict=True)) for n in range(0, len(decoded), count)]
 
     def write(self, features: Any) -> Any:
         """What transformers' `generate` gives for every task of every picture (picture by picture), as one batch."""
@@ -264,7 +285,7 @@ class Student:
             num_return_sequences=1,
             stop_strings=None,
             no_repeat_ngram_size=0,  # Florence-2's own 3 allows `male:0` only one relation
-            logits_processor=LogitsProcessorList(self._constraint(TASKS * len(features))),
+            logits_processor=LogitsProcessorList(self._constraint(self.tasks * len(features))),
             return_dict_in_generate=True,
             output_scores=True,
         )
@@ -274,7 +295,7 @@ class Student:
             return []
         from kidsnanny.stage1.student.grammar import Constraint
 
-        return [Constraint(self.tokenizer, self.vocabulary, rows, self._beams)]
+        return [Constraint(self.tokenizer, self.vocabulary, rows, self._beams, suffix=self.settings.suffix)]
 
     def _scores(self, written: Any) -> list[float]:
         """exp of the mean log-probability, among the tokens that were allowed, of each row's words and end."""

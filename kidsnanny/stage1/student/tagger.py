@@ -62,7 +62,8 @@ def export_tags(folder: Path, out: Path) -> None:
 
     Raises:
         WeightsError: there is no student.
-        ComponentError: a package is missing, or the file gives other tags than torch.
+        ComponentError: a package is missing, the student has no trained tag head, or the file gives other tags than
+            torch.
     """
     from kidsnanny.models.onnx_export import write_onnx
     from kidsnanny.stage1.student.student import Student
@@ -82,10 +83,10 @@ def export_tags(folder: Path, out: Path) -> None:
 
     facts = {"settings": student.settings.model_dump_json(), "vocabulary": student.vocabulary.model_dump_json()}
     facts |= {"kidsnanny": "random"} if student.model_id.caveat == "random" else {}
-    write_onnx(Tags().eval(), (1, 3, side, side), out, facts, axes={})
     shown = [np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8) for seed in range(3)]
     with torch.inference_mode():
         expected = student.tags(student.features(shown))
+    write_onnx(Tags().eval(), (1, 3, side, side), out, facts, axes={})
     found = np.array([list(graph.tags.values()) for graph in Tagger(out)(shown)])
     if not np.abs(found - expected).max() <= TOLERANCE:
         raise ComponentError(f"{folder}: the exported tags are not torch's; keep to the safetensors.")

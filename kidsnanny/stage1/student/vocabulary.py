@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import tomli_w
 from pydantic import Field, ValidationError, model_validator
@@ -16,6 +16,11 @@ from kidsnanny.toml_files import read_toml, why_unread
 
 RESERVED = frozenset("<>():,\n")
 """Characters that the serializations are built of."""
+
+
+Kind = Literal["label", "attribute", "predicate", "tag"]
+Entry = tuple[Kind, str]
+"""A word of the vocabulary, and as what: `("label", "dog")`."""
 
 
 class Tag(Record):
@@ -102,9 +107,31 @@ class Vocabulary(Record):
         except ValidationError as error:
             raise DataError(f"{name}: {first_fault(error)}; rename it in the data.") from error
 
+    def entries(self) -> tuple[Entry, ...]:
+        """All words, each as what it is: labels, attributes, predicates, then tags."""
+        kinds: dict[Kind, Iterable[str]] = {
+            "label": self.objects,
+            "attribute": self.attributes,
+            "predicate": self.predicates,
+            "tag": self.tags,
+        }
+        return tuple((kind, word) for kind, words in kinds.items() for word in words)
+
     def save(self, path: Path) -> None:
         """Write it as TOML."""
         path.write_text(tomli_w.dumps(self.model_dump(mode="json")), "utf-8")
+
+
+def count_entries(graphs: Iterable[SceneGraph]) -> Counter[Entry]:
+    """Entry -> how often the graphs have it: objects of a label, attributes of objects, relations of a predicate, and
+    graphs with a tag of a probability of one half or more."""
+    found: Counter[Entry] = Counter()
+    for graph in graphs:
+        found.update(("label", thing.label) for thing in graph.objects)
+        found.update(("attribute", word) for thing in graph.objects for word in thing.attributes)
+        found.update(("predicate", relation.predicate) for relation in graph.relations)
+        found.update(("tag", tag) for tag, probability in graph.tags.items() if probability >= 0.5)
+    return found
 
 
 def _words(found: Counter[str]) -> tuple[str, ...]:

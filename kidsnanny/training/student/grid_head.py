@@ -27,7 +27,7 @@ class CellTargets(NamedTuple):
     words: torch.Tensor
     """(N, cells, attributes + 2 predicates): attributes, predicates as subject, predicates as object; 0 or 1."""
     reach: torch.Tensor
-    """(N, cells, 4): from the cell's centre to the box's left, top, right and bottom, as shares of the side."""
+    """(N, cells, 4): from the cell's centre to the box's left, top, right and bottom, as shares of the picture."""
 
 
 class GridHead(nn.Module):  # type: ignore[misc]
@@ -70,7 +70,7 @@ class GridHead(nn.Module):  # type: ignore[misc]
         middle = (np.arange(side) + 0.5) / side
         for place in sorted(range(len(graph.objects)), key=lambda n: -graph.objects[n].box.area):
             thing = graph.objects[place]
-            x0, y0, x1, y1 = (edge / drawn.image.shape[0] for edge in thing.box)
+            x0, y0, x1, y1 = (edge / size for edge, size in zip(thing.box, 2 * drawn.image.shape[1::-1], strict=True))
             inside = ((middle >= y0) & (middle < y1))[:, None] & ((middle >= x0) & (middle < x1))
             object_words = np.zeros(self._parts[1], np.float32)
             object_words[[words.attributes.index(word) for word in thing.attributes]] = 1

@@ -72,6 +72,8 @@ PATTERNS = {"": 0.74, "striped": 0.17, "dotted": 0.09}
 FIRE = {"": 0.87, "burning": 0.13}
 PATTERNED = (*ACTORS, "ball", "car", "balloon", "bottle", "umbrella")
 BURNING = ("ball", "car", "book", "flower", "umbrella")
+KINDS = (*((kind, ACTORS) for kind in (MOODS, HEADS, EYES)), (PATTERNS, PATTERNED), (FIRE, BURNING))
+"""Attributes that exclude each other, with their frequencies, and the labels that can have them."""
 
 VERBS = {
     "holding": "holds", "watching": "watches", "hitting": "hits", "chasing": "chases", "throwing": "throws",
@@ -190,11 +192,25 @@ def scene(seed: int, side: int = 192, relation: tuple[str, str, str] | None = No
     Raises:
         ComponentError: no drawing exists for the relation, or the side is below 64.
     """
+    return draw_scene(sample_graph(seed, relation), seed, side)
+
+
+def draw_scene(graph: SceneGraph, seed: int, side: int) -> Scene:
+    """Draw what a graph says.
+
+    Args:
+        graph: its boxes are ignored. Each object has a part in the relations of one subject at most, and a subject
+            holds one object at most beside what else it does: the drawings have two hands.
+        seed: of colours, sizes and places.
+        side: of the picture, in pixels.
+
+    Raises:
+        ComponentError: the side is below 64.
+    """
     if side < MIN_SIDE:
         raise ComponentError(
             f"A scene of {side} pixels is too small to show its objects; give a side of at least {MIN_SIDE}."
         )
-    graph = sample_graph(seed, relation)
     rng = random.Random(f"drawing {seed}")
     image = _ground(rng, side)
     placed, marks = lay_out(graph, rng, side)
@@ -242,11 +258,9 @@ def _chosen(rng: random.Random, labels: Sequence[str]) -> str:
 
 def _attributes(rng: random.Random, label: str, index: int, relations: Sequence[Relation]) -> tuple[str, ...]:
     """An object's attributes, in the vocabulary's order: at most one of each kind that its label can have."""
-    kinds: list[dict[str, float]] = []
-    if label in ACTORS:
-        hits = {r.subject == index for r in relations if r.predicate == "hitting" and index in (r.subject, r.object)}
-        kinds += [MOODS_OF[hits.pop()] if hits else MOODS, HEADS, EYES]
-    kinds += [PATTERNS] * (label in PATTERNED) + [FIRE] * (label in BURNING)
+    hits = {r.subject == index for r in relations if r.predicate == "hitting" and index in (r.subject, r.object)}
+    moods = MOODS_OF[hits.pop()] if hits else MOODS
+    kinds = [moods if kind is MOODS else kind for kind, labels in KINDS if label in labels]
     found = {rng.choices(tuple(kind), tuple(kind.values()))[0] for kind in kinds}
     return tuple(word for word in VOCABULARY.attributes if word in found)
 

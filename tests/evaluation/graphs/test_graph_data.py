@@ -21,6 +21,7 @@ from kidsnanny.evaluation.graphs.graph_data import (
     write,
 )
 from kidsnanny.records import Box
+from kidsnanny.training.student.long_tail import SCENES
 
 pyarrow = pytest.importorskip("pyarrow", reason="needs the student extra")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -88,6 +89,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 def test_drawn_series_are_a_hundred_seeds() -> None:
     assert [item.movie for item in synthetic_examples((0, 99, 100), "test", 96)] == ["series-0", "series-0", "series-1"]
+
+
+def test_drawn_pictures_have_a_style() -> None:
+    (plain,), (rare,) = (list(synthetic_examples((5,), "test", 96, style)) for style in ("plain", "long-tailed"))
+    assert plain.graph == SCENES["plain"](5, 96).graph
+    assert rare.graph == SCENES["long-tailed"](5, 96).graph != plain.graph
 
 
 @pytest.mark.parametrize("scene", [STRUCTS, LISTS], ids=["list of structs", "struct of lists"])

@@ -1,5 +1,6 @@
 import random
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,73 @@ def test_several_relations_and_no_graph_at_all() -> None:
     assert Codec(PUBLIC).decode({**TEXTS, "relations": text.replace("\n", ", ")}, 10, 10).relations == both.relations
     assert set(Codec(PUBLIC).encode(SceneGraph(), 10, 10).values()) == {""}
     assert Codec(PUBLIC).decode({}, 10, 10) == SceneGraph()
+
+
+def test_the_forms_without_suffix() -> None:
+    codec = Codec(PUBLIC, suffix=False)
+    texts = codec.encode(FIGURE, 1000, 1000)
+    bare = {"attributes": "male shirtless\nfemale naked,fear", "relations": "(male, stabbing, female)"}
+    assert texts == {**TEXTS, **bare}
+    assert codec.decode(texts, 1000, 1000).objects == FIGURE.objects
+    assert codec.decode(texts, 1000, 1000).relations == FIGURE.relations
+
+
+BOXES = "".join(f"dog<loc_{n}00><loc_1><loc_900><loc_9>" for n in (1, 2, 3)) + "kite<loc_0><loc_0><loc_9><loc_9>" * 2
+"""Three dogs, 0 to 2, and one kite, 3, that is said twice."""
+WITHOUT_SUFFIX: dict[str, tuple[str, str, list[tuple[str, ...]], list[tuple[int, str, int]]]] = {
+    "the first of its label": ("dog wet", "(dog, chasing, kite)", [("wet",)], [(0, "chasing", 3)]),
+    "line after line": ("kite wet\ndog wet\ndog à la mode", "", [("wet",), ("à la mode",), (), ("wet",)], []),
+    "lines in turn": ("dog wet\n" * 3 + "dog à la mode", "", [("wet", "à la mode"), ("wet",), ("wet",)], []),
+    "two of one label are two": ("", "(dog, chasing, dog)", [], [(0, "chasing", 1)]),
+    "but one kite is one": ("", "(kite, held by, kite)", [], [(3, "held by", 3)]),
+    "the same deed, said of others": (
+        "",
+        "(dog, chasing, kite)\n(dog, chasing, dog)\n(dog, chasing, kite)",
+        [],
+        [(0, "chasing", 3), (1, "chasing", 0), (2, "chasing", 3)],
+    ),
+    "another deed begins at the first": (
+        "",
+        "(dog, chasing, kite)\n(dog, held by, kite)",
+        [],
+        [(0, "chasing", 3), (0, "held by", 3)],
+    ),
+}
+
+
+@pytest.mark.parametrize(("attributes", "relations", "words", "does"), WITHOUT_SUFFIX.values(), ids=WITHOUT_SUFFIX)
+def test_which_object_is_meant_without_suffix(
+    attributes: str, relations: str, words: list[tuple[str, ...]], does: list[tuple[int, str, int]]
+) -> None:
+    texts: dict[Task, str] = {"objects": BOXES, "attributes": attributes, "relations": relations}
+    graph = Codec(VOCABULARY, suffix=False).decode(texts, 640, 480)
+    assert [thing.attributes for thing in graph.objects] == [*words, *[()] * (4 - len(words))]
+    assert [(r.subject, r.predicate, r.object) for r in graph.relations] == does
+    assert graph.dropped == ()
+    assert graph.repeated == 1  # the kite
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "says"),
+    [
+        ("attributes", "dog on a leash wet", "names what is not in the graph: 'dog on a leash'"),
+        ("attributes", "dog:0 wet", "names what is not in the graph: 'dog:0 wet'"),
+        ("attributes", "dog", "has what is not in the vocabulary: ''"),
+        ("relations", "(dog:0, chasing, kite:3)", "names what is not in the graph: 'dog:0'"),
+        ("relations", "(dog, chasing, dog on a leash)", "names what is not in the graph: 'dog on a leash'"),
+    ],
+)
+def test_what_is_no_graph_without_suffix(task: Task, text: str, says: str) -> None:
+    graph = Codec(VOCABULARY, suffix=False).decode({"objects": BOXES, task: text}, 640, 480)
+    assert [says in sentence for sentence in graph.dropped] == [True]
+    assert graph.relations == ()
+    assert not any(thing.attributes for thing in graph.objects)
+
+
+def test_what_is_said_again_without_suffix() -> None:
+    texts: dict[Task, str] = {"objects": DOG_AND_KITE, "relations": "(dog, chasing, kite)" * 2}
+    graph = Codec(VOCABULARY, suffix=False).decode(texts, 640, 480)
+    assert (len(graph.relations), graph.repeated, graph.dropped) == (1, 1, ())
 
 
 def test_how_sure_the_decoder_was() -> None:
@@ -152,6 +220,23 @@ def test_a_graph_comes_back(drawn: tuple[SceneGraph, int, int], order: LocOrder)
     boxes = [thing.box for thing in graph.objects]
     things = (t.model_copy(update={"box": box}) for t, box in zip(back.objects, boxes, strict=True))
     assert back.model_copy(update={"objects": tuple(things)}) == graph
+
+
+@given(graphs(st.integers(1, 999)))
+def test_without_suffix_only_the_identity_of_alike_objects_is_lost(drawn: tuple[SceneGraph, int, int]) -> None:
+    graph, width, height = drawn
+    codec = Codec(VOCABULARY, suffix=False)
+    texts = codec.encode(graph, width, height)
+    assert ":" not in texts["attributes"] + texts["relations"]
+    back = codec.decode(texts, width, height)
+    assert [(t.label, t.box) for t in back.objects] == [(t.label, t.box) for t in graph.objects]
+    assert (back.tags, back.caption, back.dropped) == (graph.tags, graph.caption, ())
+    labels = [thing.label for thing in graph.objects]
+    if len(labels) == len(set(labels)):
+        assert back == graph
+    if all(r.subject != r.object for r in graph.relations):
+        again = codec.encode(back, width, height)
+        assert all(Counter(again[task].split("\n")) == Counter(text.split("\n")) for task, text in texts.items())
 
 
 @given(graphs(st.integers(1, 999)))
@@ -389,9 +474,10 @@ def check(codec: Codec, texts: dict[Task, str], width: int, height: int) -> None
 def hammer(times: int) -> int:
     """How many of so many texts were no graph any more."""
     chance = random.Random(20260427)
-    codecs = [Codec(VOCABULARY, order) for order in ("yxyx", "xyxy")]
+    codecs = [Codec(VOCABULARY, order, suffix=suffix) for order in ("yxyx", "xyxy") for suffix in (True, False)]
     broken = 0
     for _ in range(times):
+        codec = chance.choice(codecs)
         texts: dict[Task, str] = {
             "objects": "dog<loc_12><loc_3><loc_400><loc_900>kite<loc_0><loc_500><loc_999><loc_999>dog" + "<loc_7>" * 4,
             "attributes": "dog:0 wet\nkite:1 à la mode,wet",
@@ -399,10 +485,11 @@ def hammer(times: int) -> int:
             "caption": "A dog flies a kite.",
             "tags": "animals, play",
         }
+        if not codec.suffix:
+            texts |= {task: re.sub(":[0-9]", "", texts[task]) for task in ("attributes", "relations")}
         for task in chance.choices(list(texts), k=chance.randint(1, 6)):
             texts[task] = mutated(texts[task], chance)
         width, height = chance.randint(1, 4000), chance.randint(1, 4000)
-        codec = chance.choice(codecs)
         check(codec, texts, width, height)
         broken += bool(codec.decode(texts, width, height).dropped)
     return broken
@@ -417,9 +504,9 @@ def test_a_hundred_thousand_mutated_texts() -> None:
     assert 50_000 < hammer(100_000) < 100_000
 
 
-@given(st.fixed_dictionaries({task: st.text() | st.sampled_from(PIECES) for task in TEXTS}))
-def test_any_text(texts: dict[Task, str]) -> None:
-    check(Codec(VOCABULARY), texts, 640, 480)
+@given(st.fixed_dictionaries({task: st.text() | st.sampled_from(PIECES) for task in TEXTS}), st.booleans())
+def test_any_text(texts: dict[Task, str], suffix: bool) -> None:
+    check(Codec(VOCABULARY, suffix=suffix), texts, 640, 480)
 
 
 PERMILLE = [

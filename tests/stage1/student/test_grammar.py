@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from test_codec import VOCABULARY, graphs
 
 from kidsnanny.errors import ComponentError
@@ -166,12 +167,13 @@ NEVER: list[tuple[Task, str]] = [
 ]
 
 
-def following(tokenizer: Any, task: Task, text: str, start: Sequence[int] = (2, 0)) -> set[int]:
+def following(tokenizer: Any, task: Task, text: str, start: Sequence[int] = (2, 0), *, suffix: bool = True) -> set[int]:
     """The tokens that may follow."""
     import torch
 
     tokens = [*start, *tokenizer(text, add_special_tokens=False).input_ids]
-    scores = Constraint(tokenizer, VOCABULARY, [task])(torch.tensor([tokens]), torch.zeros(1, len(tokenizer) + 5))
+    held = Constraint(tokenizer, VOCABULARY, [task], suffix=suffix)
+    scores = held(torch.tensor([tokens]), torch.zeros(1, len(tokenizer) + 5))
     return set(torch.isfinite(scores[0]).nonzero().flatten().tolist())
 
 
@@ -203,10 +205,18 @@ def test_a_box_does_not_end_before_it_begins(bytes_of: Any, bins: tuple[int | st
     assert following(bytes_of, "objects", text) == set(bytes_of.convert_tokens_to_ids(LOCATIONS[least:]))
 
 
-@given(graphs())
-def test_what_the_codec_writes_is_of_the_grammar(bytes_of: Any, drawn: tuple[SceneGraph, int, int]) -> None:
-    for task, text in Codec(VOCABULARY).encode(*drawn).items():
-        assert 2 in following(bytes_of, task, text)
+@given(graphs(), st.booleans())
+def test_what_the_codec_writes_is_of_the_grammar(
+    bytes_of: Any, drawn: tuple[SceneGraph, int, int], suffix: bool
+) -> None:
+    for task, text in Codec(VOCABULARY, suffix=suffix).encode(*drawn).items():
+        assert 2 in following(bytes_of, task, text, suffix=suffix)
+
+
+@pytest.mark.parametrize(("task", "text"), [("attributes", "dog on a leash:0"), ("relations", "(dog:0, chasing")])
+def test_without_suffix_there_are_no_numbers(bytes_of: Any, task: Task, text: str) -> None:
+    assert following(bytes_of, task, text) != {bytes_of.pad_token_id}
+    assert following(bytes_of, task, text, suffix=False) == {bytes_of.pad_token_id}
 
 
 def test_a_row_that_has_ended_is_padded(bytes_of: Any) -> None:

@@ -17,7 +17,7 @@ from kidsnanny.errors import DataError
 from kidsnanny.records import Box, ModelId
 from kidsnanny.stage1.scene_graphs import SceneGraphs
 from kidsnanny.stage1.scene_graphs import load_student as named_student
-from kidsnanny.stage1.student.codec import Codec
+from kidsnanny.stage1.student.codec import TAGS_PROMPT, Codec
 from kidsnanny.stage1.student.student import TASKS, DecodedText
 from kidsnanny.training.student.scenes import VOCABULARY, scene
 
@@ -33,7 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from kidsnanny.stage1.student.student import Student
-    from kidsnanny.training.student.train_student import targets, tiny, tokenizer
+    from kidsnanny.training.student.tiny_student import tiny, tokenizer
+    from kidsnanny.training.student.training_pictures import targets
 
     torch.manual_seed(3)
     words = tokenizer(text for n in range(50) for text in targets(scene(n, 128), Codec(VOCABULARY)))
@@ -130,6 +131,69 @@ def test_the_order_of_location_tokens_is_its_configurations(folder: Path, tmp_pa
     shutil.copytree(folder, tmp_path / "student")
     _config(tmp_path / "student", lambda c: c["senben"].update(loc_order="xyxy"))
     assert named_student(str(tmp_path / "student")).codec.loc_order == "xyxy"
+
+
+def test_whether_objects_have_numbers_is_its_configurations(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "student")
+    _config(tmp_path / "student", lambda c: c["senben"].update(suffix=False))
+    mine = named_student(str(tmp_path / "student"))
+    mine.settings = mine.settings.model_copy(update={"max_new_tokens": 24})
+    mine.model.generation_config.update(min_new_tokens=24)
+    assert not mine.codec.suffix
+    written = [one[task].text for one in mine.describe(mine.features(FRAMES)) for task in ("attributes", "relations")]
+    assert all(len(text) > 20 and ":" not in text for text in written)
+
+
+@pytest.fixture
+def writes_tags(folder: Path, tmp_path: Path) -> Path:
+    """A student whose decoder writes the tags."""
+    made = tmp_path / "writes-tags"
+    shutil.copytree(folder, made)
+    _config(made, lambda c: c["senben"].update(tags_from="text"))
+    return made
+
+
+def test_a_decoder_that_writes_the_tags_is_asked_for_them(writes_tags: Path, student: Callable) -> None:
+    mine = named_student(str(writes_tags))
+    assert (mine.tasks, student().tasks) == ((*TASKS, "tags"), TASKS)
+    assert mine.tokenizer.decode(mine.prompts[4], skip_special_tokens=True) == TAGS_PROMPT
+    one = mine.describe(mine.features(FRAMES[:1]))[0]
+    assert set(re.split(", ", re.sub("</?s>|<pad>", "", one["tags"].text))) <= {*VOCABULARY.tags, ""}
+
+
+def test_tags_that_are_written_are_certain_and_the_others_are_not_there(writes_tags: Path) -> None:
+    mine = named_student(str(writes_tags))
+    mine.describe = lambda _: [
+        dict.fromkeys(TASKS, DecodedText("", 1, True)) | {"tags": DecodedText(text, 0.3, complete)}
+        for text, complete in zip(("fight, hurt", "", "fight, zebra, hu"), (True, True, False), strict=True)
+    ]
+    whole, nothing, cut = mine(FRAMES)
+    assert whole.tags == dict.fromkeys(VOCABULARY.tags, 0.0) | {"fight": 1.0, "hurt": 1.0}
+    assert nothing.tags == dict.fromkeys(VOCABULARY.tags, 0.0)
+    assert (whole.dropped, nothing.dropped) == ((), ())
+    assert [tag for tag, probability in cut.tags.items() if probability] == ["fight"]
+    assert len(cut.dropped) == 3  # the zebra, the half word, and that it was cut off
+    assert SceneGraphs(mine).screen(FRAMES[:0]) == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda mine: mine(FRAMES, 0.2), "its decoder writes the tags, .*; set describe_above to 0"),
+        (lambda mine: mine.tags(mine.features(FRAMES)), "its tag head knows none; let it describe the picture"),
+    ],
+)
+def test_a_head_that_nobody_trained_is_not_asked(ask: Callable, says: str, writes_tags: Path) -> None:
+    with pytest.raises(ComponentError, match=says):
+        ask(named_student(str(writes_tags)))
+
+
+def test_a_head_that_nobody_trained_is_not_exported(writes_tags: Path, tmp_path: Path) -> None:
+    from kidsnanny.stage1.student.tagger import export_tags
+
+    with pytest.raises(ComponentError, match="its decoder writes the tags and its tag head knows none"):
+        export_tags(writes_tags, tmp_path / "tags.onnx")
+    assert not (tmp_path / "tags.onnx").exists()
 
 
 def test_what_is_written_is_the_graph_of_its_frame_with_its_score_and_its_faults(student: Callable) -> None:
@@ -419,13 +483,3 @@ def test_an_onnx_file_that_gives_no_tags(harm: Callable, says: str, folder: Path
         WeightsError, match=rf"^{path}: it holds no student's tags \(.*{says}[^\n]*\); name a student's"
     ):
         named_student(str(path))
-
-
-def test_training_writes_a_student_and_its_curve(tmp_path: Path) -> None:
-    from kidsnanny.training.student.train_student import train
-
-    train(tmp_path / "made", steps=2)
-    (point,) = json.loads((tmp_path / "made" / "curve.json").read_text())
-    assert point["scenes"] == 64
-    (graph,) = named_student(str(tmp_path / "made"))([np.zeros((10, 20, 3), np.uint8)])
-    assert graph.tags.keys() == VOCABULARY.tags.keys()
