@@ -36,7 +36,7 @@ from kidsnanny.evaluation.graphs.graph_metrics import score
 from kidsnanny.evaluation.graphs.rare_recall import rare_recall
 from kidsnanny.models.cards import cards
 from kidsnanny.stage1.student.codec import Task
-from kidsnanny.stage1.student.student import Student
+from kidsnanny.stage1.student.student import TASKS, Student
 from kidsnanny.training.student.long_tail import long_tailed_scene
 from kidsnanny.training.student.losses.vocabulary_recall import EntryFrequencies
 from kidsnanny.training.student.recipe import LADDER, PLAIN, Precision
@@ -163,10 +163,7 @@ def learn_what_is_known(student: Student, setting: Setting) -> None:
     """Teach the decoder to write KNOWN of plain scenes."""
     pictures = [scene(FIRST_UNSEEN // 2 + number, SIDE) for number in range(setting.scenes)]
     features = seen(student, pictures)
-    every, prompts = student.tasks, student.prompts
-    kept = [every.index(task) for task in KNOWN]
-    student.tasks = KNOWN
-    mask, student.prompts, student.prompts_mask = student.prompts_mask, prompts[kept], student.prompts_mask[kept]
+    student.ask(KNOWN)
     loss = StudentLoss(student, PLAIN, EntryFrequencies.of(drawn.graph for drawn in pictures))
     weights = list(student.model.model.language_model.parameters())
     optimizer = torch.optim.AdamW(weights, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.02)
@@ -184,7 +181,7 @@ def learn_what_is_known(student: Student, setting: Setting) -> None:
         optimizer.zero_grad()
         if (step + 1) % 250 == 0:
             print(f"the start: step {step + 1}, loss {part['text'].item():.3f}", file=sys.stderr, flush=True)
-    student.tasks, student.prompts, student.prompts_mask = every, prompts, mask
+    student.ask(TASKS)
 
 
 @torch.inference_mode()

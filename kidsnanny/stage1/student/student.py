@@ -86,13 +86,18 @@ class Student:
         if self._beams < 1:
             raise ComponentError(f"{model_id}: it cannot decode with {beams} beams; give 1 (greedy) or more.")
         self._constrained = constrained
-        asked: dict[Task, str] = PROMPTS | ({"tags": TAGS_PROMPT} if self.settings.tags_from == "text" else {})
-        self.tasks: tuple[Task, ...] = tuple(asked)
-        """What the decoder writes of each picture, in the order of its rows."""
+        self.ask(TASKS if self.settings.tags_from == "head" else (*TASKS, "tags"))
         kept = len(self.tasks) * self._beams * len(tokenizer) * self.settings.max_new_tokens
         self._at_once = max(1, MAX_SCORES // kept)
-        encoded = tokenizer(list(asked.values()), padding=True, return_tensors="pt")
-        self.prompts, self.prompts_mask = (encoded[key].to(model.device) for key in ("input_ids", "attention_mask"))
+
+    def ask(self, tasks: Sequence[Task]) -> None:
+        """Have the decoder write these texts of each picture, and no others. A training may ask for some of them."""
+        self.tasks: tuple[Task, ...] = tuple(tasks)
+        """What the decoder writes of each picture, in the order of its rows."""
+        prompts: dict[Task, str] = PROMPTS | {"tags": TAGS_PROMPT}
+        encoded = self.tokenizer([prompts[task] for task in tasks], padding=True, return_tensors="pt")
+        device = self.model.device
+        self.prompts, self.prompts_mask = (encoded[key].to(device) for key in ("input_ids", "attention_mask"))
 
     @classmethod
     def open(
