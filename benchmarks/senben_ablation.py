@@ -80,7 +80,7 @@ class Setting(NamedTuple):
 
 
 SETTINGS = {
-    "small": Setting(120, 16, 1e-3, "bf16", 3_000, 60, 400, 1_500, True),
+    "small": Setting(120, 8, 1e-3, "bf16", 3_000, 60, 600, 1_500, True),
     "cuda": Setting(1_200, 64, 5e-4, "bf16", 20_000, 200, 2_000, 5_000, False),
 }
 

@@ -116,36 +116,47 @@ class StudentLoss(nn.Module):  # type: ignore[misc]
         begin = self.model.config.text_config.decoder_start_token_id
         return torch.cat([torch.full_like(wanted[:, :1], begin), wanted[:, :-1]], 1)
 
-    def _logits(self, heard: Heard, inputs: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.model(
+    def _logits(self, heard: Heard, inputs: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        """(kept, tokens): only where `kept` (N, L) is true, since most of a batch is padding and most of a step's work
+        is done here."""
+        states = self.model.model(
             encoder_outputs=BaseModelOutput(last_hidden_state=heard.states),
             attention_mask=heard.mask,
             decoder_input_ids=inputs,
             use_cache=False,
-        ).logits
+        ).last_hidden_state
+        logits: torch.Tensor = self.model.lm_head(states[kept])
         return logits
+
+    def _losses(self, logits: torch.Tensor, wanted: torch.Tensor, kept: torch.Tensor, smoothing: float) -> torch.Tensor:
+        """(N, L) in nats, 0 where nothing is kept."""
+        padding = self._student.tokenizer.pad_token_id
+        found = token_losses(logits[None], wanted[kept][None], smoothing, padding=padding)[0]
+        return found.new_zeros(wanted.shape).masked_scatter(kept, found)
 
     def _spoken(
         self, texts: Sequence[str], heard: Heard, sampling: float, generator: torch.Generator | None
     ) -> dict[str, torch.Tensor]:
         """The losses of the decoder's texts."""
-        student, padding = self._student, self._student.tokenizer.pad_token_id
+        student = self._student
         written = self._written(texts)
         wanted, inputs = written.wanted, self._inputs(written.wanted)
+        kept = wanted != student.tokenizer.pad_token_id
         if sampling and generator is not None:
             with torch.no_grad():
-                guessed = self._logits(heard, inputs)
-            inputs = mixed_inputs(inputs, guessed, sampling, generator, keep=inputs == padding)
-        logits = self._logits(heard, inputs)
-        losses = token_losses(logits, wanted, self._recipe.smoothing, padding=padding)
-        weights = (wanted != padding).float()
+                guessed = self._logits(heard, inputs, kept).argmax(-1)
+            likely = torch.zeros_like(wanted).masked_scatter(kept, guessed)
+            inputs = mixed_inputs(inputs, likely, sampling, generator, keep=~kept)
+        logits = self._logits(heard, inputs, kept)
+        losses = self._losses(logits, wanted, kept, self._recipe.smoothing)
+        weights = kept.float()
         if not self._recipe.var:
             return {"text": (losses * weights).sum() / weights.sum()}
         tasks = len(texts) // len(student.tasks) * student.tasks
         found = [mentions(task, text, student.vocabulary) for task, text in zip(tasks, texts, strict=True)]
         aligned = align(found, written.offsets, self._frequencies)
         weights = weights * token_weights(aligned).to(weights)
-        plain = token_losses(logits, wanted, 0.0, padding=padding) if self._recipe.smoothing else losses
+        plain = self._losses(logits, wanted, kept, 0.0) if self._recipe.smoothing else losses
         return {
             "text": (losses * weights).sum() / weights.sum(),
             "missed recall": RECALL * missed_recall(plain, aligned),
@@ -175,8 +186,9 @@ class StudentLoss(nn.Module):  # type: ignore[misc]
         rows = torch.tensor([place * len(tasks) + tasks.index("objects") for place, _ in several])
         rows = rows.to(heard.mask.device)
         written = self._written(texts)
-        logits = self._logits(Heard(heard.states[rows], heard.mask[rows]), self._inputs(written.wanted))
-        losses = token_losses(logits, written.wanted, 0.0, padding=self._student.tokenizer.pad_token_id)
+        kept = written.wanted != self._student.tokenizer.pad_token_id
+        logits = self._logits(Heard(heard.states[rows], heard.mask[rows]), self._inputs(written.wanted), kept)
+        losses = self._losses(logits, written.wanted, kept, 0.0)
         most = max(len(graph.objects) for graph in graphs)
         costs = object_losses(losses, token_places(texts, written.offsets), most).cpu().numpy()
         best, start = list(graphs), 0

@@ -80,10 +80,10 @@ def test_min_perm_writes_the_objects_in_the_order_that_costs_least() -> None:
     def objects_cost(place: int, graph: SceneGraph) -> float:
         written = loss._written(loss._texts(given[place], graph, ("objects",)))
         row = place * len(loss._student.tasks)
-        logits = loss._logits(
-            Heard(heard.states[row : row + 1], heard.mask[row : row + 1]), loss._inputs(written.wanted)
-        )
-        every = torch.nn.functional.cross_entropy(logits[0], written.wanted[0], reduction="none")
+        alone = Heard(heard.states[row : row + 1], heard.mask[row : row + 1])
+        everywhere = torch.ones_like(written.wanted, dtype=torch.bool)
+        logits = loss._logits(alone, loss._inputs(written.wanted), everywhere)
+        every = torch.nn.functional.cross_entropy(logits, written.wanted[0], reduction="none")
         return float(every[1:-1].sum())  # without what stands around the objects
 
     with torch.no_grad():

@@ -24,7 +24,7 @@ def token_losses(logits: torch.Tensor, wanted: torch.Tensor, smoothing: float, *
         (N, L) in nats, 0 where `wanted` is padding.
     """
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    losses: torch.Tensor = functional.cross_entropy(
-        precise.transpose(1, 2), wanted, ignore_index=padding, label_smoothing=smoothing, reduction="none"
+    losses = functional.cross_entropy(
+        precise.flatten(0, 1), wanted.flatten(), ignore_index=padding, label_smoothing=smoothing, reduction="none"
     )
-    return losses
+    return losses.view(wanted.shape)

@@ -49,7 +49,7 @@ def probability(step: int, steps: int, *, highest: float = 1.0, schedule: Schedu
 
 def mixed_inputs(
     inputs: torch.Tensor,
-    logits: torch.Tensor,
+    likely: torch.Tensor,
     probability: float,
     generator: torch.Generator,
     keep: torch.Tensor,
@@ -58,16 +58,15 @@ def mixed_inputs(
 
     Args:
         inputs: (N, L) int64, of the first pass: the start token and the true tokens, each one place later.
-        logits: (N, L, V) that it gave: those at a place are for the token that is the next place's input.
+        likely: (N, L) int64, the token that it found most likely at each place, which is the next place's input.
         probability: that a token is replaced, 0..1.
         generator: draws which ones; on any device.
         keep: (N, L) bool, the inputs that stay true, such as padding. The first of each row always does.
 
     Returns:
-        (N, L) int64, without gradients.
+        (N, L) int64.
     """
-    likely = logits.detach().argmax(-1).roll(1, 1)
     drawn = torch.rand(inputs.shape, generator=generator, device=generator.device).to(inputs.device)
     replaced = (drawn < probability) & ~keep
     replaced[:, 0] = False
-    return torch.where(replaced, likely, inputs)
+    return torch.where(replaced, likely.roll(1, 1), inputs)
