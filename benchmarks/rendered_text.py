@@ -85,13 +85,13 @@ def lines_of(data: Path | None) -> list[Line]:
 def chosen(lines: Sequence[Line], count: int, rng: random.Random) -> list[Line]:
     """So many texts: of the harmful ones and the look-alikes as many of each category."""
     found: list[Line] = []
-    for kind, share in (("harmful", HARMFUL), ("look_alike", LOOK_ALIKE), ("plain", 1 - HARMFUL - LOOK_ALIKE)):
+    shares = {"harmful": round(count * HARMFUL), "look_alike": round(count * LOOK_ALIKE)}
+    for kind, wanted in {**shares, "plain": count - sum(shares.values())}.items():
         groups: dict[str, list[Line]] = {}
         for line in lines:
             if line.kind == kind:
                 groups.setdefault(line.categories[0] if line.categories else "", []).append(line)
         stacks = [rng.sample(groups[name], len(groups[name])) for name in sorted(groups)]
-        wanted = round(count * share)
         for n in range(max(map(len, stacks), default=0)):
             some = [stack[n] for stack in stacks if n < len(stack)]
             found += some[: max(0, wanted - sum(line.kind == kind for line in found))]
@@ -183,7 +183,7 @@ def main() -> None:
     result = {
         "hardware": hardware(),
         "version": __version__,
-        "texts": given.texts,
+        "texts": len(some),
         "pictures": len(drawn),
         "seed": given.seed,
         "seconds": round(took),

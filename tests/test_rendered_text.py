@@ -20,6 +20,7 @@ TEXTS = 16
 def test_half_of_the_texts_are_harmful_a_third_look_like_it_and_each_look_comes_as_often() -> None:
     from rendered_text import LOOKS, chosen, drawings, lines_of
 
+    assert len(chosen(lines_of(None), 11, random.Random(0))) == 11
     lines = chosen(lines_of(None), 66, random.Random(0))
     assert Counter(line.kind for line in lines) == {"harmful": 33, "look_alike": 22, "plain": 11}
     harmful = Counter(line.categories[0] for line in lines if line.kind == "harmful")
