@@ -97,7 +97,9 @@ def test_sentences_are_read_by_the_tower_beside_it(tmp_path: Path, kind: str) ->
     model, card = made(tmp_path, kind), card_of(tmp_path, architecture=f"transformers:{kind}")
     sentences = ["this image is fine", "bad"]
     padding = {"clip": True, "siglip": "max_length"}[kind]
-    tokens = AutoTokenizer.from_pretrained(tmp_path)(sentences, padding=padding, max_length=8, return_tensors="pt")
+    tokens = AutoTokenizer.from_pretrained(tmp_path)(
+        sentences, padding=padding, truncation=True, max_length=8, return_tensors="pt"
+    )
     with torch.inference_mode():
         mask = {"attention_mask": tokens["attention_mask"]} if kind == "clip" else {}
         found = model.get_text_features(input_ids=tokens["input_ids"], **mask)
