@@ -55,11 +55,12 @@ def report(found: Sequence[Mapping[str, Any]]) -> str:
         f"({one['hardware']}), batches of {setting['batch']}, {setting['scenes']:,} long-tailed scenes to train on and "
         f"{setting['test']:,} others to be judged by, decoded without a grammar, one beam. {_versions(one)}. "
         "Written by `benchmarks/senben_ablation.py`; what the numbers say is in `docs/results.md`.",
-        "A number is the mean over seeds ± its standard deviation. **The paper's numbers are of other data (frames of "
+        "A number is the mean over seeds ± its standard deviation; `seconds` are those that the training took in the end. "
+        "**The paper's numbers are of other data (frames of "
         "films), of another network and of measures that it does not define**: compare the order of the rows, not the "
         "numbers.",
         "## Each part added to those before it",
-        _table(["row", "steps", *SCORES.values(), "paper: recall", "F1", "tag F1"], _ladder(runs)),
+        _table(["row", "steps", "seconds", *SCORES.values(), "paper: recall", "F1", "tag F1"], _ladder(runs)),
         "## What each part changed, in points, with the same seeds",
         "The mean over seeds, and the least and the greatest change. `ladder`: beside the row before; `left out`: the "
         "whole recipe beside the one without the part, turned so that more than 0 is a gain by the part.",
@@ -99,6 +100,7 @@ def _ladder(runs: Runs) -> list[list[str]]:
         [
             f"`{row}`",
             f"{mean(one['steps'] for one in seeds.values()):.0f}",
+            f"{mean(one['seconds'] for one in seeds.values()):.0f}",
             *(_spread(list(_values(runs, row, score).values())) for score in SCORES),
             *PAPER.get(row, ("", "", "")),
         ]
