@@ -55,10 +55,9 @@ def report(found: Sequence[Mapping[str, Any]]) -> str:
         f"({one['hardware']}), batches of {setting['batch']}, {setting['scenes']:,} long-tailed scenes to train on and "
         f"{setting['test']:,} others to be judged by, decoded without a grammar, one beam. {_versions(one)}. "
         "Written by `benchmarks/senben_ablation.py`; what the numbers say is in `docs/results.md`.",
-        "A number is the mean over seeds ± its standard deviation; `seconds` are those that the training took in the end. "
-        "**The paper's numbers are of other data (frames of "
-        "films), of another network and of measures that it does not define**: compare the order of the rows, not the "
-        "numbers.",
+        "A number is the mean over seeds ± its standard deviation; `seconds` are those that the training took in the "
+        "end. **The paper's numbers are of other data (frames of films), of another network and of measures that it "
+        "does not define**: compare the order of the rows, not the numbers.",
         "## Each part added to those before it",
         _table(["row", "steps", "seconds", *SCORES.values(), "paper: recall", "F1", "tag F1"], _ladder(runs)),
         "## What each part changed, in points, with the same seeds",
