@@ -1,7 +1,7 @@
 """What each part of SenBen's recipe gains: its ablation again, on drawn scenes, at equal compute.
 
     pip install '.[train]'
-    python benchmarks/senben_ablation.py                                    # 14 rows, 3 seeds, two minutes a run
+    python benchmarks/senben_ablation.py                                    # 15 rows, 3 seeds, two minutes a run
     python benchmarks/senben_ablation.py --rows ce balanced --seeds 0 1 2 3
     python benchmarks/senben_ablation.py --setting cuda --start DIR         # Florence-2's folder, if you have one
     python benchmarks/senben_ablation.py --report                           # only writes the report again

@@ -34,7 +34,7 @@ SCORES = {
     "rare_recall": "rare-class recall",
     "other_recall": "recall of the others",
 }
-FIRST, WHOLE = "ce", "balanced"
+FIRST, WHOLE, CHOSEN = "ce", "balanced", "var-balanced"
 Runs = Mapping[str, Mapping[int, Mapping[str, Any]]]
 """Row -> seed -> what `senben_ablation.py` wrote of the run."""
 
@@ -65,7 +65,9 @@ def report(found: Sequence[Mapping[str, Any]]) -> str:
         "whole recipe beside the one without the part, turned so that more than 0 is a gain by the part.",
         _table(["part", "graph recall", "tag F1", "rare-class recall", "paper: recall"], _changes(runs)),
         f"## The whole recipe (`{WHOLE}`) beside plain cross-entropy (`{FIRST}`)",
-        _whole(runs),
+        _beside(runs, WHOLE),
+        f"## The parts that helped on other scenes (`{CHOSEN}`) beside plain cross-entropy",
+        _beside(runs, CHOSEN),
         "## Learning curves: graph recall after each fifth of the compute",
         f"Over {setting['watched']} scenes that are not those of the tables above; the mean over seeds.",
         _table(["row", *(f"{n} / 5" for n in range(1, 6))], _curves(runs)),
@@ -136,13 +138,14 @@ def _of_paper(more: str, less: str) -> str:
     return f"{100 * (float(PAPER[more][0]) - float(PAPER[less][0])):+.1f}"
 
 
-def _whole(runs: Runs) -> str:
+def _beside(runs: Runs, row: str) -> str:
+    """A row beside plain cross-entropy."""
     lines = []
     for score, name in SCORES.items():
-        points = _differences(runs, WHOLE, FIRST, score)
+        points = _differences(runs, row, FIRST, score)
         if not points:
-            return f"`{WHOLE}` and `{FIRST}` have no seed in common yet."
-        spreads = [100 * stdev(v.values()) for row in (FIRST, WHOLE) if len(v := _values(runs, row, score)) > 1]
+            return f"`{row}` and `{FIRST}` have no seed in common yet."
+        spreads = [100 * stdev(v.values()) for one in (FIRST, row) if len(v := _values(runs, one, score)) > 1]
         spread = f"; the larger spread over seeds of the two is {max(spreads):.1f}" if spreads else ""
         lines.append(f"- {name}: {_range(points)} points{spread}")
     return "\n".join(lines)
