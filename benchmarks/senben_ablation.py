@@ -8,7 +8,7 @@
 
 The scenes are long-tailed, most with several objects of one label. Every run gets the same seconds of compute (of the
 processor, or on CUDA of the clock): what a step of each row costs is measured first, and `steps` is what the seconds
-suffice for. A finished run is not done again; delete its file in results/senben_ablation-SETTING-HARDWARE/ to repeat it.
+suffice for. A finished run is not done again; delete its file in results/senben_ablation-SETTING-HARDWARE to repeat.
 
 At the small setting every run starts from the same weights: the image encoder of senben-tiny, which is then left as it
 is, and a decoder that has learnt to write objects and captions of plain scenes, but no attributes, relations, tags or
@@ -131,7 +131,7 @@ def main() -> None:
                 told = {name: result["scores"][name]["value"] for name in result["scores"]}
                 print(path.name, json.dumps(told), file=sys.stderr, flush=True)
     found = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*-seed*.json"))]
-    target = folder.with_suffix(".md")
+    target = folder.with_name(f"{folder.name}.md")
     target.write_text(report(found), "utf-8")
     print(target)
 
