@@ -32,6 +32,7 @@ SCORES = {
     "graph_f1": "graph F1",
     "tag_f1": "tag F1",
     "rare_recall": "rare-class recall",
+    "rare_words": "the same without tags",
     "other_recall": "recall of the others",
 }
 FIRST, WHOLE, CHOSEN = "ce", "balanced", "var-balanced"
@@ -43,7 +44,9 @@ def report(found: Sequence[Mapping[str, Any]]) -> str:
     """The whole report, of the runs that are there."""
     runs: dict[str, dict[int, Mapping[str, Any]]] = {row: {} for row in LADDER}
     for one in found:
-        runs[one["row"]][one["seed"]] = one
+        words = [counts for name, counts in one["rare"].items() if not name.startswith("tag ")]
+        value = sum(hits for hits, _, _ in words) / sum(n for _, n, _ in words)
+        runs[one["row"]][one["seed"]] = {**one, "scores": {**one["scores"], "rare_words": {"value": value}}}
     runs = {row: dict(sorted(seeds.items())) for row, seeds in runs.items() if seeds}
     if not runs:
         return "No run is there yet.\n"
@@ -63,7 +66,10 @@ def report(found: Sequence[Mapping[str, Any]]) -> str:
         "## What each part changed, in points, with the same seeds",
         "The mean over seeds, and the least and the greatest change. `ladder`: beside the row before; `left out`: the "
         "whole recipe beside the one without the part, turned so that more than 0 is a gain by the part.",
-        _table(["part", "graph recall", "tag F1", "rare-class recall", "paper: recall"], _changes(runs)),
+        _table(
+            ["part", "graph recall", "tag F1", "rare-class recall", SCORES["rare_words"], "paper: recall"],
+            _changes(runs),
+        ),
         f"## The whole recipe (`{WHOLE}`) beside plain cross-entropy (`{FIRST}`)",
         _beside(runs, WHOLE),
         f"## The parts that helped on other scenes (`{CHOSEN}`) beside plain cross-entropy",
@@ -124,7 +130,7 @@ def _changes(runs: Runs) -> list[list[str]]:
     pairs = [(f"ladder: {more}", more, less) for less, more in itertools.pairwise(ladder)]
     pairs.append((f"aggressive in place of {WHOLE}", "aggressive", WHOLE))
     pairs += [(f"left out: {row.removeprefix('no-')}", WHOLE, row) for row in LADDER if row.startswith("no-")]
-    scores = "graph_recall", "tag_f1", "rare_recall"
+    scores = "graph_recall", "tag_f1", "rare_recall", "rare_words"
     return [
         [name, *(_range(_differences(runs, more, less, score)) for score in scores), _of_paper(more, less)]
         for name, more, less in pairs
