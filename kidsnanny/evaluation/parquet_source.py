@@ -1,7 +1,8 @@
 """Examples from parquet files and from arrow files that the `datasets` library saved.
 
 UnsafeBench's columns are `image` (bytes, or a struct of `bytes` and `path`), `safety_label` (`Safe` or `Unsafe`),
-`category`, `source` and optionally `id`, as its data set card lists them. An evaluation reads no other columns, like `text`.
+`category`, `source` and optionally `id`, as its data set card lists them. An evaluation reads no
+other columns, like `text`.
 """
 
 import json
