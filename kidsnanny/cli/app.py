@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from kidsnanny import __version__
-from kidsnanny.cli.audit import audit
 from kidsnanny.cli.check import check
 from kidsnanny.cli.console import Output, quiet_libraries
+from kidsnanny.cli.dataset_audit import audit
 from kidsnanny.cli.decide import decide_again
 from kidsnanny.cli.doctor import doctor
 from kidsnanny.cli.eval import evaluate

@@ -1,20 +1,19 @@
 """A data set from its pictures to its card."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.example_fields import text_of
 from kidsnanny.files import alone_in
 from kidsnanny.models.runtime import Device
 from kidsnanny.probes.datasheet.confirmations import read_answers
-from kidsnanny.probes.datasheet.datasheet_scores import counted_labels, embedded_entries, score_pictures
-from kidsnanny.probes.datasheet.picture_sources import open_pictures
+from kidsnanny.probes.datasheet.datasheet_scores import AuditEntry, counted_labels, embedded_entries, score_pictures
+from kidsnanny.probes.datasheet.picture_sources import PictureSource, open_pictures
 from kidsnanny.probes.datasheet.question_16 import Datasheet, make_datasheet
 from kidsnanny.probes.datasheet.write_datasheet import WrittenDatasheet, flagged_pictures, write_datasheet
 from kidsnanny.probes.embedding_cache import EmbeddedPicture, EmbeddingCache
 from kidsnanny.probes.encoders import Encoder, load_encoder
-from kidsnanny.probes.probe_files import check_fit, load_probe, probe_card
+from kidsnanny.probes.probe_files import LoadedProbe, check_fit, load_probe, probe_card
 
 
 def audit_dataset(
@@ -61,20 +60,53 @@ def audit_dataset(
         with alone_in(out), alone_in(cache.folder):
             entries = embedded_entries(source.read(), encoder, cache, watch)
             if not entries:
-                raise DataError(f"{text_of(data)}: it holds no pictures; name another.")
-            scored = score_pictures(entries, loaded, cache)
-            sheet = make_datasheet(
-                scored,
-                data=text_of(data),
-                form=source.form,
-                probe=loaded.model_id,
-                kind=loaded.card.kind,
-                encoder=encoder.model_id,
+                raise DataError(f"{source.name}: it holds no pictures; name another.")
+            return card_from_cache(
+                entries,
+                loaded,
+                cache,
+                out,
+                source=source,
                 threshold=threshold,
                 answers=answers,
+                show=show,
             )
-            flagged = flagged_pictures(scored, threshold)
-            written = write_datasheet(sheet, flagged, out, pictures=source.read(), answers=answers, show=show)
     except OSError as error:
         raise DataError(f"{out}: it cannot be written ({error.strerror}); name another folder.") from error
-    return sheet, written
+
+
+def card_from_cache(
+    entries: Sequence[AuditEntry],
+    probe: LoadedProbe,
+    cache: EmbeddingCache,
+    out: Path,
+    *,
+    source: PictureSource,
+    threshold: float = 0.9,
+    answers: Mapping[str, bool] | None = None,
+    show: bool = False,
+) -> tuple[Datasheet, WrittenDatasheet]:
+    """Score pictures that are embedded, and write the card. Errors are those of `audit_dataset`.
+
+    Args:
+        entries: the pictures.
+        probe: it reads the rows of the cache's encoder.
+        cache: it has the rows of each picture that could be looked at.
+        out: the folder, which is there.
+        source: where the pictures are, some of which the card shows.
+        threshold, show: as in `audit_dataset`.
+        answers: a person's, by checksum; None: nobody was asked.
+    """
+    scored = score_pictures(entries, probe, cache)
+    sheet = make_datasheet(
+        scored,
+        data=source.name,
+        form=source.form,
+        probe=probe.model_id,
+        kind=probe.card.kind,
+        encoder=cache.model_id,
+        threshold=threshold,
+        answers=answers,
+    )
+    flagged = flagged_pictures(scored, threshold)
+    return sheet, write_datasheet(sheet, flagged, out, pictures=source.read(), answers=answers, show=show)

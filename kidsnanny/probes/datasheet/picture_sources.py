@@ -24,6 +24,8 @@ from kidsnanny.probes.datasheet.webdataset_source import read_shards
 class PictureSource(NamedTuple):
     """A data set that can be read."""
 
+    name: str
+    """Its path."""
     form: str
     """What it was taken for."""
     read: Callable[[], Iterator[AuditedPicture]]
@@ -40,20 +42,23 @@ def open_pictures(data: Path) -> PictureSource:
     Raises:
         DataError: nothing there is a data set of a form that we know.
     """
+    name = text_of(data)
     try:
         shards = [data] if data.suffix == ".tar" and data.is_file() else sorted(data.rglob("*.tar"))
         if shards:
-            return PictureSource("WebDataset", partial(read_shards, data if data.is_dir() else data.parent, shards))
+            return PictureSource(
+                name, "WebDataset", partial(read_shards, data if data.is_dir() else data.parent, shards)
+            )
         if data.suffix in (".jsonl", ".csv") and data.is_file():
-            return PictureSource("manifest", partial(_of_manifest, data))
+            return PictureSource(name, "manifest", partial(_of_manifest, data))
         if files := table_files(data):
-            return PictureSource("tables", partial(_of_tables, data if data.is_dir() else data.parent, files))
+            return PictureSource(name, "tables", partial(_of_tables, data if data.is_dir() else data.parent, files))
         if data.is_dir():
-            return PictureSource("folder", partial(_of_folder, data))
+            return PictureSource(name, "folder", partial(_of_folder, data))
     except OSError as error:
-        raise DataError(f"{text_of(data)}: it cannot be opened ({error.strerror}); name another.") from error
+        raise DataError(f"{name}: it cannot be opened ({error.strerror}); name another.") from error
     raise DataError(
-        f"{text_of(data)}: {'it is no data set' if data.exists() else 'there is nothing there'}; name a folder of "
+        f"{name}: {'it is no data set' if data.exists() else 'there is nothing there'}; name a folder of "
         "pictures, a .parquet file, a .jsonl or .csv manifest, a .tar of a WebDataset, or a folder of these."
     )
 

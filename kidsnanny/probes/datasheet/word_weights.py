@@ -1,10 +1,11 @@
 """How much words stand out in the captions of flagged pictures, as in Q16's documentation step, and clouds of words."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
+from kidsnanny.reports.pages import visible
 from kidsnanny.reports.thumbnails import data_uri
 
 WORD = re.compile(r"\w[\w'’-]*\w")
@@ -12,12 +13,14 @@ SIZE = (720, 360)
 """Of a cloud, in pixels."""
 WORDS = 150
 """Of a cloud, at most."""
+LETTERS = 40
+"""Of a word in a cloud, at most: one that is longer than the cloud is wide cannot be drawn."""
 COLLOCATIONS = 30
 """From this likelihood ratio on, two words that follow each other are one term; the papers' setting."""
 
 
 def term_counts(captions: Iterable[str]) -> Counter[str]:
-    """Word -> how often it stands in the captions, in small letters and without words that mean nothing by themselves. Two
+    """Word -> how often it stands in the captions, in small letters and without words that mean nothing alone. Two
     words that follow each other more often than by chance are one term, and count as this instead."""
     from wordcloud import STOPWORDS
     from wordcloud.tokenization import score
@@ -75,7 +78,11 @@ def cloud(weights: Mapping[str, float]) -> str:
     cloud."""
     from wordcloud import WordCloud
 
-    if not weights:
+    names = defaultdict[str, float](float)
+    for word, weight in weights.items():
+        text = visible(word)
+        names[text if len(text) <= LETTERS else f"{text[: LETTERS - 1]}…"] += weight
+    if not names:
         return ""
     drawn = WordCloud(
         width=SIZE[0],
@@ -85,5 +92,5 @@ def cloud(weights: Mapping[str, float]) -> str:
         color_func=lambda *_, **__: "#1f4e79",
         random_state=0,
         relative_scaling=0.25,
-    ).generate_from_frequencies(weights)
+    ).generate_from_frequencies(names)
     return data_uri(drawn.to_image(), "PNG")
