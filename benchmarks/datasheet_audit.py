@@ -35,7 +35,7 @@ from kidsnanny.models.cards import ProbeCard, make_card
 from kidsnanny.probes.datasheet.audited_pictures import AuditedPicture
 from kidsnanny.probes.datasheet.datasheet_scores import AuditEntry
 from kidsnanny.probes.datasheet.picture_sources import PictureSource
-from kidsnanny.probes.embedding_cache import KEY, EmbeddingCache
+from kidsnanny.probes.embedding_cache import BATCH, KEY, EmbeddingCache
 from kidsnanny.probes.probe_files import LoadedProbe
 from kidsnanny.probes.q16 import Q16
 from kidsnanny.records import ModelId
@@ -84,7 +84,7 @@ def score(folder: Path, count: int, captions: bool, photographs: list[Path]) -> 
     assert isinstance(card, ProbeCard)
     prompts = np.random.default_rng(1).standard_normal((2, WIDTH))
     probe = LoadedProbe(card, Q16(prompts), RANDOM)
-    begin = time.perf_counter()
+    begin, used = time.perf_counter(), time.process_time()
     from kidsnanny.probes.datasheet.audit_dataset import card_from_cache
 
     imported = time.perf_counter()
@@ -105,6 +105,7 @@ def score(folder: Path, count: int, captions: bool, photographs: list[Path]) -> 
             "open the cache": round(opened - imported, 2),
             "score and write the card": round(end - opened, 2),
             "in all": round(end - begin, 2),
+            "of the processor, in all": round(time.process_time() - used, 2),
         },
     }
 
@@ -183,7 +184,7 @@ def killed_and_resumed(photographs: list[Path], folder: Path, count: int) -> dic
         "embedded when it was killed": before,
         "rows in the cache after the second run": len(keys),
         "pictures with two rows in the cache": len(keys) - len(np.unique(keys["sha256"])),
-        "at most embedded twice, as they were being looked at": len(rows) // (4 * width) - before + 32,
+        "embedded and lost, at most": BATCH,
         "not judged": len(sheet["not_judged"]),
         "exit code": done.returncode,
         "seconds": {
@@ -217,6 +218,7 @@ def main() -> None:
     chip = hardware()
     result: dict[str, Any] = {
         "hardware": chip,
+        "load before": round(os.getloadavg()[0], 1),
         "versions": {name: version(name) for name in ("numpy", "onnxruntime", "wordcloud")},
         "rows": "random numbers: only the time is of interest",
     }
