@@ -125,7 +125,7 @@ class Baseline:
             stands_for = mapped(example.category, self._about.categories)
             try:
                 picture = open_picture(example.image)
-                frame, missed = _first_frame(picture)
+                frame, missed = first_frame(picture)
             except InputError as error:
                 unread = NotInspected(part="picture", reason=error.reason, cause=error.cause)
                 found[place] = {"unscored": str(error), "not_inspected": (unread,)}
@@ -197,7 +197,7 @@ def weights_of(name: str, folder: Path) -> dict[str, tuple[ModelId, ...]]:
     return {name: (ModelId(name=name, revision="+".join(digest(file)[:12] for file in files), caveat=caveat),)}
 
 
-def _first_frame(picture: Picture) -> tuple[RGB, tuple[NotInspected, ...]]:
+def first_frame(picture: Picture) -> tuple[RGB, tuple[NotInspected, ...]]:
     """The first frame (a transparent one on white), and what of the picture that leaves out.
 
     Raises:
