@@ -75,29 +75,33 @@ def _shrinking() -> Any:
     return options
 
 
-_open: "weakref.WeakValueDictionary[tuple[Path, int, int], OnnxSession]" = weakref.WeakValueDictionary()
+_open: "weakref.WeakValueDictionary[tuple[Path, int, int, str | None], OnnxSession]" = weakref.WeakValueDictionary()
 
 
-def onnx_session(path: Path) -> OnnxSession:
+def onnx_session(path: Path, inner: str | None = None) -> OnnxSession:
     """An ONNX Runtime session on the CPU, one for each file for as long as somebody uses it: pipelines of one process
     share their networks. Sessions may be run from several threads at once.
 
+    Args:
+        path: of the file.
+        inner: a tensor inside the network that is to be an output as well.
+
     Raises:
         ComponentError: `KIDSNANNY_THREADS` is no number.
-        WeightsError: ONNX Runtime does not accept the file.
+        WeightsError: ONNX Runtime does not accept the file, or it has no such tensor.
     """
     try:
         state = path.stat()
     except OSError as error:
         raise WeightsError(f"{path}: it cannot be opened ({error.strerror}); get the file again.") from error
-    key = path.resolve(), state.st_mtime_ns, state.st_size
+    key = path.resolve(), state.st_mtime_ns, state.st_size, inner
     session = _open.get(key)
     if session is None:
-        session = _open[key] = OnnxSession(lambda: _load(path))
+        session = _open[key] = OnnxSession(lambda: _load(path, inner))
     return session
 
 
-def _load(path: Path) -> "InferenceSession":
+def _load(path: Path, inner: str | None) -> "InferenceSession":
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()  # for a program that imported it before kidsnanny could say no
@@ -107,6 +111,26 @@ def _load(path: Path) -> "InferenceSession":
     # Several sessions take turns: threads that go on spinning after a call take the processor from the next session.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        file: str | bytes = path.read_bytes() + _as_output(inner) if inner else str(path)
+        return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except Exception as error:
+        if inner and f"({inner}) does not exist" in str(error):
+            fix = "name a tensor of it as the card's output"
+            raise WeightsError(f"{path}: there is no tensor {inner} in its network; {fix}.") from error
         raise WeightsError(f"{path}: ONNX Runtime cannot load it ({error}); get the file again.") from error
+
+
+def _as_output(tensor: str) -> bytes:
+    """What makes a tensor an output of the network when it is added to the end of an ONNX file.
+
+    Such a file is a message of protobuf, in which a part that comes twice is joined: this is a ModelProto with nothing
+    but a graph (field 7) with one more output (field 12) of that name (field 1).
+    """
+    found = tensor.encode()
+    for field in (1, 12, 7):
+        length, rest = bytearray(), len(found)
+        while rest > 127:
+            length.append(rest & 127 | 128)
+            rest >>= 7
+        found = bytes([field << 3 | 2, *length, rest]) + found
+    return found

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from kidsnanny.errors import ComponentError, WeightsError
-from kidsnanny.models.cards import Card, NetworkCard
+from kidsnanny.models.cards import Card, PictureCard
 from kidsnanny.models.runtime import Onnx, build, load
 from kidsnanny.models.store import home, is_random, pin_exported
 
@@ -25,7 +25,7 @@ def export(card: Card, out: Path | None = None) -> Path:
     """Write the card's network as ONNX (of a student: image encoder and tags), compare it with torch, and pin it.
 
     Args:
-        card: of a classifier, detector or student in safetensors.
+        card: of a classifier, detector, encoder or student in safetensors.
         out: the file; by default `onnx/NAME.onnx` in kidsnanny's home folder.
 
     Raises:
@@ -35,13 +35,13 @@ def export(card: Card, out: Path | None = None) -> Path:
     path = card.locate()
     if path.suffix != ".safetensors":
         raise WeightsError(f"{card.name}: {path} is not safetensors, so there is nothing to export; use it as it is.")
-    module = load(card, path) if isinstance(card, NetworkCard) else None
+    module = load(card, path) if isinstance(card, PictureCard) else None
     out = out or home() / "onnx" / f"{card.name}.onnx"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent) as folder:
             made = Path(folder) / out.name
-            if isinstance(card, NetworkCard):
+            if isinstance(card, PictureCard):
                 _write(card, module, made, random=is_random(path))
                 _compare(card, module, made)
             else:
@@ -55,7 +55,7 @@ def export(card: Card, out: Path | None = None) -> Path:
     return out
 
 
-def save_random(card: NetworkCard, path: Path, seed: int = 0) -> Path:
+def save_random(card: PictureCard, path: Path, seed: int = 0) -> Path:
     """Write the card's architecture with random weights, marked as such, as safetensors.
 
     A classifier's last layer gets larger weights than a library's initial ones, which give every picture the same
@@ -76,11 +76,11 @@ def save_random(card: NetworkCard, path: Path, seed: int = 0) -> Path:
     return path
 
 
-def _inputs(card: NetworkCard, count: int) -> "np.ndarray[Any, np.dtype[np.float32]]":
+def _inputs(card: PictureCard, count: int) -> "np.ndarray[Any, np.dtype[np.float32]]":
     return np.random.default_rng(0).random((count, 3, card.input, card.input), np.float32)
 
 
-def _write(card: NetworkCard, module: Any, path: Path, *, random: bool) -> None:
+def _write(card: PictureCard, module: Any, path: Path, *, random: bool) -> None:
     axes = {0: "batch"}
     if card.role == "detector":
         axes |= {2: "height", 3: "width"}  # frames are not square
@@ -128,7 +128,7 @@ def write_onnx(module: Any, shape: tuple[int, ...], path: Path, facts: dict[str,
     onnx.save(model, path)
 
 
-def _compare(card: NetworkCard, module: Any, path: Path) -> None:
+def _compare(card: PictureCard, module: Any, path: Path) -> None:
     import torch
 
     given = _inputs(card, 3)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from kidsnanny.errors import ComponentError, WeightsError
-from kidsnanny.models.cards import Card, NetworkCard
+from kidsnanny.models.cards import Card, ImageEncoderCard, NetworkCard, PictureCard
 from kidsnanny.models.onnx import onnx_session
 from kidsnanny.models.store import digest, is_random
 from kidsnanny.records import ModelId
@@ -44,7 +44,8 @@ class Network(Protocol):
 
 
 class Onnx:
-    """An ONNX file on the CPU: its first input and first output. Random weights have `kidsnanny = random` as metadata.
+    """An ONNX file on the CPU: its first input, and its first output or, of an encoder, the one that the card names.
+    Random weights have `kidsnanny = random` as metadata.
 
     Many files are made for one picture at a time, and detectors for a whole square: then pictures go through one by
     one, in the top-left corner of a black square.
@@ -55,8 +56,10 @@ class Onnx:
 
     device = "cpu"
 
-    def __init__(self, card: NetworkCard, path: Path) -> None:
-        self._session = onnx_session(path)
+    def __init__(self, card: PictureCard, path: Path) -> None:
+        inner = card.output if isinstance(card, ImageEncoderCard) else None
+        self._session = onnx_session(path, inner)
+        self._outputs = [inner] if inner else None
         given = self._session.get_inputs()[0]
         self._input = given.name
         self._one_by_one = given.shape[:1] == [1]
@@ -75,7 +78,7 @@ class Onnx:
             below, right = (self._square - side for side in inputs.shape[2:])
             inputs = np.pad(inputs, ((0, 0), (0, 0), (0, below), (0, right)))
         batches = np.split(inputs, len(inputs)) if self._one_by_one and len(inputs) > 1 else [inputs]
-        outputs = [self._session.run(None, {self._input: batch})[0] for batch in batches]
+        outputs = [self._session.run(self._outputs, {self._input: batch})[0] for batch in batches]
         output: npt.NDArray[np.float32] = outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
         return lambda: output
 
@@ -97,7 +100,7 @@ class Torch:
 
     def __init__(
         self,
-        card: NetworkCard,
+        card: PictureCard,
         path: Path,
         device: Device = "cpu",
         precision: Precision = "auto",
@@ -131,13 +134,13 @@ class Torch:
 
 
 def network(
-    card: NetworkCard, device: Device = "auto", precision: Precision = "auto", *, compiled: bool = False
+    card: PictureCard, device: Device = "auto", precision: Precision = "auto", *, compiled: bool = False
 ) -> Network:
     """The card's network: an ONNX file, on the CPU; of safetensors, torch on CUDA, and on the CPU the ONNX file that
     `kidsnanny export` made, or torch if there is none.
 
     Args:
-        card: of a classifier or detector.
+        card: of a classifier, detector or encoder.
         device: "auto" (CUDA where torch finds it), "cpu" or "cuda".
         precision: "auto" is float32 on the CPU and bfloat16 on CUDA.
         compiled: see `Torch`.
@@ -177,11 +180,11 @@ def device_and_dtype(name: str, device: Device, precision: Precision) -> tuple[s
     return where, getattr(torch, precision)
 
 
-def build(card: NetworkCard, settings: dict[str, Any] | None = None) -> "torch.nn.Module":
-    """The card's architecture with its library's initial weights, in evaluation mode.
+def build(card: PictureCard, settings: dict[str, Any] | None = None) -> "torch.nn.Module":
+    """The card's architecture with its library's initial weights, in evaluation mode; an encoder's has no head.
 
     Args:
-        card: names the architecture and its configuration.
+        card: names the architecture and its configuration. An encoder of transformers is not built here.
         settings: the content of an ultralytics model's YAML file, for one that is not in the package.
 
     Raises:
@@ -189,13 +192,13 @@ def build(card: NetworkCard, settings: dict[str, Any] | None = None) -> "torch.n
     """
     _torch(card)
     library, _, name = (card.architecture or "").partition(":")
-    classes = len(card.labels)
+    classes = len(card.labels) if isinstance(card, NetworkCard) else 0
     try:
         if library == "timm":
             import timm
 
             module: torch.nn.Module = timm.create_model(name, pretrained=False, num_classes=classes, **card.config)
-        elif library == "transformers":
+        elif library == "transformers" and isinstance(card, NetworkCard):
             from transformers import ViTConfig, ViTForImageClassification
 
             config = {"image_size": card.input, "num_labels": classes, **card.config}
@@ -216,7 +219,7 @@ def build(card: NetworkCard, settings: dict[str, Any] | None = None) -> "torch.n
     return module.eval()
 
 
-def load(card: NetworkCard, path: Path) -> "torch.nn.Module":
+def load(card: PictureCard, path: Path) -> "torch.nn.Module":
     """The card's architecture with the weights of a safetensors file, returning one tensor.
 
     Raises:
@@ -225,6 +228,10 @@ def load(card: NetworkCard, path: Path) -> "torch.nn.Module":
     """
     from safetensors import SafetensorError, safe_open
 
+    if isinstance(card, ImageEncoderCard) and (card.architecture or "").startswith("transformers:"):
+        from kidsnanny.models.transformers_encoders import image_tower
+
+        return image_tower(card, path.parent)
     try:
         with safe_open(path, "pt") as file:
             facts = file.metadata() or {}
@@ -233,6 +240,10 @@ def load(card: NetworkCard, path: Path) -> "torch.nn.Module":
     except SafetensorError as error:
         raise WeightsError(f"{card.name}: {path} is not safetensors ({error}); get the file again.") from error
     module = build(card, json.loads(facts["yaml"]) if "yaml" in facts else None)
+    if isinstance(card, ImageEncoderCard):
+        head = module.pretrained_cfg["classifier"]
+        heads = tuple(f"{name}." for name in ([head] if isinstance(head, str) else head or ()))
+        state = {key: value for key, value in state.items() if not key.startswith(heads)}
     try:
         missing, surplus = module.load_state_dict(state, strict=False)
     except RuntimeError as error:

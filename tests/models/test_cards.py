@@ -17,6 +17,7 @@ from kidsnanny.models.cards import (
     Card,
     ClassifierCard,
     DetectorCard,
+    ImageEncoderCard,
     OcrCard,
     StudentCard,
     TextCard,
@@ -56,8 +57,9 @@ def test_every_other_card_says_where_to_get_it_and_what_was_not_verified(name: s
     card = shipped()[name]
     with pytest.raises(NotHereError, match=f"^{name}: its weights are not on this machine; .*kidsnanny weights"):
         card.locate()
-    assert {"hub", "labels", "licence"} <= set(card.unverified)
-    assert card.operating_points is None or "operating_points" in card.unverified
+    assert {"hub", "licence"} <= set(card.unverified)
+    for field in ("labels", "operating_points"):
+        assert getattr(card, field, None) is None or field in card.unverified
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_a_classifiers_card_says_how_a_frame_is_prepared(field: str) -> None:
 
 def test_each_role_has_a_type_of_its_own_with_no_fields_of_others() -> None:
     types = {"classifier": ClassifierCard, "detector": DetectorCard, "ocr": OcrCard}
-    types |= {"text": TextCard, "student": StudentCard, "base": BaseCard}
+    types |= {"text": TextCard, "student": StudentCard, "base": BaseCard, "encoder": ImageEncoderCard}
     assert {type(card) for card in shipped().values()} == set(types.values())
     assert all(type(card) is types[card.role] for card in shipped().values())
     assert not {"labels", "input", "mean"} & (OcrCard.model_fields.keys() | StudentCard.model_fields.keys())

@@ -119,13 +119,13 @@ def test_a_wrapped_checkpoint_opens(tmp_path: Path) -> None:
 
 def test_the_tensor_route_sees_what_pillow_sees(tmp_path: Path) -> None:
     """CUDA frames are resized by torch: here the same code on a CPU tensor, at most 0.01 in probability off."""
-    from kidsnanny.stage1.classifier import _pixels_tensor
     from kidsnanny.stage1.detector import _letterbox_tensor, letterbox
+    from kidsnanny.stage1.preparation import pixels_tensor
 
     for family in SMALL.values():
         card = random_card(tmp_path, **family)
         model = Classifier(card, device="cpu")
-        given = torch.stack([_pixels_tensor(torch.from_numpy(frame), card) for frame in FRAMES])
+        given = torch.stack([pixels_tensor(torch.from_numpy(frame), card) for frame in FRAMES])
         logits = torch.from_numpy(model.network(given)()).softmax(1).numpy()
         assert np.abs(logits - model.probabilities(FRAMES)).max() <= 0.01
     for frame in FRAMES:

@@ -14,9 +14,10 @@ from kidsnanny.models.cards import CARD, ClassifierCard, DetectorCard
 from kidsnanny.models.runtime import Network, Output, network
 from kidsnanny.models.store import digest
 from kidsnanny.records import Box, Detection, ModelId, VisualFindings
-from kidsnanny.stage1.classifier import Classifier, pixels
+from kidsnanny.stage1.classifier import Classifier
 from kidsnanny.stage1.detector import Yolo
 from kidsnanny.stage1.ensemble import Ensemble
+from kidsnanny.stage1.preparation import pixels
 
 SIDE = 32
 LEVELS = {"neutral": {}, "low": {"sexual": 0.34}, "medium": {"sexual": 0.67}, "high": {"sexual": 1.0}}

@@ -14,7 +14,7 @@ from kidsnanny.media.loader import RGB
 from kidsnanny.models.runtime import Device, Precision, device_and_dtype
 from kidsnanny.models.store import digest, is_random
 from kidsnanny.records import ModelId, SceneGraph
-from kidsnanny.stage1.classifier import pixels
+from kidsnanny.stage1.preparation import pixels
 from kidsnanny.stage1.student.boxes import BINS
 from kidsnanny.stage1.student.codec import PROMPTS, TAGS_PROMPT, Codec, Task
 from kidsnanny.stage1.student.vocabulary import Vocabulary

@@ -11,7 +11,7 @@ from kidsnanny.media.loader import RGB
 from kidsnanny.models.onnx import onnx_session
 from kidsnanny.models.store import digest
 from kidsnanny.records import SceneGraph
-from kidsnanny.stage1.classifier import pixels
+from kidsnanny.stage1.preparation import pixels
 from kidsnanny.stage1.student.settings import Settings
 from kidsnanny.stage1.student.vocabulary import Vocabulary
 

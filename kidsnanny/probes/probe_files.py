@@ -1,0 +1,87 @@
+"""Probes in safetensors: `prompts` of a Q16, `weight` and `bias` of a linear probe."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kidsnanny.errors import WeightsError
+from kidsnanny.models.cards import Card, ProbeCard, find_card
+from kidsnanny.models.store import digest, is_random
+from kidsnanny.probes.linear_probe import LinearProbe
+from kidsnanny.probes.q16 import Q16
+from kidsnanny.records import ModelId
+
+Weights = Q16 | LinearProbe
+
+
+class LoadedProbe(NamedTuple):
+    """A probe by its card."""
+
+    card: ProbeCard
+    weights: Weights
+    model_id: ModelId
+    """The card's name and the start of the file's checksum."""
+
+
+def load_probe(card: Card | str) -> LoadedProbe:
+    """The probe of a card or of its name, without its encoder: enough for rows that are there already.
+
+    Raises:
+        WeightsError: there is no probe's card of that name, or its weights are missing, are not those of the card, or
+            do not fit it.
+        TypeError: `card` is neither a card nor a name.
+    """
+    card = find_card(card, ProbeCard)
+    path = card.locate()
+    weights = read_probe(path)
+    kind, labels = ("q16", 2) if isinstance(weights, Q16) else ("linear", len(weights.bias))
+    if kind != card.kind or labels != len(card.labels):
+        raise WeightsError(
+            f"{card.name}: {path} is a {kind} probe of {labels} labels, and its card is of a {card.kind} probe of "
+            f"{len(card.labels)}; fix the card."
+        )
+    revision = digest(path)[:12]
+    return LoadedProbe(
+        card, weights, ModelId(name=card.name, revision=revision, caveat="random" if is_random(path) else None)
+    )
+
+
+def read_probe(path: Path) -> Weights:
+    """The probe in a file.
+
+    Raises:
+        WeightsError: the file cannot be read, or holds no probe.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        held = load_file(path)
+        if held.keys() == {"prompts"}:
+            return Q16(held["prompts"])
+        if held.keys() == {"weight", "bias"}:
+            return LinearProbe(held["weight"], held["bias"])
+        reason = f"it holds {', '.join(sorted(held)) or 'nothing'}"
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:  # KeyError: a type numpy lacks
+        reason = str(error)
+    raise WeightsError(
+        f"{path}: it is no probe ({reason}), which has `prompts` (2, d), or `weight` (labels, d) and `bias` (labels); "
+        "train one with `kidsnanny train probe`, or convert Q16's prompts.p with `kidsnanny weights convert`."
+    )
+
+
+def write_probe(weights: Weights, path: Path) -> None:
+    """Write a probe as safetensors, in float32.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    from safetensors.numpy import save
+
+    from kidsnanny.files import write_atomically
+
+    tensors = (
+        {"prompts": weights.prompts} if isinstance(weights, Q16) else {"weight": weights.weight, "bias": weights.bias}
+    )
+    write_atomically(path, save({name: np.ascontiguousarray(one) for name, one in tensors.items()}))

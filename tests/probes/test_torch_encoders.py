@@ -1,0 +1,193 @@
+"""Encoders of timm and transformers, with random weights at small sizes: each against its own library."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import gradient
+from PIL import Image
+
+from kidsnanny.errors import ComponentError, WeightsError
+from kidsnanny.models.cards import ImageEncoderCard, make_card
+from kidsnanny.models.onnx_export import export, save_random
+from kidsnanny.models.transformers_encoders import embed_sentences
+from kidsnanny.probes.encoders import load_encoder
+from kidsnanny.probes.q16 import zero_shot
+
+pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("own_home")]
+torch = pytest.importorskip("torch")
+
+FRAMES = [np.asarray(gradient(50 + n, 40, seed=n)) for n in range(3)]
+WORDS = {word: n for n, word in enumerate(["<s>", "</s>", "<pad>", "this", "image", "is", "fine", "bad"])}
+LAYERS = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+PICTURE = {**LAYERS, "image_size": 32, "patch_size": 16}
+TEXT = {**LAYERS, "vocab_size": len(WORDS), "max_position_embeddings": 8}
+
+
+def tokenizer(folder: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel(WORDS, "<pad>"))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    words.post_processor = processors.TemplateProcessing("<s> $A </s>", None, [("<s>", 0), ("</s>", 1)])
+    PreTrainedTokenizerFast(
+        tokenizer_object=words, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<pad>"
+    ).save_pretrained(folder)
+
+
+def made(folder: Path, kind: str) -> object:
+    """A model of transformers with random weights, saved into the folder."""
+    import transformers
+
+    torch.manual_seed(0)
+    if kind == "clip":
+        text = TEXT | {"eos_token_id": 1, "bos_token_id": 0, "pad_token_id": 2}
+        config = transformers.CLIPConfig(text_config=text, vision_config=PICTURE, projection_dim=24)
+        model = transformers.CLIPModel(config)
+    elif kind == "siglip":
+        model = transformers.SiglipModel(transformers.SiglipConfig(text_config=TEXT, vision_config=PICTURE))
+    else:
+        model = transformers.ViTForImageClassification(transformers.ViTConfig(**PICTURE))
+    model.eval().save_pretrained(folder)
+    if kind != "vit":
+        tokenizer(folder)
+    return model
+
+
+def card_of(folder: Path, **facts: object) -> ImageEncoderCard:
+    names = ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"]
+    fields = {"role": "encoder", "what": "x", "licence": "ours", "path": folder, "input": 32}
+    fields |= {"mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic"}
+    fields["files"] = {name: {} for name in names if (folder / name).exists()}
+    card = make_card("mine", fields | facts)
+    assert isinstance(card, ImageEncoderCard)
+    card.pin_local()
+    return card
+
+
+def prepared(mean: float = 0.5) -> "torch.Tensor":
+    squares = [np.asarray(Image.fromarray(one).resize((32, 32), 3)) for one in FRAMES]
+    return torch.from_numpy(((np.stack(squares) / 255 - mean) / 0.5).transpose(0, 3, 1, 2).astype(np.float32))
+
+
+def features(kind: str, model: object) -> np.ndarray:
+    """What the library's own code makes of the frames."""
+    with torch.inference_mode():
+        if kind == "vit":
+            return model.vit(prepared()).last_hidden_state[:, 0].numpy()
+        found = model.get_image_features(pixel_values=prepared())
+        return getattr(found, "pooler_output", found).numpy()
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip", "vit"])
+def test_a_tower_gives_what_its_library_gives(tmp_path: Path, kind: str) -> None:
+    model = made(tmp_path, kind)
+    encoder = load_encoder(card_of(tmp_path, architecture=f"transformers:{kind}"), device="cpu")
+    expected = features(kind, model)
+    assert encoder.width == expected.shape[1]
+    assert encoder(FRAMES) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_sentences_are_read_by_the_tower_beside_it(tmp_path: Path, kind: str) -> None:
+    from transformers import AutoTokenizer
+
+    model, card = made(tmp_path, kind), card_of(tmp_path, architecture=f"transformers:{kind}")
+    sentences = ["this image is fine", "bad"]
+    padding = {"clip": True, "siglip": "max_length"}[kind]
+    tokens = AutoTokenizer.from_pretrained(tmp_path)(sentences, padding=padding, max_length=8, return_tensors="pt")
+    with torch.inference_mode():
+        mask = {"attention_mask": tokens["attention_mask"]} if kind == "clip" else {}
+        found = model.get_text_features(input_ids=tokens["input_ids"], **mask)
+    expected = getattr(found, "pooler_output", found).numpy()
+    assert embed_sentences(card, sentences) == pytest.approx(expected, abs=1e-4)
+    probe = zero_shot(card, sentences)
+    assert probe.prompts == pytest.approx(expected, abs=1e-4)
+    rows = load_encoder(card, device="cpu")(FRAMES)
+    normal = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in (rows, expected)]
+    assert probe.logits(rows) == pytest.approx(100 * normal[0] @ normal[1].T, abs=1e-3)
+
+
+def test_what_has_no_text_tower_or_no_tokenizer_is_said(tmp_path: Path) -> None:
+    made(tmp_path / "vit", "vit")
+    with pytest.raises(ComponentError, match="transformers:vit has no text tower; expected transformers:clip"):
+        zero_shot(card_of(tmp_path / "vit", architecture="transformers:vit"))
+    made(tmp_path / "clip", "clip")
+    (tmp_path / "clip" / "tokenizer.json").unlink()
+    with pytest.raises(
+        ComponentError, match=r"its card lists no tokenizer\.json, so sentences cannot be read; add them"
+    ):
+        zero_shot(card_of(tmp_path / "clip", architecture="transformers:clip"))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"architecture": "transformers:bert"}, "transformers:bert has no image tower; expected transformers:clip"),
+        ({"architecture": "transformers:siglip"}, "lacks .* weights|does not open as"),
+        (
+            {"architecture": "transformers:clip", "input": 64},
+            "sees pictures of 32 pixels, and its card 64; write input",
+        ),
+    ],
+)
+def test_a_card_that_does_not_fit_is_refused(tmp_path: Path, change: dict, says: str) -> None:
+    made(tmp_path, "clip")
+    with pytest.raises((ComponentError, WeightsError), match=says):
+        load_encoder(card_of(tmp_path, **change), device="cpu")
+
+
+def test_weights_that_are_not_whole_are_refused(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    made(tmp_path, "clip")
+    held = load_file(tmp_path / "model.safetensors")
+    save_file({key: held[key] for key in held if "visual_projection" not in key}, tmp_path / "model.safetensors")
+    with pytest.raises(
+        WeightsError, match=r"lacks 1 weights \(visual_projection\.weight…\); fix the card's architecture"
+    ):
+        load_encoder(card_of(tmp_path, architecture="transformers:clip"), device="cpu")
+
+
+def test_a_network_of_timm_loses_its_head(tmp_path: Path) -> None:
+    import timm
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    config = {"img_size": 32, "patch_size": 16}
+    model = timm.create_model("vit_tiny_patch16_224", num_classes=7, **config).eval()
+    save_file(model.state_dict(), tmp_path / "model.safetensors")
+    card = card_of(tmp_path, architecture="timm:vit_tiny_patch16_224", config=config)
+    encoder = load_encoder(card, device="cpu")
+    with torch.inference_mode():
+        expected = model.forward_head(model.forward_features(prepared()), pre_logits=True).numpy()
+    assert encoder(FRAMES) == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["timm", "clip"])
+def test_an_onnx_twin_gives_the_same_rows_under_the_same_revision(tmp_path: Path, kind: str) -> None:
+    if kind == "clip":
+        made(tmp_path, "clip")
+        card = card_of(tmp_path, architecture="transformers:clip")
+    else:
+        (tmp_path / "model.safetensors").touch()
+        config = {"img_size": 32, "patch_size": 16}
+        card = card_of(tmp_path, architecture="timm:vit_tiny_patch16_224", config=config)
+        save_random(card, tmp_path / "model.safetensors")
+        card.pin_local()
+    before = load_encoder(card, device="cpu")
+    export(card)
+    after = load_encoder(card, device="cpu")
+    assert type(after.network).__name__ == "Onnx"
+    assert after(FRAMES) == pytest.approx(before(FRAMES), abs=1e-3)
+    assert after.model_id == before.model_id
+    assert after.model_id.caveat == ("random" if kind == "timm" else None)
+
+
+def test_a_config_that_is_none_is_said(tmp_path: Path) -> None:
+    made(tmp_path, "clip")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "clip", "vision_config": 3}))
+    with pytest.raises(WeightsError, match="does not open as transformers:clip"):
+        load_encoder(card_of(tmp_path, architecture="transformers:clip"), device="cpu")
