@@ -75,6 +75,10 @@ class FakeOpenAI:
         return SimpleNamespace(results=[SimpleNamespace(category_scores=scores)])
 
 
+HEADS = ("sd-filter", "nsfw-detector")
+"""UnsafeBench's, but for the one that speaks about `Political`."""
+
+
 @pytest.fixture(
     params=[
         "embedded",
@@ -89,6 +93,7 @@ class FakeOpenAI:
         pytest.param("shieldgemma2", marks=pytest.mark.torch),
         pytest.param("llavaguard", marks=pytest.mark.torch),
         *(pytest.param(name, marks=pytest.mark.torch) for name in ("falconsai", "adamcodd", "freepik")),
+        *(pytest.param(name, marks=pytest.mark.torch) for name in HEADS),
     ]
 )
 def system(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> System:
@@ -111,6 +116,13 @@ def system(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
         small = card.model_copy(update={"config": tiny[card.architecture], "files": files})
         monkeypatch.setitem(cards(), card.name, small)
         small.pin_local(save_random(small, tmp_path / "random.safetensors"))
+    elif name in HEADS:
+        from published_weights import pin_tiny_clip, write_head
+
+        from kidsnanny.models.cards import cards
+
+        pin_tiny_clip(tmp_path / "clip", monkeypatch)
+        cards()[name].pin_local(write_head(tmp_path / "head", name))
     elif name == "openai-moderation":
         monkeypatch.setitem(sys.modules, "openai", SimpleNamespace(OpenAI=FakeOpenAI))
         monkeypatch.setenv("OPENAI_API_KEY", "none")
@@ -126,7 +138,7 @@ def test_every_system_keeps_the_contract(system: System) -> None:
         assert set(row.categories) <= set(CATEGORIES)
         assert 0 < row.threshold <= 1
         assert row.models
-        downloaded = row.name in ("shieldgemma2", "llavaguard", "falconsai", "adamcodd", "freepik")
+        downloaded = row.name in ("shieldgemma2", "llavaguard", "falconsai", "adamcodd", "freepik", *HEADS)
         assert row.caveats == (("random",) if downloaded else ())
     found = list(system.predict(iter(ALBUM)))
     assert [[p.id for p in predictions] for predictions in found] == [[e.id] * len(system.rows) for e in ALBUM]
@@ -175,6 +187,10 @@ def test_every_timed_call_checks_a_picture(system: System) -> None:
         ("standard", "marqo-nsfw-384: its weights are not on this machine; run"),
         ("senben", "senben"),
         ("falconsai", "falconsai-nsfw: its weights are not on this machine; run"),
+        ("multiheaded", "multiheaded: its weights are not on this machine; download its five .pt from there"),
+        ("sd-filter", "sd-filter: its weights are not on this machine; run `kidsnanny weights pull sd-filter`"),
+        ("nsfw-detector", "download clip_autokeras_binary_nsfw.pth from there, run `kidsnanny weights convert`"),
+        ("nudenet-classifier", "download classifier_model.onnx of NudeNet 2 from its releases on GitHub, then"),
         ("shieldgemma2", "nothing says where its model is; accept its licence, download"),
         ("llavaguard", "give --folder llavaguard=FOLDER"),
         ("nsfwjs", "run `npm install nsfwjs@4"),

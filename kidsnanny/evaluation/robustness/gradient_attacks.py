@@ -19,7 +19,7 @@ OVERSHOOT = 0.02
 """Of DeepFool: how much further than to the boundary it goes, as a share of the way."""
 
 
-class Budget(NamedTuple):
+class AttackBudget(NamedTuple):
     """How much an attack may change."""
 
     eps: float = 0.01
@@ -28,12 +28,12 @@ class Budget(NamedTuple):
     """The least and the largest value that a changed picture may have."""
 
 
-UNSAFEBENCH_BUDGET = Budget()
+UNSAFEBENCH_BUDGET = AttackBudget()
 """Of pixels that mean and standard deviation were applied to."""
 
 
 def gaussian_noise(
-    _: Outputs, pixels: torch.Tensor, __: torch.Tensor, budget: Budget, generator: torch.Generator
+    _: Outputs, pixels: torch.Tensor, __: torch.Tensor, budget: AttackBudget, generator: torch.Generator
 ) -> torch.Tensor:
     """Noise of the length eps, which no gradient has chosen."""
     noise = torch.randn(pixels.shape, generator=generator).to(pixels)
@@ -42,7 +42,7 @@ def gaussian_noise(
 
 
 def fast_gradient(
-    outputs: Outputs, pixels: torch.Tensor, labels: torch.Tensor, budget: Budget, _: torch.Generator
+    outputs: Outputs, pixels: torch.Tensor, labels: torch.Tensor, budget: AttackBudget, _: torch.Generator
 ) -> torch.Tensor:
     """FGSM: one step of eps along the sign of the loss's gradient."""
     return _ascent(outputs, pixels, pixels, labels, budget, budget.eps, steps=1)
@@ -52,7 +52,7 @@ def projected_gradient(
     outputs: Outputs,
     pixels: torch.Tensor,
     labels: torch.Tensor,
-    budget: Budget,
+    budget: AttackBudget,
     generator: torch.Generator,
     *,
     steps: int = 100,
@@ -67,7 +67,7 @@ def deepfool(
     outputs: Outputs,
     pixels: torch.Tensor,
     labels: torch.Tensor,
-    budget: Budget,
+    budget: AttackBudget,
     _: torch.Generator,
     *,
     steps: int = 100,
@@ -93,7 +93,7 @@ def deepfool(
     return pixels + (found - pixels).clamp(-budget.eps, budget.eps)
 
 
-ATTACKS: dict[str, Callable[[Outputs, torch.Tensor, torch.Tensor, Budget, torch.Generator], torch.Tensor]] = {
+ATTACKS: dict[str, Callable[[Outputs, torch.Tensor, torch.Tensor, AttackBudget, torch.Generator], torch.Tensor]] = {
     "gaussian-noise": gaussian_noise,
     "fgsm": fast_gradient,
     "pgd": projected_gradient,
@@ -103,21 +103,26 @@ ATTACKS: dict[str, Callable[[Outputs, torch.Tensor, torch.Tensor, Budget, torch.
 comes from (a generator of the CPU's), and gives the changed pixels."""
 
 
+def loss_gradient(outputs: Outputs, pixels: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The gradient of the labels' cross-entropy, of the pixels' shape."""
+    given = pixels.detach().requires_grad_()
+    loss = functional.cross_entropy(outputs(given), labels, reduction="sum")
+    (slope,) = torch.autograd.grad(loss, given)
+    return slope
+
+
 def _ascent(
     outputs: Outputs,
     start: torch.Tensor,
     pixels: torch.Tensor,
     labels: torch.Tensor,
-    budget: Budget,
+    budget: AttackBudget,
     step: float,
     steps: int,
 ) -> torch.Tensor:
     """Steps from `start` along the sign of the gradient of the labels' cross-entropy, within the budget of `pixels`."""
     found = start
     for _ in range(steps):
-        given = found.detach().requires_grad_()
-        loss = functional.cross_entropy(outputs(given), labels, reduction="sum")
-        (slope,) = torch.autograd.grad(loss, given)
-        change = (found + step * slope.sign() - pixels).clamp(-budget.eps, budget.eps)
+        change = (found + step * loss_gradient(outputs, found, labels).sign() - pixels).clamp(-budget.eps, budget.eps)
         found = (pixels + change).clamp(*budget.bounds)
     return found.detach()

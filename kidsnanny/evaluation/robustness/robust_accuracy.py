@@ -19,7 +19,7 @@ from kidsnanny.evaluation.metrics import Proportion, predicts_unsafe
 from kidsnanny.evaluation.predictions import Example, Prediction
 from kidsnanny.evaluation.robustness.everyday_changes import Apply, Change
 from kidsnanny.evaluation.systems.system import System, first_frame
-from kidsnanny.media.loader import open_picture
+from kidsnanny.media.loader import RGB, open_picture
 from kidsnanny.records import Record
 
 PER_SOURCE = 500
@@ -56,15 +56,25 @@ class RobustAccuracy(Record):
     """The same by the data set's label: harmful pictures that are still found, harmless ones that still pass."""
     mse: float | None = None
     """Of an attack: the mean squared change, in the units of the pixels that were attacked."""
+    without_gradient: int | None = Field(default=None, ge=0)
+    """Of an attack: how many pictures have a gradient of 0 everywhere, as behind a sigmoid that is exactly 0 or 1 in
+    float32. No attack by gradients can see where to go there, so that they may look more robust than they are."""
 
     @classmethod
     def of(
-        cls, system: str, change: str, what: str, outcomes: Sequence[Outcome], mse: float | None = None
+        cls,
+        system: str,
+        change: str,
+        what: str,
+        outcomes: Sequence[Outcome],
+        *,
+        mse: float | None = None,
+        without_gradient: int | None = None,
     ) -> "RobustAccuracy":
         """Count.
 
         Args:
-            system, change, what, mse: as the fields.
+            system, change, what, mse, without_gradient: as the fields.
             outcomes: one for each picture drawn.
         """
 
@@ -81,6 +91,7 @@ class RobustAccuracy(Record):
                 "safe": _share([one for one in outcomes if not one.unsafe]),
             },
             mse=mse,
+            without_gradient=without_gradient,
         )
 
 
@@ -180,12 +191,20 @@ def changed_file(example: Example, apply: Apply) -> bytes:
     Raises:
         DataError: the picture can no longer be read.
     """
+    file = BytesIO()
+    apply(Image.fromarray(read_frame(example))).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def read_frame(example: Example) -> RGB:
+    """The first frame of a picture.
+
+    Raises:
+        DataError: the picture can no longer be read.
+    """
     try:
-        frame, _ = first_frame(open_picture(example.image))
+        return first_frame(open_picture(example.image))[0]
     except InputError as error:
         raise DataError(
             f"{example.id}: it could be read a moment ago ({error}); leave the data as they are."
         ) from error
-    file = BytesIO()
-    apply(Image.fromarray(frame)).save(file, "PNG", compress_level=1)
-    return file.getvalue()

@@ -1,7 +1,7 @@
 """What the harness asks of a system, and the part that is the same for every baseline that looks at one frame."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from os.path import isdir
 from pathlib import Path
@@ -96,15 +96,21 @@ class Baseline:
         about: its row.
         look: what it makes of some pictures at once.
         batch: how many at most.
+        further: a data set's names of categories that it speaks about and that we have none for.
     """
 
     def __init__(
-        self, about: SystemDescription, look: Callable[[Sequence[Shown]], Sequence[Answer]], batch: int = 8
+        self,
+        about: SystemDescription,
+        look: Callable[[Sequence[Shown]], Sequence[Answer]],
+        batch: int = 8,
+        further: Collection[str] = (),
     ) -> None:
         self.rows: tuple[SystemDescription, ...] = (about,)
         self._about = about
         self._look = look
         self._batch = batch
+        self._further = frozenset(further)
 
     def predict(self, examples: Iterable[Example]) -> Iterator[tuple[Prediction, ...]]:
         """See `System`."""
@@ -133,7 +139,7 @@ class Baseline:
             spent = {"decode": _since(start)}
             given = {"sha256": picture.sha256, "mapped": stands_for}
             found[place] = {**given, "not_inspected": missed, "timings": spent}
-            if stands_for:
+            if stands_for or example.category in self._further:
                 shown[place] = Shown(example, frame, stands_for)
             else:
                 found[place]["unscored"] = unmapped(self._about.name, example.category)
