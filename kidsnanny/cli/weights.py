@@ -13,9 +13,11 @@ from rich.text import Text
 from kidsnanny.cli.console import Exit, exit_on_error, fail, printable, say, stdout
 from kidsnanny.errors import NotHereError, WeightsError
 from kidsnanny.models.card_fields import Format, Role, blank_card
-from kidsnanny.models.cards import FORMATS, SOURCES, Card, NetworkCard, cards, make_card, read_cards, shipped
+from kidsnanny.models.cards import FORMATS, SOURCES, Card, NetworkCard, ProbeCard, cards, make_card, read_cards, shipped
 from kidsnanny.models.store import forget, home, is_random, write
 
+PICKLES = (".p", ".pkl", ".pickle")
+"""Names of files of Python's pickle, of which only Q16's vectors are read."""
 State = Literal["ready", "not here", "wrong"]
 Names = Annotated[list[str], typer.Argument(metavar="NAME…", help="Names from `kidsnanny weights list`.")]
 
@@ -101,11 +103,13 @@ def path(name: Annotated[str, typer.Argument(help="A name from `kidsnanny weight
 @weights_app.command("card-template")
 def card_template(
     role: Annotated[
-        Role, typer.Argument(metavar="[ROLE]", help="classifier, detector, text or student.")
+        Role, typer.Argument(metavar="[ROLE]", help="classifier, detector, text, student, probe or encoder.")
     ] = "classifier",
     form: Annotated[
         Format,
-        typer.Option("--format", help="Of the file of weights; a text model's is onnx, a student's safetensors."),
+        typer.Option(
+            "--format", help="Of the file of weights; a text model's is onnx, a student's and a probe's safetensors."
+        ),
     ] = "onnx",
 ) -> None:
     """Print a card to fill in, for a model of your own.
@@ -200,6 +204,10 @@ def _check(card: Card, file: Path) -> None:
         from kidsnanny.models.file_facts import check_card
 
         check_card(card, file)
+    elif isinstance(card, ProbeCard) and file.is_file():
+        from kidsnanny.probes.probe_files import check_probe
+
+        check_probe(card, file)
 
 
 def _add_card(card: Card) -> None:
@@ -210,7 +218,9 @@ def _add_card(card: Card) -> None:
         write(home() / "cards" / f"{card.name}.toml", tomli_w.dumps({card.name: fields}).encode())
         cards.cache_clear()
     say(f"{card.name}: added to {home() / 'cards'}")
-    if card.role in get_args(Role):
+    if card.role == "encoder":
+        say(f"Train a probe on it with `kidsnanny train probe --data DIR --encoder {card.name} --out DIR`.")
+    elif card.role in get_args(Role):
         say(f"Use it with `kidsnanny check --profile {card.name} PICTURE`.")
 
 
@@ -229,15 +239,18 @@ def remove(names: Names) -> None:
 
 @weights_app.command()
 def convert(
-    file: Annotated[Path, typer.Argument(metavar="FILE.pt", help="A PyTorch checkpoint.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A PyTorch checkpoint, or Q16's prompts.p.")],
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="By default beside it, as .safetensors.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask whether to run it.")] = False,
 ) -> None:
     """Turn a .pt into safetensors. Loading a .pt runs its code: once, without a network, and only if you agree.
 
     Linux only. The code can still read and change your files, so convert only what you trust, or in a virtual machine.
+    A .p, as Q16 publishes its two vectors, is never run: arrays of numbers are read from it, and all else is refused.
 
     Example: kidsnanny weights convert yolo11n.pt
+
+    Example: kidsnanny weights convert prompts.p && kidsnanny weights card-template probe
     """
     from kidsnanny.models.convert import convert
 
@@ -247,6 +260,8 @@ def convert(
     if out.suffix != ".safetensors" or out.exists():
         why = "is not a .safetensors" if out.suffix != ".safetensors" else "exists"
         fail(Exit.USAGE, f"{out}: it {why}; name another file with --out.")
+    if file.suffix in PICKLES:
+        return _convert_prompts(file, out)
     if not yes:
         if not _interactive():
             fail(Exit.USAGE, f"{file}: loading a .pt runs its code; pass --yes to agree (it gets no network).")
@@ -256,6 +271,21 @@ def convert(
     with exit_on_error():
         convert(file, out)
     say(f"{out}: written; add it with `kidsnanny weights add {out} --like NAME`")
+    return None
+
+
+def _convert_prompts(file: Path, out: Path) -> None:
+    """Q16's vectors, as a probe's weights."""
+    from kidsnanny.probes.probe_files import write_probe
+    from kidsnanny.probes.prompt_pickles import read_prompts
+
+    with exit_on_error():
+        probe = read_prompts(file)
+        try:
+            write_probe(probe, out)
+        except OSError as error:
+            raise WeightsError(f"{out}: it cannot be written ({error.strerror}); name another with --out.") from error
+    say(f"{out}: two vectors of {probe.width} numbers; `kidsnanny weights card-template probe` prints a card for it")
 
 
 def _interactive() -> bool:

@@ -1,7 +1,7 @@
 """Examples from a folder with `safe` and `unsafe`, and from JSONL or CSV manifests."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,19 @@ from kidsnanny.evaluation.predictions import Example
 from kidsnanny.media.walk import is_media, walk
 
 
-def read_folders(root: Path, default: str) -> Iterator[Example]:
+def read_folders(root: Path, default: str, categories: Sequence[str] = ()) -> Iterator[Example]:
     """Every picture in `safe` and `unsafe`, in name order. What is no picture by content or name is passed over.
+
+    Args:
+        root: their folder.
+        default: the category of all of them.
+        categories: folders in place of `unsafe`, each with the category that it is named after.
 
     Raises:
         DataError: a folder cannot be walked, or a picture is a link that leads out of the data set.
     """
     named = SPLIT_NAME.fullmatch(root.name)
-    for folder in ("safe", "unsafe"):
+    for folder in ("safe", *(name for name in categories or ("unsafe",) if name != "safe")):
         files, unwalked = walk(root / folder)
         if unwalked:
             why = "it is a link to a folder" if unwalked[0].is_symlink() else "it cannot be opened"
@@ -27,7 +32,8 @@ def read_folders(root: Path, default: str) -> Iterator[Example]:
         for file in filter(is_media, files):
             name = text_of(file.relative_to(root).as_posix())
             inside(root, file, str(root))
-            yield Example(name, file, folder == "unsafe", default, "", named[1].lower() if named else "")
+            category = folder if folder in categories else default
+            yield Example(name, file, folder != "safe", category, "", named[1].lower() if named else "")
 
 
 def read_manifest(file: Path, default: str) -> Iterator[Example]:

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from kidsnanny.faults import UNKNOWN, faults
 from kidsnanny.taxonomy import CATEGORIES
 
-Role = Literal["classifier", "detector", "text", "student"]
-"""Those of which a profile can use somebody's own model."""
+Role = Literal["classifier", "detector", "text", "student", "probe", "encoder"]
+"""Those of somebody's own models: a profile can use all of them but an encoder, which a probe uses."""
 Format = Literal["onnx", "safetensors"]
 WHOLE = "the file"
 """Where a fault of the card as a whole is."""
@@ -28,7 +28,7 @@ class Explained(NamedTuple):
 
 
 FIELDS = {
-    "role": Explained("classifier", "classifier, detector, text or student"),
+    "role": Explained("classifier", "classifier, detector, text, student, probe or encoder"),
     "what": Explained("NSFW or not", "what it looks for, in a few words"),
     "licence": Explained("Apache-2.0", "of the weights"),
     "path": Explained("model.onnx", "the weights; a relative path counts from the folder of this file"),
@@ -44,14 +44,34 @@ FIELDS = {
     "crop": Explained(0.875, "the shorter side becomes input / crop, and the centre is cut out"),
     "layout": Explained("rgb", "rgb; where the colours are the last axis: rgb_last or bgr_last"),
     "probabilities": Explained(False, "true if the network ends in its softmax"),
+    "output": Explained(
+        "features", "the tensor to take, which may lie inside the network; by default its first output"
+    ),
+    "kind": Explained("q16", "q16: two vectors, fine and not; linear: a probability for each label"),
+    "encoder": Explained("clip-vit-l-14", "the name of the encoder's card, whose rows it reads"),
 }
 LABELS = "every output in its order as label = { category = weight in 0..1 }; {} says nothing about any category"
 _CLASSIFIER = ("input", "mean", "std", "interpolation", "layout", "probabilities")
-_OF_ROLE: dict[Role, tuple[str, ...]] = {"classifier": _CLASSIFIER, "detector": ("input",), "text": (), "student": ()}
-_FORMATS: dict[Role, Format] = {"text": "onnx", "student": "safetensors"}
-_WHAT: dict[Role, str] = {"detector": "18 body parts", "text": "insults", "student": "scene graphs"}
+_OF_ROLE: dict[Role, tuple[str, ...]] = {
+    "classifier": _CLASSIFIER,
+    "detector": ("input",),
+    "text": (),
+    "student": (),
+    "probe": ("kind", "encoder"),
+    "encoder": ("output", "input", "mean", "std", "interpolation", "layout"),
+}
+_FORMATS: dict[Role, Format] = {"text": "onnx", "student": "safetensors", "probe": "safetensors"}
+_WHAT: dict[Role, str] = {
+    "detector": "18 body parts",
+    "text": "insults",
+    "student": "scene graphs",
+    "probe": "what is inappropriate",
+    "encoder": "a network of 512 numbers a picture",
+}
+_EXAMPLE_LABELS = ("nsfw = { sexual = 1.0, nudity = 1.0 }", "sfw = {}")
+_Q16_LABELS = ("fine = {}", "inappropriate = { violence = 1.0 }")
 _PATHS: dict[Role, str] = {"text": "my-text-model/model", "student": "my-student/model"}
-_ONNX_ONLY = ("layout",)
+_ONNX_ONLY = ("layout", "output")
 
 
 def blank_card(
@@ -69,7 +89,7 @@ def blank_card(
     """
     form = _FORMATS.get(role, form)
     fields = ["role", "what", "licence", "path"]
-    if form == "safetensors" and role in ("classifier", "detector"):
+    if form == "safetensors" and role in ("classifier", "detector", "encoder"):
         fields.append("architecture")
     fields += [field for field in _OF_ROLE[role] if form == "onnx" or field not in _ONNX_ONLY]
     examples = {field: FIELDS[field].example for field in fields} if known is None else dict.fromkeys(fields, BLANK)
@@ -81,11 +101,11 @@ def blank_card(
     lines = [f"[{name}]  # the name by which you use it: lower case letters, digits, - and _"] + [
         f"{field} = {toml(values[field])}  # {FIELDS[field].about}" for field in fields
     ]
-    if role in ("text", "student"):
+    if role in ("text", "student", "encoder"):
         return "\n".join(lines) + "\n"
     lines += ["", f"[{name}.labels]  # {LABELS}", f"# categories: {', '.join(CATEGORIES)}"]
     if known is None:
-        return "\n".join([*lines, "nsfw = { sexual = 1.0, nudity = 1.0 }", "sfw = {}"]) + "\n"
+        return "\n".join([*lines, *(_Q16_LABELS if role == "probe" else _EXAMPLE_LABELS)]) + "\n"
     return "\n".join([*lines, *(f'{toml(label)} = "{BLANK}"' for label in labels)]) + "\n"
 
 

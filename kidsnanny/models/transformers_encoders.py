@@ -1,5 +1,6 @@
 """The towers of CLIP, SigLIP and ViT in transformers' own form: a folder with config.json and model.safetensors."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = "model.safetensors"
 """The name that transformers looks for."""
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+"""Files that a text tower's sentences are split by."""
 
 
 class _Tower(NamedTuple):
@@ -75,6 +78,12 @@ def image_tower(card: ImageEncoderCard, folder: Path) -> "torch.nn.Module":
     return ImageTower().eval()
 
 
+def has_text_tower(card: ImageEncoderCard) -> bool:
+    """Whether sentences can be embedded as well: it is a CLIP or SigLIP, and lists its tokenizer's files."""
+    library, _, name = (card.architecture or "").partition(":")
+    return library == "transformers" and name in _TEXT and all(file in card.files for file in TOKENIZER)
+
+
 def embed_sentences(card: ImageEncoderCard, sentences: Sequence[str]) -> npt.NDArray[np.float32]:
     """(N, width) float32, not normalised: what the text tower beside the image tower makes of N sentences.
 
@@ -93,8 +102,8 @@ def embed_sentences(card: ImageEncoderCard, sentences: Sequence[str]) -> npt.NDA
         raise _needs(card, error) from error
 
     tower = _tower(card, _TEXT)
-    if missing := {"tokenizer.json", "tokenizer_config.json"} - card.files.keys():
-        names = " and ".join(sorted(missing))
+    if missing := [name for name in TOKENIZER if name not in card.files]:
+        names = " and ".join(missing)
         raise ComponentError(f"{card.name}: its card lists no {names}, so sentences cannot be read; add them to files.")
     folder = card.locate().parent
     module = _opened(card, tower, folder).eval()
@@ -126,19 +135,31 @@ def _opened(card: ImageEncoderCard, tower: _Tower, folder: Path) -> Any:
         import transformers
     except ImportError as error:
         raise _needs(card, error) from error
-    said = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()  # it warns of the other tower
+    logging = transformers.utils.logging
+    said, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()  # it warns of the other tower
+    logging.disable_progress_bar()
     try:
-        module, found = getattr(transformers, tower.kind).from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, output_loading_info=True, **tower.options
+        kind = getattr(transformers, tower.kind)
+        about = json.loads((folder / "config.json").read_bytes())
+        shared = {"projection_dim": about["projection_dim"]} if "projection_dim" in about else {}  # of both towers
+        module, found = kind.from_pretrained(
+            folder,
+            config=kind.config_class.from_pretrained(folder, local_files_only=True, **shared),
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            **tower.options,
         )
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # the library raises its own, and what a config.json that is none leads to
         why = " ".join(str(error).split())[:200]
         raise WeightsError(
             f"{card.name}: {folder} does not open as {card.architecture} ({why}); fix the card."
         ) from error
     finally:
-        transformers.utils.logging.set_verbosity(said)
+        logging.set_verbosity(said)
+        if bars:
+            logging.enable_progress_bar()
     if lacking := sorted(map(str, found["missing_keys"])):
         raise WeightsError(
             f"{card.name}: {folder / WEIGHTS} lacks {len(lacking)} weights ({', '.join(lacking[:3])}…); "

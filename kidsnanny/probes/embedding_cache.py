@@ -176,8 +176,8 @@ class EmbeddingCache:
 
     def _read(self) -> None:
         """Read the keys of what was written to its end. Nothing is changed: somebody may be writing."""
-        self._rows_file.touch()
-        self._keys_file.touch()
+        if not (self._rows_file.exists() and self._keys_file.exists()):
+            return
         whole = min(self._keys_file.stat().st_size // KEY.itemsize, self._rows_file.stat().st_size // (4 * self.width))
         keys = np.fromfile(self._keys_file, KEY, whole)
         ends = np.flatnonzero(keys["frame"] + 1 == keys["frames"])

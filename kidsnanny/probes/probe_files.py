@@ -34,6 +34,19 @@ def load_probe(card: Card | str) -> LoadedProbe:
     """
     card = find_card(card, ProbeCard)
     path = card.locate()
+    weights = check_probe(card, path)
+    revision = digest(path)[:12]
+    return LoadedProbe(
+        card, weights, ModelId(name=card.name, revision=revision, caveat="random" if is_random(path) else None)
+    )
+
+
+def check_probe(card: ProbeCard, path: Path) -> Weights:
+    """The probe in a file, if it is what the card says.
+
+    Raises:
+        WeightsError: the file cannot be read, holds no probe, or is of another kind or number of labels.
+    """
     weights = read_probe(path)
     kind, labels = ("q16", 2) if isinstance(weights, Q16) else ("linear", len(weights.bias))
     if kind != card.kind or labels != len(card.labels):
@@ -41,10 +54,7 @@ def load_probe(card: Card | str) -> LoadedProbe:
             f"{card.name}: {path} is a {kind} probe of {labels} labels, and its card is of a {card.kind} probe of "
             f"{len(card.labels)}; fix the card."
         )
-    revision = digest(path)[:12]
-    return LoadedProbe(
-        card, weights, ModelId(name=card.name, revision=revision, caveat="random" if is_random(path) else None)
-    )
+    return weights
 
 
 def read_probe(path: Path) -> Weights:

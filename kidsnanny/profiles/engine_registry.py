@@ -20,6 +20,7 @@ BUILT_IN: dict[Kind, dict[str, str]] = {
         "classifier": "kidsnanny.profiles.factories:classifier",
         "detector": "kidsnanny.profiles.factories:detector",
         "student": "kidsnanny.profiles.factories:student",
+        "probe": "kidsnanny.profiles.factories:probe",
     },
     "ocr": {
         "ppocr": "kidsnanny.stage2.ocr.ppocr:PpOcr",

@@ -13,6 +13,7 @@ from kidsnanny.models.runtime import Device, Precision
 from kidsnanny.records import ModelId
 from kidsnanny.stage1.classifier import Classifier
 from kidsnanny.stage1.detector import Yolo
+from kidsnanny.stage1.probe import Probe
 from kidsnanny.stage1.scene_graphs import SceneGraphs, load_student
 from kidsnanny.stage2.judge.openai_judge import URL, OpenAIJudge
 from kidsnanny.stage2.ocr.paddle import PaddleOcr
@@ -30,6 +31,12 @@ def classifier(*, model: Card | str, device: Device = "auto", precision: Precisi
 def detector(*, model: Card | str, device: Device = "auto") -> Yolo:
     """A YOLO by its card; `device` as in `Yolo`."""
     return Yolo(model, device=device)
+
+
+@validate_call
+def probe(*, model: Card | str, device: Device = "auto", precision: Precision = "auto") -> Probe:
+    """A probe by its card; `device` and `precision` as in `Probe`."""
+    return Probe(model, device=device, precision=precision)
 
 
 @validate_call

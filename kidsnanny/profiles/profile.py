@@ -81,7 +81,7 @@ class Profile(Record):
             elif card.role in BUILT_IN["stage1"]:
                 stage1.append({"model": card.name})
             else:
-                fix = "name a classifier, a detector, a student or a text model"
+                fix = "name a classifier, a detector, a probe, a student or a text model"
                 raise ComponentError(f"{card.name}: no profile can use the weights of its role, {card.role}; {fix}.")
         students = [card.name for card in named if card.role == "student"]
         if students and len(stage1) > 1:

@@ -9,6 +9,7 @@ from kidsnanny.media.loader import RGB
 from kidsnanny.records import Box, Detection, ModelId, ModelKind, Signal, VisualFindings
 from kidsnanny.stage1.classifier import Classifier
 from kidsnanny.stage1.detector import Yolo
+from kidsnanny.stage1.probe import Probe
 from kidsnanny.stage1.stage1 import check_frames
 from kidsnanny.taxonomy import Category
 
@@ -18,7 +19,7 @@ first, in a square so many times as long as the box's longer side: bare skin fil
 
 
 class Ensemble:
-    """Classifiers and detectors as one Stage 1: the ViT and the object detector of arXiv 2603.16181.
+    """Classifiers, detectors and probes as one Stage 1: the ViT and the object detector of arXiv 2603.16181.
 
     Where a detector finds something, the classifiers also look closer. What they find stands side by side in the
     findings, each with its model's name; how their scores become one is the policy's `[image] fusion`. On a CPU of more
@@ -30,7 +31,7 @@ class Ensemble:
 
     reentrant = True
 
-    def __init__(self, *models: Classifier | Yolo) -> None:
+    def __init__(self, *models: Classifier | Yolo | Probe) -> None:
         self._members = models
         self.models: tuple[ModelId, ...] = tuple(one for member in models for one in member.models)
         kinds = {kind for member in models for kind in member.categories}

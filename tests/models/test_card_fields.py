@@ -10,7 +10,8 @@ from kidsnanny.models.card_fields import FIELDS, blank_card
 from kidsnanny.models.cards import TYPES, read_cards
 
 FORMS = [("classifier", "onnx"), ("classifier", "safetensors"), ("detector", "onnx"), ("detector", "safetensors")]
-FORMS += [("text", "onnx"), ("student", "safetensors")]
+FORMS += [("text", "onnx"), ("student", "safetensors"), ("probe", "safetensors")]
+FORMS += [("encoder", "onnx"), ("encoder", "safetensors")]
 
 
 def faults(folder: Path, text: str) -> list[str]:

@@ -14,6 +14,7 @@ from kidsnanny.models.onnx_export import export, save_random
 from kidsnanny.models.transformers_encoders import embed_sentences
 from kidsnanny.probes.encoders import load_encoder
 from kidsnanny.probes.q16 import zero_shot
+from kidsnanny.probes.random_clip import ARCHITECTURES, random_clip
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("own_home")]
 torch = pytest.importorskip("torch")
@@ -97,7 +98,9 @@ def test_sentences_are_read_by_the_tower_beside_it(tmp_path: Path, kind: str) ->
     model, card = made(tmp_path, kind), card_of(tmp_path, architecture=f"transformers:{kind}")
     sentences = ["this image is fine", "bad"]
     padding = {"clip": True, "siglip": "max_length"}[kind]
-    tokens = AutoTokenizer.from_pretrained(tmp_path)(sentences, padding=padding, max_length=8, return_tensors="pt")
+    tokens = AutoTokenizer.from_pretrained(tmp_path)(
+        sentences, padding=padding, truncation=True, max_length=8, return_tensors="pt"
+    )
     with torch.inference_mode():
         mask = {"attention_mask": tokens["attention_mask"]} if kind == "clip" else {}
         found = model.get_text_features(input_ids=tokens["input_ids"], **mask)
@@ -191,3 +194,39 @@ def test_a_config_that_is_none_is_said(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "clip", "vision_config": 3}))
     with pytest.raises(WeightsError, match="does not open as transformers:clip"):
         load_encoder(card_of(tmp_path, architecture="transformers:clip"), device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "count"), [("ViT-B/32", 87_849_216), ("ViT-B/16", 86_192_640), ("ViT-L/14", 303_966_208)]
+)
+def test_a_random_clip_has_the_size_of_the_published_one(architecture: str, count: int) -> None:
+    """Of CLIP's 151,277,313, 149,620,737 and 427,616,513 parameters those of the image tower and its projection."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    sizes = ARCHITECTURES[architecture]
+    with torch.device("meta"):
+        model = CLIPVisionModelWithProjection(CLIPVisionConfig(**sizes))
+    assert sum(weight.numel() for weight in model.parameters()) == count
+
+
+def test_a_random_clip_is_opened_as_a_users_own_and_says_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {
+        "patch_size": 32,
+        "projection_dim": 24,
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
+    monkeypatch.setitem(ARCHITECTURES, "ViT-B/32", small | {"intermediate_size": 64})
+    card = random_clip(tmp_path / "clip", "ViT-B/32")
+    encoder = load_encoder(card, device="cpu")
+    assert str(encoder.model_id).startswith("random-clip-vit-b-32@")
+    assert encoder.model_id.caveat == "random"
+    rows = encoder(FRAMES)
+    assert rows.shape == (3, 24)
+    assert np.array_equal(load_encoder(random_clip(tmp_path / "again", "ViT-B/32"), device="cpu")(FRAMES), rows)
+    assert not np.array_equal(
+        load_encoder(random_clip(tmp_path / "other", "ViT-B/32", seed=1), device="cpu")(FRAMES), rows
+    )
