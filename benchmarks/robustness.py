@@ -183,6 +183,8 @@ def main() -> None:
     out = given.out or Path(__file__).parent / "results" / f"robustness-{hardware()}.json"
     out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     print(table(found))
+    if hurried := sum(one.hurried for one in found):
+        print(f"{hurried} times a picture's time was used up: run it again on a machine that is free.", file=sys.stderr)
 
 
 if __name__ == "__main__":

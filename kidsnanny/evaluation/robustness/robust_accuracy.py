@@ -36,6 +36,8 @@ class Outcome(NamedTuple):
     right: bool
     """Whether the system is still right; False of a picture that it could not score."""
     scored: bool = True
+    hurried: bool = False
+    """Whether its time was used up before all of it was inspected."""
 
 
 class RobustAccuracy(Record):
@@ -50,6 +52,9 @@ class RobustAccuracy(Record):
     """Of the pictures drawn, those that it is still right about. Unscored ones count as wrong."""
     unscored: int = Field(ge=0)
     """How many pictures it could not score."""
+    hurried: int = Field(ge=0)
+    """How many pictures were not inspected to the end because their time was used up. Above 0, the machine was too
+    busy, and the result says nothing about the system."""
     by_source: dict[str, Proportion]
     """The same."""
     by_label: dict[Literal["unsafe", "safe"], Proportion]
@@ -85,6 +90,7 @@ class RobustAccuracy(Record):
             what=what,
             right=_share(outcomes),
             unscored=sum(not one.scored for one in outcomes),
+            hurried=sum(one.hurried for one in outcomes),
             by_source={source: _share([one for one in outcomes if one.source == source]) for source in sources},
             by_label={
                 "unsafe": _share([one for one in outcomes if one.unsafe]),
@@ -173,7 +179,8 @@ def everyday_robustness(
         for predictions in system.predict(_changed(dataset, wanted, change.apply)):
             for one in predictions:
                 if one.id in drawn[one.system]:
-                    outcome = Outcome(one.unsafe, one.source, is_right(one), one.score is not None)
+                    hurried = any(missed.cause == "time" for missed in one.not_inspected)
+                    outcome = Outcome(one.unsafe, one.source, is_right(one), one.score is not None, hurried)
                     outcomes[one.system].append(outcome)
         found += [RobustAccuracy.of(row, name, change.what, outcomes[row]) for row in drawn if drawn[row]]
     return found

@@ -24,6 +24,7 @@ from kidsnanny.evaluation.robustness.robust_accuracy import (
 from kidsnanny.evaluation.systems.registry import SYSTEMS
 from kidsnanny.evaluation.systems.system import Answer, Baseline, Options, Shown
 from kidsnanny.media.loader import open_picture
+from kidsnanny.records import NotInspected
 
 SIZES = {
     "half": (100, 60),
@@ -150,6 +151,18 @@ def test_what_is_right_is_counted_by_source_and_by_label() -> None:
     assert (found.right.successes, found.right.n, found.unscored, found.mse) == (1, 3, 1, 0.25)
     low, high = found.right.wilson or (0, 0)
     assert 0 < low < 1 / 3 < high < 1
+
+
+def test_pictures_whose_time_was_used_up_are_counted() -> None:
+    class Slow(Reddish):
+        def predict(self, examples: Iterable[Example]) -> Iterator[tuple[Prediction, ...]]:
+            missed = (NotInspected(part="text", reason="its 10 s are used up", cause="time"),)
+            for rows in super().predict(examples):
+                yield tuple(row.model_copy(update={"not_inspected": missed}) for row in rows)
+
+    data, changes = album(("red", True, RED)), {"grey": CHANGES["grey"]}
+    assert [one.hurried for one in everyday_robustness(Slow(), data, changes)] == [1, 1]
+    assert [one.hurried for one in everyday_robustness(Reddish(), data, changes)] == [0, 0]
 
 
 def prediction(name: str, source: str, score: float | None, unsafe: bool = True) -> Prediction:
