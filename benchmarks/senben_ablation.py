@@ -1,14 +1,14 @@
 """What each part of SenBen's recipe gains: its ablation again, on drawn scenes, at equal compute.
 
     pip install '.[train]'
-    python benchmarks/senben_ablation.py                                    # 14 rows, 3 seeds, two minutes a run
+    python benchmarks/senben_ablation.py                                    # 15 rows, 3 seeds, two minutes a run
     python benchmarks/senben_ablation.py --rows ce balanced --seeds 0 1 2 3
     python benchmarks/senben_ablation.py --setting cuda --start DIR         # Florence-2's folder, if you have one
     python benchmarks/senben_ablation.py --report                           # only writes the report again
 
 The scenes are long-tailed, most with several objects of one label. Every run gets the same seconds of compute (of the
 processor, or on CUDA of the clock): what a step of each row costs is measured first, and `steps` is what the seconds
-suffice for. A finished run is not done again; delete its file in results/senben_ablation/ to repeat it.
+suffice for. A finished run is not done again; delete its file in results/senben_ablation-SETTING-HARDWARE to repeat.
 
 At the small setting every run starts from the same weights: the image encoder of senben-tiny, which is then left as it
 is, and a decoder that has learnt to write objects and captions of plain scenes, but no attributes, relations, tags or
@@ -46,7 +46,7 @@ from kidsnanny.training.student.tiny_student import SIDE, tiny
 from kidsnanny.training.student.train_student import Plan, train
 from kidsnanny.training.student.training_pictures import FIRST_UNSEEN, FixedPictures
 
-RESULTS = Path(__file__).parent / "results" / "senben_ablation"
+RESULTS = Path(__file__).parent / "results"
 KNOWN: tuple[Task, ...] = ("objects", "caption")
 """What the decoder has learnt to write before a run."""
 FIRST_TEST = 2 * FIRST_UNSEEN
@@ -109,11 +109,11 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="Florence-2's folder; only for --setting cuda")
     parser.add_argument("--workers", type=int, default=2, help="runs at a time, on one thread each; on CUDA one")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "senben_ablation")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="a JSON per run")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="gets a folder with a JSON per run")
     parser.add_argument("--report", action="store_true", help="write only the report, of what is there")
     options = parser.parse_args()
     ladder = Ladder(options.setting, options.work / options.setting, options.start)
-    folder = options.results / options.setting
+    folder = options.results / f"senben_ablation-{options.setting}-{machine(options.setting)}"
     folder.mkdir(parents=True, exist_ok=True)
     if not options.report:
         runs = [(row, seed) for seed in options.seeds for row in options.rows]
@@ -131,9 +131,14 @@ def main() -> None:
                 told = {name: result["scores"][name]["value"] for name in result["scores"]}
                 print(path.name, json.dumps(told), file=sys.stderr, flush=True)
     found = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*-seed*.json"))]
-    target = options.results.parent / f"senben_ablation-{options.setting}.md"
+    target = folder.with_name(f"{folder.name}.md")
     target.write_text(report(found), "utf-8")
     print(target)
+
+
+def machine(setting: str) -> str:
+    """What a run is measured on."""
+    return torch.cuda.get_device_name().lower().replace(" ", "-") if setting == "cuda" else hardware()
 
 
 def result_file(folder: Path, row: str, seed: int) -> Path:
@@ -292,7 +297,7 @@ def run(ladder: Ladder, row: str, seed: int, cost: float) -> dict[str, Any]:
         "rare": {f"{one.kind} {one.word}": [one.hits, one.recall.n, one.trained] for one in rare.entries if one.rare},
         "dropped": found.dropped,
         "curve": curve,
-        "hardware": torch.cuda.get_device_name() if ladder.setting == "cuda" else f"one thread of {hardware()}",
+        "hardware": machine(ladder.setting) if ladder.setting == "cuda" else f"one thread of {hardware()}",
         "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
     }
 

@@ -32,9 +32,10 @@ SCORES = {
     "graph_f1": "graph F1",
     "tag_f1": "tag F1",
     "rare_recall": "rare-class recall",
+    "rare_words": "the same without tags",
     "other_recall": "recall of the others",
 }
-FIRST, WHOLE = "ce", "balanced"
+FIRST, WHOLE, CHOSEN = "ce", "balanced", "var-balanced"
 Runs = Mapping[str, Mapping[int, Mapping[str, Any]]]
 """Row -> seed -> what `senben_ablation.py` wrote of the run."""
 
@@ -43,7 +44,9 @@ def report(found: Sequence[Mapping[str, Any]]) -> str:
     """The whole report, of the runs that are there."""
     runs: dict[str, dict[int, Mapping[str, Any]]] = {row: {} for row in LADDER}
     for one in found:
-        runs[one["row"]][one["seed"]] = one
+        words = [counts for name, counts in one["rare"].items() if not name.startswith("tag ")]
+        value = sum(hits for hits, _, _ in words) / sum(n for _, n, _ in words)
+        runs[one["row"]][one["seed"]] = {**one, "scores": {**one["scores"], "rare_words": {"value": value}}}
     runs = {row: dict(sorted(seeds.items())) for row, seeds in runs.items() if seeds}
     if not runs:
         return "No run is there yet.\n"
@@ -55,17 +58,22 @@ def report(found: Sequence[Mapping[str, Any]]) -> str:
         f"({one['hardware']}), batches of {setting['batch']}, {setting['scenes']:,} long-tailed scenes to train on and "
         f"{setting['test']:,} others to be judged by, decoded without a grammar, one beam. {_versions(one)}. "
         "Written by `benchmarks/senben_ablation.py`; what the numbers say is in `docs/results.md`.",
-        "A number is the mean over seeds ± its standard deviation. **The paper's numbers are of other data (frames of "
-        "films), of another network and of measures that it does not define**: compare the order of the rows, not the "
-        "numbers.",
+        "A number is the mean over seeds ± its standard deviation; `seconds` are those that the training took in the "
+        "end. **The paper's numbers are of other data (frames of films), of another network and of measures that it "
+        "does not define**: compare the order of the rows, not the numbers.",
         "## Each part added to those before it",
-        _table(["row", "steps", *SCORES.values(), "paper: recall", "F1", "tag F1"], _ladder(runs)),
+        _table(["row", "steps", "seconds", *SCORES.values(), "paper: recall", "F1", "tag F1"], _ladder(runs)),
         "## What each part changed, in points, with the same seeds",
         "The mean over seeds, and the least and the greatest change. `ladder`: beside the row before; `left out`: the "
         "whole recipe beside the one without the part, turned so that more than 0 is a gain by the part.",
-        _table(["part", "graph recall", "tag F1", "rare-class recall", "paper: recall"], _changes(runs)),
+        _table(
+            ["part", "graph recall", "tag F1", "rare-class recall", SCORES["rare_words"], "paper: recall"],
+            _changes(runs),
+        ),
         f"## The whole recipe (`{WHOLE}`) beside plain cross-entropy (`{FIRST}`)",
-        _whole(runs),
+        _beside(runs, WHOLE),
+        f"## The parts that helped on other scenes (`{CHOSEN}`) beside plain cross-entropy",
+        _beside(runs, CHOSEN),
         "## Learning curves: graph recall after each fifth of the compute",
         f"Over {setting['watched']} scenes that are not those of the tables above; the mean over seeds.",
         _table(["row", *(f"{n} / 5" for n in range(1, 6))], _curves(runs)),
@@ -99,6 +107,7 @@ def _ladder(runs: Runs) -> list[list[str]]:
         [
             f"`{row}`",
             f"{mean(one['steps'] for one in seeds.values()):.0f}",
+            f"{mean(one['seconds'] for one in seeds.values()):.0f}",
             *(_spread(list(_values(runs, row, score).values())) for score in SCORES),
             *PAPER.get(row, ("", "", "")),
         ]
@@ -121,7 +130,7 @@ def _changes(runs: Runs) -> list[list[str]]:
     pairs = [(f"ladder: {more}", more, less) for less, more in itertools.pairwise(ladder)]
     pairs.append((f"aggressive in place of {WHOLE}", "aggressive", WHOLE))
     pairs += [(f"left out: {row.removeprefix('no-')}", WHOLE, row) for row in LADDER if row.startswith("no-")]
-    scores = "graph_recall", "tag_f1", "rare_recall"
+    scores = "graph_recall", "tag_f1", "rare_recall", "rare_words"
     return [
         [name, *(_range(_differences(runs, more, less, score)) for score in scores), _of_paper(more, less)]
         for name, more, less in pairs
@@ -135,13 +144,14 @@ def _of_paper(more: str, less: str) -> str:
     return f"{100 * (float(PAPER[more][0]) - float(PAPER[less][0])):+.1f}"
 
 
-def _whole(runs: Runs) -> str:
+def _beside(runs: Runs, row: str) -> str:
+    """A row beside plain cross-entropy."""
     lines = []
     for score, name in SCORES.items():
-        points = _differences(runs, WHOLE, FIRST, score)
+        points = _differences(runs, row, FIRST, score)
         if not points:
-            return f"`{WHOLE}` and `{FIRST}` have no seed in common yet."
-        spreads = [100 * stdev(v.values()) for row in (FIRST, WHOLE) if len(v := _values(runs, row, score)) > 1]
+            return f"`{row}` and `{FIRST}` have no seed in common yet."
+        spreads = [100 * stdev(v.values()) for one in (FIRST, row) if len(v := _values(runs, one, score)) > 1]
         spread = f"; the larger spread over seeds of the two is {max(spreads):.1f}" if spreads else ""
         lines.append(f"- {name}: {_range(points)} points{spread}")
     return "\n".join(lines)

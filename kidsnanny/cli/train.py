@@ -74,8 +74,9 @@ def train_student(
     a train and a val split that share no film. A recipe is a row of SenBen's ablation; "balanced" is all of it.
 
     A run that was ended goes on from its last checkpoint, to the same losses, when the same command is given again.
-    `tensorboard --logdir OUT` shows the losses on the way. On several GPUs, put `accelerate launch --no-python` in
-    front. Needs `pip install 'kidsnanny\[train]'`.
+    There are ten checkpoints, and one every 500 steps in longer runs; with each comes a line of scores on pictures that
+    are not trained on, which are 0 until something is learnt. `tensorboard --logdir OUT` shows the losses on the way.
+    On several GPUs, put `accelerate launch --no-python` in front. Needs `pip install 'kidsnanny\[train]'`.
 
     Example: kidsnanny train student --out my-student && KIDSNANNY_STUDENT=my-student kidsnanny check --profile senben
     --vision-only scene.png
@@ -85,7 +86,8 @@ def train_student(
     """
     with exit_without_extra("Training a student", "train"):
         from kidsnanny.training.student import train_student as training
-    with exit_on_error(Exit.COMPONENT, interrupted=f"Interrupted; the same command goes on from what {out} holds."):
+    again = f"Interrupted; the same command goes on from the last checkpoint in {out}, or begins anew if there is none."
+    with exit_on_error(Exit.COMPONENT, interrupted=again):
         pictures = _pictures(data, columns, split, unseen, vocabulary, seed)
         plan = training.Plan(
             recipe=named(recipe),
@@ -94,8 +96,10 @@ def train_student(
             learning_rate=rate or (training.FINE_TUNING_RATE if start else training.RATE),
             precision=precision,
             seed=seed,
+            every=min(500, -(-steps // 10)),
         )
         training.train(out, pictures, plan, start=start)
+    print(f"{out}: a student. KIDSNANNY_STUDENT={out} kidsnanny check --profile senben --vision-only PICTURE")
 
 
 @train_app.command("probe")

@@ -20,8 +20,8 @@ from kidsnanny.probes.encoders import Encoder
 from kidsnanny.records import ModelId
 
 Rows = npt.NDArray[np.float32]
-MANY = 1_000
-"""Pictures that wait at most until they are reported, though all of them are there already."""
+MANY = 100
+"""Pictures that wait at most until they are reported, even if all of them are there already."""
 KEY = np.dtype([("sha256", "V32"), ("frame", "<u4"), ("frames", "<u4")])
 """Of a row: whose it is, which of the picture's frames, counted from 0, and how many these are."""
 BATCH, BATCH_PIXELS = 32, 32_000_000

@@ -56,9 +56,9 @@ class Q16:
         if embeddings.ndim != 2 or embeddings.shape[1] != self.width:
             raise ValueError(f"expected rows of {self.width} numbers, got {embeddings.shape}")
         found = np.empty((len(embeddings), 2), np.float32)
-        prompts = TEMPERATURE * normalised(self.prompts.astype(np.float64)).T.astype(np.float32)
+        directions = TEMPERATURE * normalised(self.prompts.astype(np.float64)).T
         for start in range(0, len(embeddings), CHUNK):
-            found[start : start + CHUNK] = normalised(embeddings[start : start + CHUNK]) @ prompts
+            found[start : start + CHUNK] = normalised(embeddings[start : start + CHUNK].astype(np.float64)) @ directions
         return found
 
     def probabilities(self, embeddings: Rows) -> Rows:

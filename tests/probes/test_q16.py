@@ -11,7 +11,7 @@ from kidsnanny.probes.q16 import CHUNK, Q16
 
 
 def straight(prompts: np.ndarray, row: np.ndarray) -> list[float]:
-    """100 times the cosine with each of the two, in Python's own numbers."""
+    """100 times the cosine with each of the two, number after number."""
 
     def cosine(a: list[float], b: list[float]) -> float:
         return math.fsum(x * y for x, y in zip(a, b, strict=True)) / math.hypot(*a) / math.hypot(*b)
@@ -20,22 +20,15 @@ def straight(prompts: np.ndarray, row: np.ndarray) -> list[float]:
 
 
 @given(st.integers(1, 768), st.integers(0, 2**32 - 1), st.floats(1e-3, 1e3), st.floats(1e-3, 1e3))
-def test_logits_are_a_hundred_times_the_cosine(width: int, seed: int, long: float, longer: float) -> None:
+def test_logits_are_a_hundred_times_the_cosine_to_a_hundred_thousandth(
+    width: int, seed: int, long: float, longer: float
+) -> None:
     draw = np.random.default_rng(seed)
     prompts = (long * draw.standard_normal((2, width))).astype(np.float32)
     rows = (longer * draw.standard_normal((3, width))).astype(np.float32)
     found = Q16(prompts).logits(rows)
     assert found.dtype == np.float32
-    assert np.abs(found - [straight(prompts, row) for row in rows]).max() <= 100 * 1e-6 + 1e-5
-
-
-def test_logits_of_a_clips_width_are_exact_to_a_hundred_thousandth() -> None:
-    """As the rows of a CLIP are, whose cosines with a text are .1 to .3."""
-    draw = np.random.default_rng(0)
-    prompts = draw.standard_normal((2, 768)).astype(np.float32)
-    rows = (draw.standard_normal((50, 768)) + 0.2 * prompts.mean(axis=0)).astype(np.float32)
-    expected = np.array([straight(prompts, row) for row in rows])
-    assert np.abs(Q16(prompts).logits(rows) - expected).max() <= 1e-5
+    assert np.abs(found - [straight(prompts, row) for row in rows]).max() <= 1e-5
 
 
 @pytest.mark.parametrize(

@@ -50,9 +50,11 @@ LADDER: dict[str, Recipe] = {
     "no-smoothing": _whole.model_copy(update={"smoothing": 0.0}),
     "no-sampling": _whole.model_copy(update={"sampling": 0.0}),
     "no-asymmetric": _whole.model_copy(update={"tags": "bce"}),
+    "var-balanced": _var.model_copy(update={"tags": "balanced"}),
 }
 """Name of a row -> its recipe. From `ce` to `balanced` each row adds the part that it is named after to the row before;
-`balanced` is the whole recipe, `aggressive` the paper's other preset of it, and each `no-` row leaves one part out."""
+`balanced` is the whole recipe, `aggressive` the paper's other preset of it, and each `no-` row leaves one part out.
+`var-balanced` is our choice: the suffix, VAR and the tag head, which helped on scenes that no result is measured on."""
 
 PLAIN = Recipe()
 """Cross-entropy with the suffix and a tag head."""

@@ -71,6 +71,9 @@ class Plan(Record):
     every: int = Field(default=500, ge=1)
     """Steps from one point of the learning curve, with its checkpoint, to the next."""
 
+    def __str__(self) -> str:
+        return f"{self.steps} steps of {self.batch} pictures; a checkpoint and a line of scores every {self.every}"
+
 
 def train(
     out: Path,
@@ -105,6 +108,7 @@ def train(
     with accelerator.main_process_first():
         _claim(out, {"plan": plan.model_dump(), "pictures": pictures.name, "start": start and str(start)})
     run = _Run(out, pictures, plan, accelerator, start)
+    accelerator.print(f"{out}: {plan}" + f"; it goes on after step {run.done}" * (run.done > 0), file=sys.stderr)
     with _bar(plan.steps, run.done, hidden=not accelerator.is_main_process) as advance:
         for step in range(run.done + 1, plan.steps + 1):
             run.step(step)
