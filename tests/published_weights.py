@@ -30,6 +30,8 @@ def shapes(kind: str) -> dict[str, dict[str, tuple[int, ...]]]:
                 "special_care_embeds_weights": (3,),
             }
         }
+    if kind == "q16":
+        return {"prompts.safetensors": {"prompts": (2, WIDTH)}}
     sizes = (WIDTH, 64, 512, 256, 1)
     layers = {f"linear_{n}.weight": (sizes[n], sizes[n - 1]) for n in (1, 2, 3, 4)}
     layers |= {f"linear_{n}.bias": (sizes[n],) for n in (1, 2, 3, 4)}

@@ -1,5 +1,5 @@
 """The published classifiers over CLIP ViT-L/14's embedding that UnsafeBench evaluates (arXiv 2405.03486), layer for
-layer: MultiHeaded, Stable Diffusion's safety checker, and LAION's NSFW detector. Their weights are the user's.
+layer: Q16, MultiHeaded, Stable Diffusion's safety checker, and LAION's NSFW detector. Their weights are the user's.
 
 A head gives a margin, which has a gradient and is above 0 where a picture is unsafe, and a score in 0..1, from which
 it decides. UnsafeBench's attacks use the one and its tables the other.
@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 from kidsnanny.errors import WeightsError
-from kidsnanny.models.cards import HeadCard
+from kidsnanny.models.cards import Card, HeadCard, ProbeCard
+from kidsnanny.probes.q16 import TEMPERATURE
 
 WIDTH = 768
 """Numbers of an embedding."""
@@ -26,7 +27,7 @@ DECIMALS = 3
 
 
 class PublishedHead(nn.Module):  # type: ignore[misc]
-    """What the three have in common."""
+    """What they have in common."""
 
     threshold: float = 0.5
     """The score from which a picture is unsafe, 0..1."""
@@ -116,7 +117,25 @@ class SafetyChecker(PublishedHead):
         return functional.normalize(embeddings) @ functional.normalize(concepts).T - thresholds
 
 
+class Q16Head(PublishedHead):
+    """Q16, as `kidsnanny.probes.q16` computes it without a gradient: the softmax of 100 times two cosines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prompts = nn.Parameter(torch.zeros(2, WIDTH))
+
+    def margin(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """See `PublishedHead`: half of what is between the two logits."""
+        fine, bad = TEMPERATURE * (functional.normalize(self.prompts) @ functional.normalize(embeddings).T)
+        return (bad - fine) / 2
+
+    def scores(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """See `PublishedHead`."""
+        return (2 * self.margin(embeddings)).sigmoid()
+
+
 HEADS: dict[str, type[PublishedHead]] = {
+    "q16": Q16Head,
     "multiheaded": MultiHeaded,
     "sd-filter": SafetyChecker,
     "nsfw-detector": NsfwDetector,
@@ -124,12 +143,15 @@ HEADS: dict[str, type[PublishedHead]] = {
 """By the kind of a card."""
 
 
-def load_head(card: HeadCard) -> tuple[PublishedHead, tuple[Path, ...]]:
+def load_head(card: HeadCard | ProbeCard) -> tuple[PublishedHead, tuple[Path, ...]]:
     """The head of a card, in evaluation mode, and its files. MultiHeaded has a file for each head, named like it.
 
     Raises:
-        WeightsError: the weights are missing, are not those of the card, or do not fit its kind.
+        WeightsError: the weights are missing, are not those of the card, or do not fit its kind; or it is a linear
+            probe, which is no published classifier.
     """
+    if card.kind not in HEADS:
+        raise WeightsError(f"{card.name}: it is a {card.kind} probe; name one of the kinds {', '.join(HEADS)}.")
     path = card.locate()
     files = {name: path if name == card.weights else path.with_name(Path(name).name) for name in card.files}
     state: dict[str, torch.Tensor] = {}
@@ -150,7 +172,7 @@ def load_head(card: HeadCard) -> tuple[PublishedHead, tuple[Path, ...]]:
     return head.eval().requires_grad_(False), tuple(files.values())
 
 
-def _tensors(card: HeadCard, file: Path) -> Mapping[str, torch.Tensor]:
+def _tensors(card: Card, file: Path) -> Mapping[str, torch.Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

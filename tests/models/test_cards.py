@@ -20,6 +20,7 @@ from kidsnanny.models.cards import (
     HeadCard,
     ImageEncoderCard,
     OcrCard,
+    ProbeCard,
     StudentCard,
     TextCard,
     cards,
@@ -119,6 +120,7 @@ def test_a_classifiers_card_says_how_a_frame_is_prepared(field: str) -> None:
 def test_each_role_has_a_type_of_its_own_with_no_fields_of_others() -> None:
     types = {"classifier": ClassifierCard, "detector": DetectorCard, "ocr": OcrCard}
     types |= {"text": TextCard, "student": StudentCard, "base": BaseCard, "encoder": ImageEncoderCard, "head": HeadCard}
+    types |= {"probe": ProbeCard}
     assert {type(card) for card in shipped().values()} == set(types.values())
     assert all(type(card) is types[card.role] for card in shipped().values())
     assert not {"labels", "input", "mean"} & (OcrCard.model_fields.keys() | StudentCard.model_fields.keys())

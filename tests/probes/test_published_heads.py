@@ -9,9 +9,10 @@ from published_weights import WIDTH, shapes, write_head  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from kidsnanny.errors import WeightsError  # noqa: E402
-from kidsnanny.models.cards import HeadCard, cards, make_card, shipped  # noqa: E402
+from kidsnanny.models.cards import HeadCard, ProbeCard, cards, make_card, shipped  # noqa: E402
 from kidsnanny.models.store import digest  # noqa: E402
 from kidsnanny.probes.published_heads import HEADS, NsfwDetector, SafetyChecker, load_head  # noqa: E402
+from kidsnanny.probes.q16 import Q16  # noqa: E402
 
 pytestmark = pytest.mark.torch
 KINDS = tuple(HEADS)
@@ -21,11 +22,13 @@ def rows(count: int = 5) -> torch.Tensor:
     return torch.randn(count, WIDTH, generator=torch.Generator().manual_seed(3))
 
 
-def card_of(folder: Path, kind: str) -> HeadCard:
+def card_of(folder: Path, kind: str) -> HeadCard | ProbeCard:
     files = {name: {"sha256": digest(folder / name)} for name in shapes(kind)}
     facts = {"role": "head", "what": "x", "licence": "ours", "encoder": "clip-vit-l-14", "kind": kind}
+    if kind == "q16":
+        facts |= {"role": "probe", "labels": {"fine": {}, "inappropriate": {}}}
     card = make_card("mine", {**facts, "path": folder, "files": files})
-    assert isinstance(card, HeadCard)
+    assert isinstance(card, HeadCard | ProbeCard)
     return card
 
 
@@ -33,7 +36,7 @@ def card_of(folder: Path, kind: str) -> HeadCard:
 def test_files_of_the_published_shapes_load_by_the_shipped_card(kind: str, tmp_path: Path, own_home: Path) -> None:
     assert not own_home.exists()
     card = cards()[kind]
-    assert isinstance(card, HeadCard)
+    assert isinstance(card, HeadCard | ProbeCard)
     card.pin_local(write_head(tmp_path, kind))
     head, files = load_head(card)
     assert [file.name for file in files] == list(shapes(kind)) == list(card.files)
@@ -42,6 +45,31 @@ def test_files_of_the_published_shapes_load_by_the_shipped_card(kind: str, tmp_p
     assert scores.shape == (5,)
     assert ((scores >= 0) & (scores <= 1)).all()
     assert len(set(scores.tolist())) == 5
+
+
+def test_q16_is_that_of_the_probes_and_its_margin_gives_the_attacks_their_softmax(tmp_path: Path) -> None:
+    """UnsafeBench's attacks see softmax(logits); ours see softmax(-margin, margin)."""
+    write_head(tmp_path, "q16")
+    head, _ = load_head(card_of(tmp_path, "q16"))
+    prompts = load_file(tmp_path / "prompts.safetensors")["prompts"].double()
+    lengths = prompts.norm(dim=1) * rows().double().norm(dim=1, keepdim=True)
+    logits = 100 * (rows().double() @ prompts.T) / lengths
+    expected = logits.softmax(dim=1)[:, 1]
+    assert head.scores(rows()).tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+    assert head.scores(rows()).numpy() == pytest.approx(Q16(prompts.numpy()).inappropriate(rows().numpy()), abs=1e-5)
+    margin = head.margin(rows())
+    softmax = torch.stack([-margin, margin], dim=1).softmax(dim=1)
+    assert softmax.flatten().tolist() == pytest.approx(logits.softmax(dim=1).flatten().tolist(), abs=1e-5)
+    assert (head.scores(rows() * 9) >= head.threshold).tolist() == (logits.argmax(dim=1) == 1).tolist()
+
+
+def test_a_linear_probe_is_no_published_classifier(tmp_path: Path) -> None:
+    save_file({"weight": torch.zeros(1, WIDTH), "bias": torch.zeros(1)}, tmp_path / "p.safetensors")
+    facts = {"role": "probe", "what": "x", "licence": "ours", "encoder": "clip-vit-l-14", "kind": "linear"}
+    card = make_card("mine", {**facts, "path": str(tmp_path / "p.safetensors"), "labels": {"violence": {}}})
+    assert isinstance(card, ProbeCard)
+    with pytest.raises(WeightsError, match="mine: it is a linear probe; name one of the kinds q16, multiheaded"):
+        load_head(card)
 
 
 def test_multiheaded_is_the_loudest_of_five_perceptrons(tmp_path: Path) -> None:
@@ -144,6 +172,6 @@ def test_a_file_that_is_no_safetensors_is_refused(tmp_path: Path) -> None:
 
 
 def test_every_kind_has_a_shipped_card_over_clip_vit_l_14() -> None:
-    found = {card.kind: card for card in shipped().values() if isinstance(card, HeadCard)}
+    found = {card.kind: card for card in shipped().values() if isinstance(card, HeadCard | ProbeCard)}
     assert found.keys() == set(KINDS)
     assert {card.encoder for card in found.values()} == {"clip-vit-l-14"}

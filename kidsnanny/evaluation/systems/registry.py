@@ -36,6 +36,7 @@ SYSTEMS: "dict[str, Callable[[Options], System]]" = {
     "freepik": _factory("card_models", "classifier", "freepik", "freepik-nsfw"),
     "nudenet": _factory("card_models", "detector", "nudenet", "nudenet-320n"),
     "nudenet-path": _factory("nudenet", "nudenet_path"),
+    "q16": _factory("unsafebench_classifiers", "unsafebench_classifier", "q16", "q16"),
     "multiheaded": _factory("unsafebench_classifiers", "unsafebench_classifier", "multiheaded", "multiheaded"),
     "sd-filter": _factory("unsafebench_classifiers", "unsafebench_classifier", "sd-filter", "sd-filter"),
     "nsfw-detector": _factory("unsafebench_classifiers", "unsafebench_classifier", "nsfw-detector", "nsfw-detector"),

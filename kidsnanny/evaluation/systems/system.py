@@ -190,6 +190,13 @@ def unmapped(name: str, category: str) -> str:
     return f"{name} does not speak about {category or 'a category that the data set does not name'}"
 
 
+def was_asked(line: Prediction) -> bool:
+    """Whether the system speaks about the category of the line's picture, as far as the line tells: one of a file that
+    could not be opened may not."""
+    refused = line.sha256 is None or line.unscored == unmapped(line.system, line.category)
+    return bool(line.mapped) or line.score is not None or not refused
+
+
 def weights_of(name: str, folder: Path) -> dict[str, tuple[ModelId, ...]]:
     """The name and checksums of the safetensors in a model's folder, with a caveat if any of them is random.
 

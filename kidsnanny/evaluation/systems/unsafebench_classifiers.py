@@ -1,7 +1,7 @@
 """UnsafeBench's classifiers (arXiv 2405.03486, 3.3): a published head over CLIP's embedding, by weight cards.
 
-The weights are the user's, one card for the image tower and one for the head. Q16, which UnsafeBench evaluates as
-well, is a probe; NudeNet's old classifier is an ordinary classifier's card.
+The weights are the user's, one card for the image tower and one for the head, which of Q16 is a probe. NudeNet's old
+classifier, the fifth, is an ordinary classifier's card.
 """
 
 import math
@@ -13,23 +13,25 @@ import numpy as np
 from kidsnanny.errors import ComponentError, WeightsError
 from kidsnanny.evaluation.predictions import SystemDescription
 from kidsnanny.evaluation.systems.system import Answer, Baseline, Options, Shown
-from kidsnanny.models.cards import Card, HeadCard, ImageEncoderCard, find_card
+from kidsnanny.models.cards import Card, HeadCard, ImageEncoderCard, ProbeCard, cards, find_card
 from kidsnanny.models.runtime import Device, device_and_dtype, load
 from kidsnanny.models.store import digest, is_random
 from kidsnanny.records import ModelId
 from kidsnanny.stage1.preparation import pixels
-from kidsnanny.taxonomy import Category
+from kidsnanny.taxonomy import UNSAFEBENCH, ordered
 
 if TYPE_CHECKING:
     import torch
 
-COVERS: dict[str, tuple[tuple[Category, ...], tuple[str, ...]]] = {
-    "multiheaded": (("sexual", "nudity", "violence", "gore", "hate"), ("Political",)),
-    "sd-filter": (("sexual", "nudity"), ()),
-    "nsfw-detector": (("sexual", "nudity", "harassment"), ()),
+EVALUATED_ON: dict[str, tuple[str, ...]] = {
+    "q16": tuple(name for name in UNSAFEBENCH if name not in ("Sexual", "Spam")),
+    "multiheaded": ("Sexual", "Violence", "Shocking", "Hate", "Political"),
+    "sd-filter": ("Sexual",),
+    "nsfw-detector": ("Harassment", "Sexual"),
 }
-"""Kind -> our categories that it is evaluated on in the paper, and UnsafeBench's own that we have no word for."""
+"""Kind -> UnsafeBench's categories that the paper evaluates it on. Of the others it has no score."""
 RULES = {
+    "q16": "the softmax of 100 times the cosines of CLIP's embedding with two vectors",
     "multiheaded": "the largest sigmoid of five heads over CLIP's embedding, which is not normalised",
     "sd-filter": "a half and the largest excess of a cosine over its concept's threshold, rounded to three decimals",
     "nsfw-detector": "the sigmoid of a network over CLIP's normalised embedding",
@@ -43,18 +45,18 @@ class PublishedClassifier:
     """A published head over its encoder, in float32.
 
     Args:
-        card: a head's card or its name.
+        card: a head's card, a Q16's, or its name.
         device: "auto" (CUDA where torch finds it), "cpu" or "cuda".
 
     Raises:
-        WeightsError: there is no head's card of that name, or weights are missing, are not those of the cards, or do
+        WeightsError: there is no such card of that name, or weights are missing, are not those of the cards, or do
             not fit each other.
         ComponentError: torch, a package of the encoder's or the device is missing.
         TypeError: `card` is neither a card nor a name.
     """
 
     def __init__(self, card: Card | str, *, device: Device = "auto") -> None:
-        self.card = find_card(card, HeadCard)
+        self.card = find_head(card)
         try:
             from kidsnanny.probes.published_heads import WIDTH, load_head
         except ImportError as error:
@@ -127,6 +129,17 @@ class PublishedClassifier:
         return self.scores(pixels) >= self.threshold
 
 
+def find_head(card: Card | str) -> HeadCard | ProbeCard:
+    """The card of a head, or of a probe, by its name or itself.
+
+    Raises:
+        WeightsError: there is no card of that name, or it is of another role.
+        TypeError: it is neither a card nor a name.
+    """
+    found = cards().get(card) if isinstance(card, str) else card
+    return found if isinstance(found, ProbeCard) else find_card(card, HeadCard)
+
+
 def unsafebench_classifier(name: str, card: str, options: Options) -> Baseline:
     """A head by its card, as a system.
 
@@ -145,7 +158,8 @@ def as_system(name: str, model: PublishedClassifier, options: Options) -> Baseli
             raise ComponentError("its network gives numbers that are none")
         return [Answer(score) for score in found]
 
-    categories, further = COVERS[model.card.kind]
+    names = EVALUATED_ON[model.card.kind]
+    categories = ordered({ours for one in names for ours in UNSAFEBENCH[one] or ()})
     threshold, origin = options.threshold(name, model.threshold, ORIGIN)
     about = SystemDescription(
         name=name,
@@ -157,4 +171,4 @@ def as_system(name: str, model: PublishedClassifier, options: Options) -> Baseli
         origin=origin,
         models={"encoder": model.models[:1], "head": model.models[1:]},
     )
-    return Baseline(about, look, further=further)
+    return Baseline(about, look, further=[one for one in names if not UNSAFEBENCH[one]])

@@ -22,9 +22,10 @@ from kidsnanny.evaluation.systems.system import Answer, Baseline, Options, Shown
 from kidsnanny.evaluation.systems.unsafebench_classifiers import PublishedClassifier, as_system  # noqa: E402
 from kidsnanny.models.cards import ImageEncoderCard, cards  # noqa: E402
 from kidsnanny.models.onnx_export import save_random  # noqa: E402
+from kidsnanny.taxonomy import UNSAFEBENCH  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("own_home")]
-KINDS = ("multiheaded", "sd-filter", "nsfw-detector")
+KINDS = ("q16", "multiheaded", "sd-filter", "nsfw-detector")
 
 
 class Linear:
@@ -131,10 +132,21 @@ def album(model: PublishedClassifier) -> Dataset:
     frames = [np.asarray(gradient(40, 40, seed=n)) for n in range(12)]
     flags = model.unsafe(model.pixels(frames)).tolist()
     examples = [
-        Example(str(n), encoded(Image.fromarray(frame)), flag, "Sexual", "web", "")
+        Example(
+            str(n),
+            encoded(Image.fromarray(frame)),
+            flag,
+            "Harassment" if model.card.kind == "q16" else "Sexual",
+            "web",
+            "",
+        )
         for n, (frame, flag) in enumerate(zip(frames, flags, strict=True))
     ]
     return Dataset("album", lambda: iter(examples))
+
+
+def margin_of(kind: str, scores: np.ndarray) -> np.ndarray:
+    return np.log(scores / (1 - scores)) / 2 if kind == "q16" else scores - 0.5
 
 
 @pytest.mark.usefixtures("clip")
@@ -149,15 +161,18 @@ def test_unsafebenchs_classifiers_are_attacked_through_their_image_tower(kind: s
     assert 0 < found["fgsm"].mse <= (12 / 255) ** 2
     frames = [np.asarray(gradient(40, 40, seed=n)) for n in range(12)]
     given = model.pixels(frames)
-    assert model.margin(given).detach().numpy() == pytest.approx(
-        model.scores(given).numpy() - (0.5 if kind == "sd-filter" else model.threshold), abs=6e-4
-    )
+    assert model.margin(given).detach().numpy() == pytest.approx(margin_of(kind, model.scores(given).numpy()), abs=6e-4)
 
 
 @pytest.mark.usefixtures("clip")
 @pytest.mark.parametrize(
     ("kind", "spoken", "silent"),
     [
+        (
+            "q16",
+            tuple(name for name in UNSAFEBENCH if name not in ("Sexual", "Spam")),
+            ("Sexual", "Spam"),
+        ),
         ("multiheaded", ("Sexual", "Violence", "Shocking", "Hate", "Political"), ("Harassment", "Spam", "Deception")),
         ("sd-filter", ("Sexual",), ("Violence", "Political", "Harassment")),
         ("nsfw-detector", ("Sexual", "Harassment"), ("Violence", "Political")),
@@ -171,8 +186,9 @@ def test_each_speaks_about_the_categories_that_the_paper_evaluates_it_on(
     assert system.rows[0].caveats == ("random",)
     examples = [Example(name, encoded(gradient()), True, name, "web", "") for name in (*spoken, *silent)]
     found = {line.id: line for (line,) in system.predict(examples)}
-    assert len({found[name].score for name in spoken}) == 1
-    assert all(found[name].score is not None for name in spoken)
+    scores = [found[name].score for name in spoken]
+    assert None not in scores
+    assert scores == pytest.approx([scores[0]] * len(spoken), abs=1e-5)
     assert all("does not speak about" in str(found[name].unscored) for name in silent)
 
 
