@@ -39,7 +39,7 @@ from kidsnanny.evaluation.robustness.everyday_changes import CHANGES
 from kidsnanny.evaluation.robustness.robust_accuracy import PER_SOURCE, SEED, RobustAccuracy, everyday_robustness
 from kidsnanny.evaluation.systems.registry import build_system, system_names
 from kidsnanny.evaluation.systems.system import Options, System
-from kidsnanny.models.cards import HeadCard, cards
+from kidsnanny.models.cards import HeadCard, ProbeCard, cards
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def pictures(given: argparse.Namespace) -> Iterator[Dataset]:
 
 def white_box(name: str, options: Options) -> "tuple[System, object]":
     """A card as a system, and as a network that gradients go through."""
-    if isinstance(cards().get(name), HeadCard):
+    if isinstance(cards().get(name), HeadCard | ProbeCard):
         from kidsnanny.evaluation.systems.unsafebench_classifiers import PublishedClassifier, as_system
 
         model = PublishedClassifier(name)

@@ -1,4 +1,5 @@
-"""UnsafeBench's attacks on a network whose gradient is to be had: of safetensors, in torch.
+"""UnsafeBench's attacks on a network whose gradient is to be had: in torch, of safetensors, or turned into torch from
+ONNX by onnx2pytorch, as UnsafeBench's code does it, too.
 
 They act on pixels that mean and standard deviation were applied to, as UnsafeBench's do; or, with `levels`, on the
 square in 0..1 that the network sees, in whole levels of 255, so that a file can hold what comes out. (0.01 there is
@@ -8,12 +9,13 @@ less than one level.) Both are after the picture was resized.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 
-from kidsnanny.errors import ComponentError, WeightsError
+from kidsnanny.errors import ComponentError
 from kidsnanny.evaluation.datasets import Dataset
 from kidsnanny.evaluation.robustness.gradient_attacks import (
     ATTACKS,
@@ -31,25 +33,30 @@ from kidsnanny.evaluation.robustness.robust_accuracy import (
     read_frame,
 )
 from kidsnanny.evaluation.systems.system import HALF, System
+from kidsnanny.faults import in_words
 from kidsnanny.media.loader import RGB
-from kidsnanny.models.cards import Card, ClassifierCard, find_card
-from kidsnanny.models.runtime import Device, device_and_dtype, load
-from kidsnanny.stage1.preparation import Preparation, pixels
+from kidsnanny.models.cards import Card, ClassifierCard, WholeFrameCard, find_card
+from kidsnanny.models.runtime import Device, Onnx, device_and_dtype, load
+from kidsnanny.stage1.preparation import card_pixels
 from kidsnanny.taxonomy import Category
 
 BATCH = 32
 """Pictures that are attacked at once: UnsafeBench's."""
 UNATTACKED = "unchanged"
+BOUNDS = ((-1.0, 1.0), UNSAFEBENCH_BUDGET.bounds)
+"""Between which UnsafeBench keeps changed values: those of NudeNet, which sees 0..1, and those of all others."""
+SAME = 1e-3
+"""How far the outputs of an ONNX file and of the network made from it may differ."""
 
 
 class WhiteBox(Protocol):
     """A network that gradients go through, and how it decides."""
 
-    preparation: Preparation
+    preparation: WholeFrameCard
     device: str
 
     def pixels(self, frames: Sequence[RGB]) -> torch.Tensor:
-        """(N, 3, side, side), on the device, mean and standard deviation applied."""
+        """(N, 3, side, side), or as the card's layout says; on the device, mean and standard deviation applied."""
         ...
 
     def margin(self, pixels: torch.Tensor) -> torch.Tensor:
@@ -71,8 +78,9 @@ class ClassifierNetwork:
         device: "auto" (CUDA where torch finds it), "cpu" or "cuda".
 
     Raises:
-        WeightsError: the weights are missing, are ONNX, or do not fit.
-        ComponentError: a package or the device is missing, or its labels do not speak about the categories.
+        WeightsError: the weights are missing, or do not fit.
+        ComponentError: a package or the device is missing, its labels do not speak about the categories, or its ONNX
+            file cannot be turned into torch.
     """
 
     def __init__(
@@ -85,17 +93,16 @@ class ClassifierNetwork:
     ) -> None:
         card = find_card(card, ClassifierCard)
         path = card.locate()
-        if path.suffix != ".safetensors":
-            raise WeightsError(f"{card.name}: {path} is ONNX, through which no gradient goes; name safetensors.")
         spoken = {category for weights in card.labels.values() for category in weights}
         wanted = sorted(spoken & frozenset(categories) if categories else spoken)
         if not wanted:
             raise ComponentError(f"{card.name}: its labels do not speak about what is wanted; name other categories.")
-        self.preparation: Preparation = card
+        self.preparation: WholeFrameCard = card
         """The card."""
         self.device, _ = device_and_dtype(card.name, device, "float32")
         """Where it runs: `cpu` or `cuda`."""
-        self._module = load(card, path).to(self.device).requires_grad_(False)
+        module = from_onnx(card, path) if path.suffix == ".onnx" else load(card, path)
+        self._module = module.to(self.device).requires_grad_(False)
         self._ends_in_softmax = card.probabilities
         weights = [[label.get(category, 0.0) for category in wanted] for label in card.labels.values()]
         self._weights = torch.tensor(weights, device=self.device)
@@ -103,7 +110,7 @@ class ClassifierNetwork:
 
     def pixels(self, frames: Sequence[RGB]) -> torch.Tensor:
         """See `WhiteBox`."""
-        return torch.from_numpy(np.stack([pixels(frame, self.preparation) for frame in frames])).to(self.device)
+        return torch.from_numpy(np.stack([card_pixels(frame, self.preparation) for frame in frames])).to(self.device)
 
     def margin(self, pixels: torch.Tensor) -> torch.Tensor:
         """See `WhiteBox`."""
@@ -115,6 +122,33 @@ class ClassifierNetwork:
         """See `WhiteBox`."""
         with torch.inference_mode():
             return self.margin(pixels) >= 0
+
+
+def from_onnx(card: ClassifierCard, path: Path) -> torch.nn.Module:
+    """The network of an ONNX file in torch, in evaluation mode, checked to give what ONNX Runtime gives.
+
+    Raises:
+        ComponentError: onnx2pytorch is missing, or cannot turn the file into torch.
+    """
+    try:
+        import onnx
+        from onnx2pytorch import ConvertModel
+    except ImportError as error:
+        fix = "run `pip install onnx2pytorch`, or name safetensors"
+        raise ComponentError(f"{card.name}: no gradient goes through {path.name} ({error}); {fix}.") from error
+    try:
+        module = ConvertModel(onnx.load(path), experimental=True).eval()  # experimental: more than one picture at once
+        frames = np.random.default_rng(0).integers(0, 256, (2, card.input, card.input, 3), np.uint8)
+        given = np.stack([card_pixels(frame, card) for frame in frames])
+        with torch.inference_mode():
+            found = module(torch.from_numpy(given)).numpy()
+        differ = float(np.abs(found - Onnx(card, path)(given)()).max())
+        why = "" if differ <= SAME else f"its outputs differ from ONNX Runtime's by {differ:.3g}"
+    except Exception as error:  # whatever a converter makes of an operator that it does not know
+        why = in_words(error)
+    if why:
+        raise ComponentError(f"{card.name}: {path.name} cannot be turned into torch ({why}); name safetensors.")
+    return module
 
 
 class _Space(NamedTuple):
@@ -169,7 +203,8 @@ def attack_robustness(
 
     Raises:
         DataError: not a single picture was right, or the data cannot be read.
-        ComponentError: the network gives numbers that are none.
+        ComponentError: the network gives numbers that are none, or sees values far beyond those of UnsafeBench's
+            classifiers, and there are no levels.
     """
     ((row, drawn),) = drawn_by_row(system, dataset, per_source, seed).items()
     space = _space(network, levels, eps)
@@ -195,10 +230,19 @@ def attack_robustness(
 
 def _space(network: WhiteBox, levels: int | None, eps: float) -> _Space:
     card = network.preparation
-    mean, std = (torch.tensor(three, device=network.device)[:, None, None] for three in (card.mean, card.std))
+    order = -1 if card.layout == "bgr_last" else 1
+    shape = (3, 1, 1) if card.layout == "rgb" else (3,)
+    mean, std = (torch.tensor(three[::order], device=network.device).reshape(shape) for three in (card.mean, card.std))
     if levels is None:
-        what = f"at most {eps:g} of each value, after mean and standard deviation were applied"
-        return _Space(what, eps, UNSAFEBENCH_BUDGET.bounds, eps, None, mean, std)
+        low, high = float(((0 - mean) / std).min()), float(((1 - mean) / std).max())
+        for bounds in BOUNDS:
+            if bounds[0] <= low and high <= bounds[1]:
+                what = f"at most {eps:g} of each value, after mean and standard deviation were applied"
+                return _Space(what, eps, bounds, eps, None, mean, std)
+        raise ComponentError(
+            f"its network sees values from {low:.3g} to {high:.3g}, and UnsafeBench's attacks keep to -3 to 3; "
+            "attack it in levels."
+        )
     share = levels / 255
     what = f"at most {levels} of 255 levels of each value"
     return _Space(what, share, (0.0, 1.0), share * (3 * card.input**2) ** 0.5, levels, mean, std)

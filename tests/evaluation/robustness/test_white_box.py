@@ -1,5 +1,6 @@
 """Attacks on networks by their cards: UnsafeBench's classifiers and a ViT, with random weights."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from conftest import encoded, gradient
 from PIL import Image
 
 torch = pytest.importorskip("torch")
+from networks import colour_classifier  # noqa: E402
 from published_weights import pin_tiny_clip, write_head  # noqa: E402
 
 from kidsnanny.errors import ComponentError, WeightsError  # noqa: E402
@@ -17,11 +19,13 @@ from kidsnanny.evaluation.predictions import Example, SystemDescription  # noqa:
 from kidsnanny.evaluation.robustness.gradient_attacks import ATTACKS  # noqa: E402
 from kidsnanny.evaluation.robustness.robust_accuracy import RobustAccuracy  # noqa: E402
 from kidsnanny.evaluation.robustness.white_box import ClassifierNetwork, attack_robustness  # noqa: E402
+from kidsnanny.evaluation.systems.card_models import classifier as classifier_by_card  # noqa: E402
 from kidsnanny.evaluation.systems.registry import SYSTEMS  # noqa: E402
 from kidsnanny.evaluation.systems.system import Answer, Baseline, Options, Shown  # noqa: E402
 from kidsnanny.evaluation.systems.unsafebench_classifiers import PublishedClassifier, as_system  # noqa: E402
-from kidsnanny.models.cards import ImageEncoderCard, cards  # noqa: E402
+from kidsnanny.models.cards import ClassifierCard, ImageEncoderCard, cards, make_card  # noqa: E402
 from kidsnanny.models.onnx_export import save_random  # noqa: E402
+from kidsnanny.models.store import digest  # noqa: E402
 from kidsnanny.taxonomy import UNSAFEBENCH  # noqa: E402
 
 pytestmark = [pytest.mark.torch, pytest.mark.usefixtures("own_home")]
@@ -34,7 +38,7 @@ class Linear:
     device = "cpu"
 
     class preparation:
-        input, crop, interpolation = 8, None, "bilinear"
+        input, crop, interpolation, layout = 8, None, "bilinear", "rgb"
         mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
     def __init__(self, steep: float = 1.0) -> None:
@@ -243,6 +247,64 @@ def test_a_classifiers_card_is_a_white_box(score_of: str, tmp_path: Path) -> Non
         ClassifierNetwork(small, ("scam",), device="cpu")
 
 
-def test_no_gradient_goes_through_onnx() -> None:
-    with pytest.raises(WeightsError, match=r"image-safety-s: .* is ONNX, through which no gradient goes; name safe"):
-        ClassifierNetwork("image-safety-s")
+def test_a_network_that_sees_values_far_from_unsafebenchs_is_attacked_in_levels_only() -> None:
+    class Raw(Linear):
+        class preparation(Linear.preparation):
+            mean, std = (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)
+
+    with pytest.raises(ComponentError, match="sees values from 0 to 255, and UnsafeBench's attacks keep to -3 to 3"):
+        attacked(Raw(), reds(10, 63, 66, 250))
+
+
+@pytest.mark.parametrize("layout", ["rgb", "rgb_last", "bgr_last"])
+def test_gradients_go_through_an_onnx_file_that_was_turned_into_torch(layout: str, tmp_path: Path) -> None:
+    """Its logits are ten times red and ten times blue."""
+    pytest.importorskip("onnx2pytorch")
+    card = colours(tmp_path, layout)
+    network = ClassifierNetwork(card, ("nudity",), device="cpu")
+    shades = [(128, 0, 127), (127, 0, 128), (200, 0, 20)]
+    given = network.pixels([np.full((20, 20, 3), shade, np.uint8) for shade in shades])
+    expected = [1 / (1 + np.exp((blue - red) / 25.5)) - 0.5 for red, _, blue in shades]
+    assert network.margin(given).tolist() == pytest.approx(expected, abs=1e-4)
+    system = classifier_by_card("mine", card, Options())
+    examples = [
+        Example(str(n), encoded(Image.new("RGB", (20, 20), shade)), shade[0] > shade[2], "nudity", "", "")
+        for n, shade in enumerate(shades)
+    ]
+    data = Dataset("shades", lambda: iter(examples))
+    found = {one.change: one.right for one in attack_robustness(system, network, data, ("fgsm", "pgd"), levels=2)}
+    assert {name: one.successes for name, one in found.items()} == {"unchanged": 3, "fgsm": 1, "pgd": 1}
+
+
+def test_an_onnx_file_that_torch_computes_otherwise_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx2pytorch = pytest.importorskip("onnx2pytorch")
+    monkeypatch.setattr(
+        onnx2pytorch, "ConvertModel", lambda *_, **__: torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(2))
+    )
+    with pytest.raises(ComponentError, match=r"turned into torch \(its outputs differ from ONNX Runtime's by"):
+        ClassifierNetwork(colours(tmp_path, "rgb"), device="cpu")
+
+
+def test_without_the_converter_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx2pytorch", None)
+    with pytest.raises(ComponentError, match=r"no gradient goes through n\.onnx .*run `pip install onnx2pytorch`"):
+        ClassifierNetwork(colours(tmp_path, "rgb"), device="cpu")
+
+
+def colours(folder: Path, layout: str) -> ClassifierCard:
+    """A card of an ONNX file that looks at red and blue, and whose values are UnsafeBench's kind."""
+    colour_classifier(folder / "n.onnx", (0, 2), side=16, last=layout != "rgb", ends_in="Softmax")
+    if layout == "bgr_last":
+        colour_classifier(folder / "n.onnx", (2, 0), side=16, last=True, ends_in="Softmax")
+    facts = {"role": "classifier", "what": "x", "licence": "ours", "path": str(folder / "n.onnx"), "layout": layout}
+    facts |= {
+        "files": {"n.onnx": {"sha256": digest(folder / "n.onnx")}},
+        "input": 16,
+        "mean": [0.0] * 3,
+        "std": [1.0] * 3,
+        "interpolation": "bilinear",
+        "probabilities": True,
+    }
+    card = make_card("mine", {**facts, "labels": {"red": {"nudity": 1.0}, "blue": {}}})
+    assert isinstance(card, ClassifierCard)
+    return card
