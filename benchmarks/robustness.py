@@ -5,14 +5,15 @@
     python benchmarks/robustness.py --texts 66                                             # on drawn texts
     pip install '.[eval,vit]'
     python benchmarks/robustness.py DATA --systems '' --attack falconsai-nsfw,multiheaded  # UnsafeBench's attacks
-    python benchmarks/robustness.py DATA --systems '' --attack falconsai-nsfw --levels 4
+    pip install onnx2pytorch
+    python benchmarks/robustness.py DATA --systems '' --attack image-safety-s --levels 1   # an ONNX file
 
 DATA is what `kidsnanny eval --data` takes; `--texts` draws texts in the looks of `text_looks.py`, as `rendered_text.py`
 does, where the source of a picture is its look. The everyday changes (`everyday_changes.py`: JPEG, a screenshot, a
 meme's border, …) go to any system that `kidsnanny eval --systems` takes. The attacks are UnsafeBench's (Gaussian noise,
 FGSM, PGD, DeepFool; 500 pictures of each source that were right, seed 2023, 0.01 after mean and standard deviation were
-applied), on classifiers and heads by the names of their cards, in safetensors; with `--levels` they act on 8-bit
-pixels. Intervals are Wilson's, of 95 %; drawn pictures of one text are not independent, so that theirs are too narrow.
+applied), on classifiers and heads by the names of their cards; with `--levels` they act on 8-bit pixels. Intervals are
+Wilson's, of 95 %; drawn pictures of one text are not independent, so that theirs are too narrow.
 
 Writes `benchmarks/results/robustness-HARDWARE.json`, and no name of a picture into it.
 """
