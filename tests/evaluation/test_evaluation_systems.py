@@ -183,7 +183,8 @@ def test_nudenets_old_classifier_is_unsafe_where_its_first_output_is_the_larger(
     shown = [example(Image.new("RGB", (50, 30), colour), category="Sexual") for colour in colours]
     for (line,), (colour, unsafe) in zip(system.predict(shown), colours.items(), strict=True):
         assert line.score is not None
-        assert line.score == pytest.approx(1 / (1 + math.exp((colour[2] - colour[0]) / 25.5)), abs=1e-4)
+        # the drawn network adds up 65,536 pixels in float32
+        assert line.score == pytest.approx(1 / (1 + math.exp((colour[2] - colour[0]) / 25.5)), abs=1e-3)
         assert (line.score >= line.threshold) == unsafe
     ((silent,),) = system.predict([example(gradient(), category="Harassment")])
     assert "does not speak about Harassment" in str(silent.unscored)
