@@ -1,7 +1,7 @@
 """What the harness asks of a system, and the part that is the same for every baseline that looks at one frame."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from os.path import isdir
 from pathlib import Path
@@ -96,15 +96,21 @@ class Baseline:
         about: its row.
         look: what it makes of some pictures at once.
         batch: how many at most.
+        further: a data set's names of categories that it speaks about and that we have none for.
     """
 
     def __init__(
-        self, about: SystemDescription, look: Callable[[Sequence[Shown]], Sequence[Answer]], batch: int = 8
+        self,
+        about: SystemDescription,
+        look: Callable[[Sequence[Shown]], Sequence[Answer]],
+        batch: int = 8,
+        further: Collection[str] = (),
     ) -> None:
         self.rows: tuple[SystemDescription, ...] = (about,)
         self._about = about
         self._look = look
         self._batch = batch
+        self._further = frozenset(further)
 
     def predict(self, examples: Iterable[Example]) -> Iterator[tuple[Prediction, ...]]:
         """See `System`."""
@@ -125,7 +131,7 @@ class Baseline:
             stands_for = mapped(example.category, self._about.categories)
             try:
                 picture = open_picture(example.image)
-                frame, missed = _first_frame(picture)
+                frame, missed = first_frame(picture)
             except InputError as error:
                 unread = NotInspected(part="picture", reason=error.reason, cause=error.cause)
                 found[place] = {"unscored": str(error), "not_inspected": (unread,)}
@@ -133,7 +139,7 @@ class Baseline:
             spent = {"decode": _since(start)}
             given = {"sha256": picture.sha256, "mapped": stands_for}
             found[place] = {**given, "not_inspected": missed, "timings": spent}
-            if stands_for:
+            if stands_for or example.category in self._further:
                 shown[place] = Shown(example, frame, stands_for)
             else:
                 found[place]["unscored"] = unmapped(self._about.name, example.category)
@@ -184,6 +190,13 @@ def unmapped(name: str, category: str) -> str:
     return f"{name} does not speak about {category or 'a category that the data set does not name'}"
 
 
+def was_asked(line: Prediction) -> bool:
+    """Whether the system speaks about the category of the line's picture, as far as the line tells: one of a file that
+    could not be opened may not."""
+    refused = line.sha256 is None or line.unscored == unmapped(line.system, line.category)
+    return bool(line.mapped) or line.score is not None or not refused
+
+
 def weights_of(name: str, folder: Path) -> dict[str, tuple[ModelId, ...]]:
     """The name and checksums of the safetensors in a model's folder, with a caveat if any of them is random.
 
@@ -197,7 +210,7 @@ def weights_of(name: str, folder: Path) -> dict[str, tuple[ModelId, ...]]:
     return {name: (ModelId(name=name, revision="+".join(digest(file)[:12] for file in files), caveat=caveat),)}
 
 
-def _first_frame(picture: Picture) -> tuple[RGB, tuple[NotInspected, ...]]:
+def first_frame(picture: Picture) -> tuple[RGB, tuple[NotInspected, ...]]:
     """The first frame (a transparent one on white), and what of the picture that leaves out.
 
     Raises:
