@@ -174,7 +174,7 @@ def killed_and_resumed(photographs: list[Path], folder: Path, count: int) -> dic
     width = json.loads((cache / "encoder.json").read_bytes())["width"]
     assert (cache / "rows.f32").read_bytes()[: before * 4 * width] == rows[: before * 4 * width], "rows were changed"
     begin = time.perf_counter()
-    subprocess.run(command, stdout=subprocess.DEVNULL)
+    assert subprocess.run(command, stdout=subprocess.DEVNULL).returncode == done.returncode
     again = time.perf_counter() - begin
     sheet = json.loads((out / "datasheet.json").read_bytes())
     return {

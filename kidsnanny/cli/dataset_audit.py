@@ -94,7 +94,7 @@ def _print(sheet: "Datasheet") -> None:
         say(f"{sheet.caveat} These figures are no result.", style="bold red")
     say(
         f"{sheet.data}: {picture_count(sheet.pictures)}; potentially inappropriate {_share(sheet.flagged.argmax)} from "
-        f".50 on (argmax), {_share(sheet.flagged.at_threshold)} from {sheet.threshold:.2f} on."
+        f"0.5 on (argmax), {_share(sheet.flagged.at_threshold)} from {sheet.threshold:g} on."
     )
     if sheet.confirmed:
         say(f"Confirmed by a person: {_share(sheet.confirmed.argmax)} of those looked at.")

@@ -1,8 +1,8 @@
 """Examples from parquet files and from arrow files that the `datasets` library saved.
 
 UnsafeBench's columns are `image` (bytes, or a struct of `bytes` and `path`), `safety_label` (`Safe` or `Unsafe`),
-`category`, `source` and optionally `id`, as its data set card lists them. An evaluation reads no
-other columns, like `text`.
+`category`, `source` and optionally `id`, as its data set card lists them. An evaluation reads no other
+columns, like `text`.
 """
 
 import json
@@ -71,9 +71,11 @@ class TableRow(NamedTuple):
     id: str
     """The split and the column `id`, or the number of the row in its split."""
     image: bytes | Path
+    """As it lies in the table, or the file beside it that the table names."""
     file: Path
     """The table."""
     split: str
+    """train, test or the like; empty if the file does not say."""
     number: int
     """Of the row in its split, counted from 0."""
     cells: dict[str, Any]

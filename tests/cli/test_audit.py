@@ -54,8 +54,8 @@ def test_one_command_makes_the_card(here: Path, form: str) -> None:
     done = audit(FORMS[form](here / "data"), "--probe", "my-probe")
     assert done.exit_code == 11, "one of the pictures could not be looked at"
     said = " ".join(done.stdout.split())
-    assert "6 pictures; potentially inappropriate 3 of 5 (60.0%, 95 % interval 23.1% to 88.2%) from .50 on" in said
-    assert "2 of 5 (40.0%, 95 % interval 11.8% to 76.9%) from 0.90 on" in said
+    assert "6 pictures; potentially inappropriate 3 of 5 (60.0%, 95 % interval 23.1% to 88.2%) from 0.5 on" in said
+    assert "2 of 5 (40.0%, 95 % interval 11.8% to 76.9%) from 0.9 on" in said
     assert "Not judged: 1 picture that could not be looked at." in said
     assert "The card: card/datasheet.html" in said
     assert {one.name for one in Path("card").iterdir() if not one.name.startswith(".")} == {

@@ -72,7 +72,8 @@ def audit_dataset(
                 show=show,
             )
     except OSError as error:
-        raise DataError(f"{out}: it cannot be written ({error.strerror}); name another folder.") from error
+        where = error.filename or out
+        raise DataError(f"{where}: it cannot be read or written ({error.strerror}); name another.") from error
 
 
 def card_from_cache(

@@ -8,7 +8,7 @@ from kidsnanny.errors import DataError
 from kidsnanny.evaluation.csv_files import csv_text, original_cell, read_csv
 from kidsnanny.files import write_atomically
 
-COLUMNS = ("picture", "class", "score", "at_threshold", "sha256", "confirmed")
+COLUMNS = ("picture", "class", "score", "sha256", "confirmed")
 """Of the list. `confirmed` is left empty for a person, who writes `yes` or `no`."""
 WORDS = {"yes": True, "y": True, "no": False, "n": False}
 """What a person may write, in capitals or not."""
@@ -77,10 +77,7 @@ def write_flagged(file: Path, pictures: Iterable[FlaggedPicture], answers: Mappi
                 )
             return True
     said = {True: "yes", False: "no", None: ""}
-    lines = [
-        (one.name, one.group, f"{one.score:.4f}", said[one.at_threshold], one.sha256, said[answers.get(one.sha256)])
-        for one in flagged
-    ]
+    lines = [(one.name, one.group, f"{one.score:.4f}", one.sha256, said[answers.get(one.sha256)]) for one in flagged]
     write_atomically(file, csv_text([COLUMNS, *lines]).encode())
     return False
 

@@ -93,7 +93,8 @@ def _of_manifest(file: Path) -> Iterator[AuditedPicture]:
         path = row.get("path", row.get("file"))
         if not path or not isinstance(path, str):
             raise DataError(f"{file}: row {number} has no path; give every picture its `path` (or `file`).")
-        name, group = text_of(row.get("id") or path), text_of(row.get("class") or row.get("category"))
+        name = text_of(row.get("id") or path)
+        group = class_in({column: row.get(column) for column in ("class", "category")})  # `label` may be safe or unsafe
         # what stands in `text` is written in the picture, and no caption
         caption = text_of(row.get("caption"))
         yield AuditedPicture(name, inside(file.parent, path, f"{file}: row {number}"), group, caption)

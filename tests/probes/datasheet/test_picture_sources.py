@@ -175,3 +175,21 @@ def test_a_member_of_no_size_is_not_read_for_ever(tmp_path: Path) -> None:
     file.write_bytes(data)
     with pytest.raises(DataError, match="is no whole"):
         read(file)
+
+
+@pytest.mark.parametrize(
+    ("cells", "group"),
+    [
+        ({"class": 0}, "0"),
+        ({"class": "art", "category": "Spam"}, "art"),
+        ({"class": "", "category": "Spam"}, "Spam"),
+        ({"label": "unsafe"}, ""),
+    ],
+)
+def test_a_manifests_class_is_its_class_or_category_and_never_its_label(
+    tmp_path: Path, cells: dict[str, object], group: str
+) -> None:
+    (tmp_path / "pictures.jsonl").write_text(json.dumps({"path": "a.png", **cells}) + "\n")
+    (tmp_path / "a.png").write_bytes(plain(GREY))
+    (found,) = open_pictures(tmp_path / "pictures.jsonl").read()
+    assert found.group == group
