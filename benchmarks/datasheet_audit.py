@@ -142,7 +142,7 @@ def a_probe(photographs: list[Path], folder: Path) -> float:
         target.write_bytes(path.read_bytes())
     (folder / "data" / "drawn").mkdir()
     for n in range(60):
-        scene(n).image.save(folder / "data" / "drawn" / f"{n}.png")
+        Image.fromarray(scene(n).image).save(folder / "data" / "drawn" / f"{n}.png")
     command = ["train", "probe", "--data", str(folder / "data"), "--encoder", ENCODER, "--kind", "q16"]
     begin = time.perf_counter()
     subprocess.run([*KIDSNANNY, *command, "--out", str(folder / "probe")], check=True, stderr=subprocess.DEVNULL)
