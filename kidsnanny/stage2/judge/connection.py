@@ -66,6 +66,7 @@ class Connection:
         in_flight: how many connections there may be.
         pause: seconds for which a server that does not answer is left alone.
         transport: another way to the server than TCP; a forked child shares it with its parent.
+        variable: the environment variable that the key is set in, for messages.
 
     Raises:
         ComponentError: the key cannot be sent.
@@ -79,10 +80,12 @@ class Connection:
         in_flight: int,
         pause: float,
         transport: "httpx.BaseTransport | None" = None,
+        variable: str = "KIDSNANNY_JUDGE_KEY",
     ) -> None:
         key = (key or "").strip()
         if not (key.isascii() and key.isprintable()):  # httpx would quote it, and the verdict would hold what it quotes
-            raise ComponentError("The judge's key is not printable ASCII; set KIDSNANNY_JUDGE_KEY to the server's own.")
+            raise ComponentError(f"The judge's key is not printable ASCII; set {variable} to the server's own.")
+        self.variable = variable
         address = read_address(url)
         self.url = address.shown
         self._address = address

@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 from kidsnanny.errors import ComponentError, JudgeError
-from kidsnanny.stage2.judge.openai_judge import ADVICE, OpenAIJudge
+from kidsnanny.stage2.judge.chat_client import ADVICE
+from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
 from kidsnanny.stage2.judge.prompt import HARMLESS
 from kidsnanny.stage2.untrusted import MAX_CHARACTERS, MAX_LINES, clean
 from kidsnanny.taxonomy import Category
