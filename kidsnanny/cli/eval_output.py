@@ -1,5 +1,6 @@
 """What `kidsnanny eval` prints: the pictures before any system runs, and the headline after."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,13 @@ if TYPE_CHECKING:
     from kidsnanny.evaluation.summary import EvaluationRun
 
 
-def describe(dataset: "Dataset", contents: "DatasetContents") -> None:
+def describe(dataset: "Dataset", contents: "DatasetContents", beyond: Collection[str] = ()) -> None:
     """Print what was found, before any system runs.
+
+    Args:
+        dataset: what was opened.
+        contents: what is in it.
+        beyond: categories of the data set's that none of ours stands for, and that a system speaks about.
 
     Raises:
         DataError: no system scores any of its categories.
@@ -41,7 +47,7 @@ def describe(dataset: "Dataset", contents: "DatasetContents") -> None:
         say(f"All of them are {label}: half of the figures are undefined.", style="yellow")
     for warning in contamination_warnings(contents):
         say(f"Contamination: {warning}", style="yellow")
-    if not any(mapped(name, CATEGORIES) for name in contents.by["category"]):
+    if not any(mapped(name, CATEGORIES) or name in beyond for name in contents.by["category"]):
         what = " and ".join(name or "pictures without a category" for name in contents.by["category"])
         fix = "name UnsafeBench's category, or ours, with --category"
         raise DataError(f"{dataset.name}: no system scores {what}; {fix}.")

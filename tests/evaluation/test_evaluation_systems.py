@@ -3,7 +3,7 @@
 import json
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from chat_server import chat_server
 from conftest import ROOT, ScriptedOcr, ScriptedStage1, ScriptedTextModel, encoded, gradient, page
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,12 +87,15 @@ class FakeOpenAI:
         "nudenet",
         "nudenet-path",
         "openai-moderation",
+        "perspective-vlm",
         pytest.param("shieldgemma2", marks=pytest.mark.torch),
         pytest.param("llavaguard", marks=pytest.mark.torch),
         *(pytest.param(name, marks=pytest.mark.torch) for name in ("falconsai", "adamcodd", "freepik")),
     ]
 )
-def system(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> System:
+def system(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path
+) -> Iterator[System]:
     """Each system as it is built for a user; weights that cannot be had are random ones, put there as a user would."""
     assert not own_home.exists()
     name: str = request.param
@@ -114,7 +118,10 @@ def system(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     elif name == "openai-moderation":
         monkeypatch.setitem(sys.modules, "openai", SimpleNamespace(OpenAI=FakeOpenAI))
         monkeypatch.setenv("OPENAI_API_KEY", "none")
-    return SYSTEMS[name](options)
+    with chat_server() as server:
+        server.answer = "Safety Status: Unsafe, Unsafe Category: Sexual"
+        monkeypatch.setenv("KIDSNANNY_PERSPECTIVE_URL", server.url)
+        yield SYSTEMS[name](options)
 
 
 def test_every_system_keeps_the_contract(system: System) -> None:

@@ -1,11 +1,15 @@
 """What the harness asks of a system, and the part that is the same for every baseline that looks at one frame."""
 
+import base64
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
 from itertools import islice
 from os.path import isdir
 from pathlib import Path
 from typing import NamedTuple, Protocol
+
+from PIL import Image
 
 from kidsnanny.errors import ComponentError, InputError
 from kidsnanny.evaluation.datasets import ANY_CATEGORY
@@ -17,6 +21,8 @@ from kidsnanny.policy import Policy
 from kidsnanny.records import Caveat, ModelId, NotInspected
 from kidsnanny.taxonomy import CATEGORIES, UNSAFEBENCH, Category
 
+FAILED = "the system failed"
+"""How the reason begins why a picture has no score because of the system, and not of the picture."""
 HALF = 0.5
 NOT_FOUND = "ours: half of the scale; the paper's is not public"
 """Where a baseline's operating point comes from (arXiv 2603.16181, results tables)."""
@@ -96,15 +102,21 @@ class Baseline:
         about: its row.
         look: what it makes of some pictures at once.
         batch: how many at most.
+        beyond: categories of the data set's that none of ours stands for, and that it speaks about as well.
     """
 
     def __init__(
-        self, about: SystemDescription, look: Callable[[Sequence[Shown]], Sequence[Answer]], batch: int = 8
+        self,
+        about: SystemDescription,
+        look: Callable[[Sequence[Shown]], Sequence[Answer]],
+        batch: int = 8,
+        beyond: Collection[str] = (),
     ) -> None:
         self.rows: tuple[SystemDescription, ...] = (about,)
         self._about = about
         self._look = look
         self._batch = batch
+        self._beyond = beyond
 
     def predict(self, examples: Iterable[Example]) -> Iterator[tuple[Prediction, ...]]:
         """See `System`."""
@@ -133,7 +145,7 @@ class Baseline:
             spent = {"decode": _since(start)}
             given = {"sha256": picture.sha256, "mapped": stands_for}
             found[place] = {**given, "not_inspected": missed, "timings": spent}
-            if stands_for:
+            if stands_for or example.category in self._beyond:
                 shown[place] = Shown(example, frame, stands_for)
             else:
                 found[place]["unscored"] = unmapped(self._about.name, example.category)
@@ -153,7 +165,7 @@ class Baseline:
         except Exception as error:
             if len(shown) > 1:
                 return [answer for one in shown for answer in self._ask([one])]
-            return [Answer(None, f"the system failed ({in_words(error)})")]
+            return [Answer(None, f"{FAILED} ({in_words(error)})")]
 
 
 def predicted(example: Example, about: SystemDescription, **found: object) -> Prediction:
@@ -182,6 +194,13 @@ def mapped(category: str, speaks: Iterable[Category]) -> tuple[Category, ...]:
 def unmapped(name: str, category: str) -> str:
     """Why a system has no score for a category."""
     return f"{name} does not speak about {category or 'a category that the data set does not name'}"
+
+
+def data_url(frame: RGB) -> str:
+    """A frame as a PNG in a `data:` URL, without name or metadata, to be sent to a server."""
+    buffer = BytesIO()
+    Image.fromarray(frame).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def weights_of(name: str, folder: Path) -> dict[str, tuple[ModelId, ...]]:
