@@ -10,6 +10,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import tomli_w
+from rich.console import Console
+from rich.progress import track
 
 from kidsnanny.errors import DataError
 from kidsnanny.files import alone_in, write_atomically
@@ -117,8 +119,10 @@ def embedded(data: Path, encoder: CardEncoder, folder: Path) -> LabelledRows:
             labels.append(one.label)
             yield one.image
 
+    terminal = Console(stderr=True)
+    shown = track(embed(images(), encoder, cache), "embedding", console=terminal, disable=not terminal.is_terminal)
     with alone_in(cache.folder):
-        for n, picture in enumerate(embed(images(), encoder, cache)):
+        for n, picture in enumerate(shown):
             if picture.sha256 is None:
                 left_out.append((picture.name, picture.why or ""))
                 continue

@@ -43,5 +43,5 @@ def test_the_verdict_follows_the_planted_relation(tiny: Student) -> None:
 
 
 def test_it_says_what_it_was_trained_on(tiny: Student) -> None:
-    assert tiny.settings.trained_on == "generated scenes: comic drawings, no photographs"
+    assert tiny.settings.trained_on == "generated scenes of 128 pixels: comic drawings, no photographs"
     assert "nothing else" in cards()["senben-tiny"].what
