@@ -159,7 +159,7 @@ def test_each_of_the_chosen_is_an_answer_and_no_other(named: str, chosen: set[st
         (SPAM, "content_filter", None, "its answer is cut (content_filter)", ...),
         ("", "stop", None, "its answer is empty (stop)", ""),
         (None, "stop", None, "its answer is empty (stop)", ""),
-        (500, "stop", None, "the system failed (The judge at http", None),
+        (500, "stop", None, "the system failed (The vision-language model at http", None),
         (400, "stop", None, "it refuses the request (HTTP 400", None),
         (401, "stop", None, "refuses our key (HTTP 401); set KIDSNANNY_PERSPECTIVE_KEY", None),
     ],
@@ -186,13 +186,21 @@ def test_it_speaks_about_the_chosen_categories_alone(server: ChatServer) -> None
     ("name", "value", "says"),
     [
         ("KIDSNANNY_PERSPECTIVE_URL", "", "nothing says where its model is; set KIDSNANNY_PERSPECTIVE_URL"),
-        ("KIDSNANNY_PERSPECTIVE_URL", "http://127.0.0.1:9/v1", "cannot be reached"),
+        (
+            "KIDSNANNY_PERSPECTIVE_URL",
+            "http://127.0.0.1:9/v1",
+            r"model at http.*; start it, or set KIDSNANNY_PERSPECTIVE_URL to",
+        ),
         (
             "KIDSNANNY_PERSPECTIVE_MODEL",
             "other",
             "serves base, base-with-lora, and not other; set KIDSNANNY",
         ),
-        ("KIDSNANNY_PERSPECTIVE_KEY", "\u2603", "not printable ASCII; set KIDSNANNY_PERSPECTIVE_KEY"),
+        (
+            "KIDSNANNY_PERSPECTIVE_KEY",
+            "\u2603",
+            "The vision-language model's key is not printable ASCII; set KIDSNANNY_PERSPECTIVE_KEY",
+        ),
     ],
 )
 @pytest.mark.usefixtures("server")

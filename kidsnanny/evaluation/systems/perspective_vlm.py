@@ -16,13 +16,14 @@ from kidsnanny.evaluation.predictions import SystemDescription
 from kidsnanny.evaluation.systems.system import HALF, Answer, Baseline, Options, Shown, data_url
 from kidsnanny.records import ModelId
 from kidsnanny.stage2.judge.chat_client import ChatClient, UnusableAnswerError
-from kidsnanny.stage2.judge.connection import Connection
+from kidsnanny.stage2.judge.connection import Connection, Wording
 from kidsnanny.stage2.judge.prompt import template
 from kidsnanny.taxonomy import UNSAFEBENCH, UNSAFEBENCH_DEFINITIONS, ordered
 
 NAME = "perspective-vlm"
 URL, KEY, MODEL = "KIDSNANNY_PERSPECTIVE_URL", "KIDSNANNY_PERSPECTIVE_KEY", "KIDSNANNY_PERSPECTIVE_MODEL"
 """Environment variables: the API's root, its key if it asks for one, and which of its models."""
+WORDING = Wording("vision-language model", KEY, f"start it, or set {URL} to where it is", "see the server's log")
 TIMEOUT = 120.0
 """Seconds for one picture."""
 PAUSE = 5.0
@@ -119,8 +120,8 @@ def _client() -> tuple[ChatClient, str]:
             f"{NAME}: nothing says where its model is; set {URL} to an OpenAI-compatible server with a model that sees "
             "pictures (they will be sent to it)."
         )
-    connection = Connection(url, os.environ.get(KEY), TIMEOUT, 1, PAUSE, variable=KEY)
-    client = ChatClient(connection, os.environ.get(MODEL) or None, advice="see the server's log")
+    connection = Connection(url, os.environ.get(KEY), TIMEOUT, 1, PAUSE, wording=WORDING)
+    client = ChatClient(connection, os.environ.get(MODEL) or None)
     try:
         known = client.models()
         model = client.served()

@@ -8,8 +8,6 @@ from typing import Any, TypeVar
 from kidsnanny.errors import JudgeError
 from kidsnanny.stage2.judge.connection import Connection, Reply
 
-ADVICE = "try `kidsnanny llm check`"
-
 
 class UnusableAnswerError(JudgeError):
     """There is an answer and it is no whole one: it is cut, empty, or the request is refused."""
@@ -29,14 +27,12 @@ class ChatClient:
     Args:
         connection: to the server.
         model: the served model's name; None takes the first that the server lists.
-        advice: what to do about an answer that does not count, for messages.
     """
 
-    def __init__(self, connection: Connection, model: str | None, advice: str = ADVICE) -> None:
+    def __init__(self, connection: Connection, model: str | None) -> None:
         self.connection = connection
         self._named = model
         self._listed: str | None = None
-        self._advice = advice
         self._thread = threading.local()
 
     @property
@@ -109,7 +105,7 @@ class ChatClient:
 
     def no_answer(self, why: str, kind: type[_Error] = JudgeError) -> _Error:  # type: ignore[assignment]
         """The error that says why an answer does not count."""
-        return kind(f"The judge at {self.connection.url} gave no answer that counts: {why}; {self._advice}.")
+        return kind(f"{self.connection.called} gave no answer that counts: {why}; {self.connection.wording.check}.")
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The server's JSON."""
@@ -122,13 +118,15 @@ class ChatClient:
             raise self.no_answer("its answer is not JSON") from error
 
     def _refusal(self, reply: Reply, path: str) -> JudgeError:
-        status, at = reply.status, f"The judge at {self.connection.url}"
+        status, at, wording = reply.status, self.connection.called, self.connection.wording
         if status in (401, 403):
-            return JudgeError(f"{at} refuses our key (HTTP {status}); set {self.connection.variable}.")
+            return JudgeError(f"{at} refuses our key (HTTP {status}); set {wording.variable}.")
         if status < 400:
             return JudgeError(f"{at} redirects to another address (HTTP {status}); give that one.")
         if status == 404 and path == "/models":
-            return JudgeError(f"There is no judge at {self.connection.url} (HTTP 404); the URL ends in /v1 as a rule.")
+            return JudgeError(
+                f"There is no {wording.name} at {self.connection.url} (HTTP 404); the URL ends in /v1 as a rule."
+            )
         if status == 404:
             model, self._listed = self.model, None  # the next question asks what it serves now
             return JudgeError(f"{at} has no model {model} (HTTP 404); name one that it serves.")
