@@ -30,13 +30,13 @@ def perspective(
 
     Args:
         probe: of the kind `linear` or `prompts`, as `load_probe` gives it.
-        embeddings: (N, d) rows of its encoder.
+        embeddings: (N, d) rows of its encoder; `check_fit` says whether an encoder is that one.
         categories: those that are unsafe to the caller: labels of the probe's card.
         threshold: 0..1, from which on a category counts.
 
     Raises:
         DataError: no category is chosen, the probe does not know one, or it knows only fine and inappropriate.
-        ValueError: the rows have another width, or are not finite.
+        ValueError: the rows have another width, or are not finite, or the threshold lies outside 0..1.
     """
     card = probe.card
     if card.kind == "q16":
@@ -47,8 +47,10 @@ def perspective(
         raise DataError(f"{card.name}: {asked}; choose of {', '.join(labels)}.")
     if not np.isfinite(embeddings).all():
         raise ValueError("expected finite numbers")
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"expected a threshold in 0..1, got {threshold}")
     columns = [labels.index(name) for name in chosen]
-    known = probe.model_id.caveat != "random"
+    known = probe.model_id.caveat is None
     found = []
     for row in probe.weights.probabilities(embeddings)[:, columns].tolist():
         best, likeliest = max(zip(row, chosen, strict=True), key=lambda pair: pair[0])

@@ -9,6 +9,7 @@ import numpy as np
 from kidsnanny.errors import WeightsError
 from kidsnanny.models.cards import Card, ProbeCard, find_card
 from kidsnanny.models.store import digest, is_random
+from kidsnanny.probes.encoders import Encoder
 from kidsnanny.probes.linear_probe import LinearProbe
 from kidsnanny.probes.prompt_probe import PromptProbe
 from kidsnanny.probes.q16 import Q16
@@ -41,6 +42,23 @@ def load_probe(card: Card | str) -> LoadedProbe:
     return LoadedProbe(
         card, weights, ModelId(name=card.name, revision=revision, caveat="random" if is_random(path) else None)
     )
+
+
+def check_fit(probe: LoadedProbe, encoder: Encoder) -> None:
+    """Make sure that a probe reads the rows of this encoder.
+
+    Raises:
+        WeightsError: it was trained on another, or on rows of another width.
+    """
+    name, revision, width = probe.card.name, probe.card.encoder_revision, probe.weights.width
+    fix = "train it anew with `kidsnanny train probe`, or bring back the encoder's weights and card"
+    if revision and revision != encoder.model_id.revision:
+        trained = f"it was trained on {encoder.model_id.name}@{revision}"
+        raise WeightsError(f"{name}: {trained}, and here is {encoder.model_id}; {fix}.")
+    if width != encoder.width:
+        raise WeightsError(
+            f"{name}: it reads {width} numbers a frame, and {encoder.model_id} gives {encoder.width}; {fix}."
+        )
 
 
 def check_probe(card: ProbeCard, path: Path) -> Weights:

@@ -87,9 +87,10 @@ def test_of_prompts_a_score_is_the_softmax_of_its_category_and_safe() -> None:
 
 
 def test_the_threshold_is_the_callers(probe: LoadedProbe) -> None:
-    (score,) = perspective(probe, row(Spam=0.2), ["Spam"])[0].scores.values()
+    numbers = np.full((1, 11), 0.2, np.float32)
+    (score,) = perspective(probe, numbers, ["Spam"])[0].scores.values()
     for threshold, label in ((score, "Unsafe"), (score + 0.01, "Safe")):
-        assert perspective(probe, row(Spam=0.2), ["Spam"], threshold)[0].label == label
+        assert perspective(probe, numbers, ["Spam"], threshold)[0].label == label
 
 
 def test_random_weights_call_nothing_safe(tmp_path: Path) -> None:
@@ -124,3 +125,10 @@ def test_what_cannot_choose_is_refused(tmp_path: Path, probe: LoadedProbe) -> No
         perspective(loaded(tmp_path, Q16(np.eye(2, 11))), row(), ["fine"])
     with pytest.raises(ValueError, match="finite"):
         perspective(probe, row(Spam=np.nan), ["Spam"])
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.01, float("nan")])
+def test_a_threshold_outside_0_to_1_is_refused(probe: LoadedProbe, threshold: float) -> None:
+    """Above 1, or no number, it would call everything safe."""
+    with pytest.raises(ValueError, match=r"threshold in 0\.\.1"):
+        perspective(probe, row(Spam=9), ["Spam"], threshold)
