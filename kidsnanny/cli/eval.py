@@ -11,7 +11,7 @@ import typer
 from kidsnanny.cli.console import Exit, exit_on_error, exit_without_extra, say, stderr, stdout, warn
 from kidsnanny.cli.eval_output import describe, print_results
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.systems.registry import BEYOND, SLOW, system_names
+from kidsnanny.evaluation.systems.registry import EVALUATED_ON, SLOW, system_names
 from kidsnanny.models.cards import cards
 from kidsnanny.policy import BUILT_IN, Policy
 from kidsnanny.profiles.profile import Profile
@@ -263,7 +263,7 @@ def _select(selection: _Selection, names: Sequence[str]) -> _Pictures:
         if selection.counterfactual:
             paintable_pictures(dataset, labelled)  # checked before any system runs
     contents = read_contents(dataset, selection.expect)
-    describe(dataset, contents, frozenset[str]().union(*(BEYOND.get(name, ()) for name in names)))
+    describe(dataset, contents, frozenset[str]().union(*(EVALUATED_ON.get(name, ()) for name in names)))
     if category is None and not labelled and categories == ("Sexual",):
         stdout.print("Only pictures of the category Sexual are taken; --category all takes all.", style="yellow")
     warnings = tuple(filter(None, (taken_as, labelled.warning if labelled else "")))

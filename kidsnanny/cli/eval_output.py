@@ -59,11 +59,16 @@ def print_results(run: "EvaluationRun", changed: "CounterfactualResult | None", 
 
     from kidsnanny.evaluation.subsets import counterfactual
     from kidsnanny.evaluation.summary import markdown
+    from kidsnanny.evaluation.unsafebench_table import as_text
 
     stdout.print(_headline(run) if stdout.is_terminal else markdown(run), markup=False)
     if changed:
         text = counterfactual.markdown(changed)
         stdout.print(Markdown(text) if stdout.is_terminal else text, markup=False)
+    if tables := run.summary.unsafebench:
+        marks = {name: about.caveat for name, about in run.descriptions.items()}
+        absent = [name for name in run.meta.absent if name not in run.meta.systems]
+        stdout.print(as_text(tables, marks, absent), markup=False, soft_wrap=True)
     for stamp in run.meta.warnings:
         say(stamp, style="bold red")
     say(f"The report: {report}")

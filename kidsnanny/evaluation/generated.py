@@ -5,7 +5,7 @@ so that a system that reads has something to find; a few of them are labelled sa
 system gets everything right. A tenth is cut off, as downloads are. The file's metadata say that it is generated.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -31,14 +31,16 @@ _PLAIN = (
 )
 
 
-def write(path: Path, count: int = COUNT, seed: int = 0, *, category: str = "Sexual", size: int = 320) -> Path:
+def write(
+    path: Path, count: int = COUNT, seed: int = 0, *, categories: Sequence[str] = ("Sexual",), size: int = 320
+) -> Path:
     """Draw a data set; the same arguments give the same pictures.
 
     Args:
         path: the file, named as a split is: `test-00000-of-00001.parquet`.
         count: how many; of 1,054 683 are unsafe, of others as large a share.
         seed: of everything random.
-        category: the value of that column.
+        categories: the values of that column, four pictures of each in turn, two of either source.
         size: the longer side of the pictures, in pixels.
     """
     import pyarrow as pa
@@ -49,8 +51,8 @@ def write(path: Path, count: int = COUNT, seed: int = 0, *, category: str = "Sex
     schema = pa.schema([("image", struct), *strings], metadata=GENERATED)
     with parquet.ParquetWriter(path, schema) as writer:
         rows: list[dict[str, object]] = []
-        for label, data, source in _pictures(count, seed, size):
-            image = {"bytes": data, "path": None}
+        for n, (label, data, source) in enumerate(_pictures(count, seed, size)):
+            image, category = {"bytes": data, "path": None}, categories[n // 4 % len(categories)]
             rows.append({"image": image, "safety_label": label, "category": category, "source": source, "text": CANARY})
             if len(rows) == 100:
                 writer.write_batch(pa.RecordBatch.from_pylist(rows, schema))

@@ -51,7 +51,7 @@ from kidsnanny.evaluation.run_folder import (
     read_metadata,
 )
 from kidsnanny.evaluation.systems.registry import build_system
-from kidsnanny.evaluation.systems.system import FAILED, Options, System
+from kidsnanny.evaluation.systems.system import Options, System, was_asked
 from kidsnanny.files import alone_in, write_atomically
 from kidsnanny.media.loader import open_picture
 
@@ -316,10 +316,8 @@ def _failed(found: Prediction) -> bool:
     """Whether it has no score because of the system, or of a file that could not be read, and not of the picture."""
     if found.sha256 is None:  # there is nothing to lose: it is asked about only if it can be opened now
         return True
-    if found.score is not None or found.answer is not None:
+    if found.score is not None or found.answer is not None or not was_asked(found):
         return False
-    if not found.mapped:
-        return (found.unscored or "").startswith(FAILED)
     ours = found.policy is not None
     damaged = [missed.part in ("picture", "frames") for missed in found.not_inspected]
     return not ours or not (any(damaged) and all(damaged))

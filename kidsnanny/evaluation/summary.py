@@ -4,7 +4,7 @@ import copy
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, combinations
 from typing import Any, Self
@@ -14,10 +14,10 @@ from pydantic import Field, model_validator
 
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.datasets import picture_count
+from kidsnanny.evaluation.markdown import markdown_table
 from kidsnanny.evaluation.metrics import (
     Calibration,
     ClassificationScores,
-    ConfusionMatrix,
     Flips,
     LatencySummary,
     Proportion,
@@ -33,6 +33,8 @@ from kidsnanny.evaluation.metrics import (
 )
 from kidsnanny.evaluation.predictions import LatencyMeasurement, Prediction, RunMetadata, SystemDescription
 from kidsnanny.evaluation.published import PublishedRow, published_results
+from kidsnanny.evaluation.slices import Slice, scores_of, slice_of, slices
+from kidsnanny.evaluation.unsafebench_table import SourceTable, unsafebench_tables
 from kidsnanny.records import Record
 
 
@@ -93,15 +95,6 @@ class EvaluationRun(Record):
     def summary(self) -> "RunSummary":
         """All of its numbers."""
         return _measure(self)
-
-
-class Slice(Record):
-    """Some of a system's pictures."""
-
-    pictures: int
-    unscored: int
-    scores: ClassificationScores
-    """Of those it scored."""
 
 
 class SystemScores(Record):
@@ -165,6 +158,8 @@ class RunSummary(Record):
     comparisons: tuple[SystemComparison, ...]
     repeats: dict[str, Repeatability]
     published: tuple[PublishedComparison, ...]
+    unsafebench: tuple[SourceTable, ...]
+    """F1 by source and category, where the data have several of UnsafeBench's categories."""
     stages: dict[str, dict[str, LatencySummary]]
     """System -> stage -> what it took in the run itself."""
     latency: dict[str, LatencySummary]
@@ -212,12 +207,11 @@ def published_rows(run: EvaluationRun) -> list[tuple[PublishedComparison, tuple[
 
 def markdown(run: EvaluationRun) -> str:
     """The headline as a table of text."""
-    rows = [HEADLINE_COLUMNS, ("---",) + ("---:",) * (len(HEADLINE_COLUMNS) - 1), *measured_rows(run)]
-    rows += [
+    published = [
         (f"{beside.row.system}, {beside.table}: {published_caption(beside)}", *cells)
         for beside, cells in published_rows(run)
     ]
-    return "".join(f"| {' | '.join(map(_plain, row))} |\n" for row in rows)
+    return markdown_table(HEADLINE_COLUMNS, [*measured_rows(run), *published])
 
 
 def published_caption(beside: PublishedComparison) -> str:
@@ -233,11 +227,6 @@ def _cell(value: float | None, interval: tuple[float, float] | None) -> str:
     if value is None:
         return "–"
     return f"{value:.2%}" + (f" [{interval[0]:.1%}–{interval[1]:.1%}]".replace("%", "") if interval else "")
-
-
-def _plain(cell: str) -> str:
-    """Without what would end the cell or steer the terminal."""
-    return "".join(c if c.isprintable() else "�" for c in cell).replace("|", "\\|")
 
 
 def _measure(run: EvaluationRun) -> RunSummary:
@@ -272,6 +261,7 @@ def _measure(run: EvaluationRun) -> RunSummary:
             for table, rows in published_results().tables_for(run.subset, run.meta.contents.by.get("category", ()))
             for row in rows
         ),
+        unsafebench=unsafebench_tables(run.systems),
         stages={name: stage_latencies(lines) for name, lines in run.systems.items()},
         latency={row.row: LatencySummary.of(row.milliseconds) for row in run.latency},
     )
@@ -290,17 +280,17 @@ def _measured(lines: Sequence[Prediction]) -> SystemScores:
     scores = np.array([line.score for line in scored], dtype=float)
     labelled = [line for line in lines if line.label]
     return SystemScores(
-        all=_slice(lines),
+        all=slice_of(lines),
         threshold=lines[0].threshold if lines else None,
         ranking=ranking(unsafe, scores),
         calibration=calibration(unsafe, scores),
-        unscored_as_unsafe=_scores(lines, lambda line: line.score is None or predicts_unsafe(line)),
-        unscored_as_safe=_scores(lines, lambda line: predicts_unsafe(line) or False),
+        unscored_as_unsafe=scores_of(lines, lambda line: line.score is None or predicts_unsafe(line)),
+        unscored_as_safe=scores_of(lines, lambda line: predicts_unsafe(line) or False),
         labels=dict(Counter(str(line.label) for line in labelled)),
-        review_as_unsafe=_scores(labelled, lambda line: line.label != "safe"),
-        review_as_safe=_scores(labelled, lambda line: line.label == "unsafe"),
-        by_source=_slices(lines, lambda line: line.source),
-        by_category=_slices(lines, lambda line: line.category),
+        review_as_unsafe=scores_of(labelled, lambda line: line.label != "safe"),
+        review_as_safe=scores_of(labelled, lambda line: line.label == "unsafe"),
+        by_source=slices(lines, lambda line: line.source),
+        by_category=slices(lines, lambda line: line.category),
         decided_by=dict(Counter(str(line.decided_by) for line in lines if line.decided_by)),
         unscored_reasons=_counted([line.unscored or "no reason was recorded"] for line in lines if line.score is None),
         not_inspected=_counted([f"{part.part}: {part.reason}" for part in line.not_inspected] for line in lines),
@@ -309,26 +299,6 @@ def _measured(lines: Sequence[Prediction]) -> SystemScores:
         ),
         policies=tuple(sorted({line.policy.version for line in lines if line.policy})),
     )
-
-
-def _scores(lines: Iterable[Prediction], says: Callable[[Prediction], bool | None]) -> ClassificationScores:
-    """Of the pictures about which `says` says anything."""
-    said = [(line.unsafe, decision) for line in lines if (decision := says(line)) is not None]
-    return ClassificationScores.of(
-        ConfusionMatrix.of([unsafe for unsafe, _ in said], [decision for _, decision in said])
-    )
-
-
-def _slice(lines: Sequence[Prediction]) -> Slice:
-    unscored = sum(line.score is None for line in lines)
-    return Slice(pictures=len(lines), unscored=unscored, scores=_scores(lines, predicts_unsafe))
-
-
-def _slices(lines: Sequence[Prediction], key: Callable[[Prediction], str]) -> dict[str, Slice]:
-    parts: dict[str, list[Prediction]] = {}
-    for line in lines:
-        parts.setdefault(key(line), []).append(line)
-    return {name: _slice(part) for name, part in sorted(parts.items())}
 
 
 def _counted(reasons: Iterable[Iterable[str]]) -> dict[str, int]:

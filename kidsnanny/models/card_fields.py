@@ -38,7 +38,9 @@ FIELDS = {
     "std": Explained(
         [0.5, 0.5, 0.5], "divides what is left; if the network wants 0..255, mean is 0 and std 0.00392157"
     ),
-    "interpolation": Explained("bilinear", "how pictures are resized: bilinear, bicubic, or lanczos (ONNX only)"),
+    "interpolation": Explained(
+        "bilinear", "how pictures are resized: bilinear, bicubic, or for ONNX lanczos or nearest"
+    ),
     "crop": Explained(0.875, "the shorter side becomes input / crop, and the centre is cut out"),
     "layout": Explained("rgb", "rgb; where the colours are the last axis: rgb_last or bgr_last"),
     "probabilities": Explained(False, "true if the network ends in its softmax"),

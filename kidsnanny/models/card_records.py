@@ -66,6 +66,8 @@ class Card(Record):
     """The user's own folder that holds the files. In a TOML file it may also name the file of weights itself."""
     files: dict[str, WeightsFile]
     """Every file that is loaded, by its path inside the source. One of them is the weights."""
+    get: str | None = None
+    """Of a `hub` card whose files are not to be had there in these formats: what to do to get them."""
     licence: str
     unverified: tuple[str, ...] = ()
     """Names of the fields that nobody has checked against the original."""
@@ -102,6 +104,8 @@ class Card(Record):
             yield f"files lacks {', '.join(missing)}, which a {self.role} model has"
         if not self.files:
             yield "files names no file"
+        elif self.get and not self.hub:
+            yield f"get is of cards of a hub, and its source is {sources[0]}"
         elif not self.hub and not self._of_format():
             yield f"{self.weights} is no {' or '.join(self.formats)} file, the formats of a {self.role} model"
         if (self.package or self.shipped) and not all(file.sha256 for file in self.files.values()):
@@ -142,6 +146,7 @@ class Card(Record):
             fix = f"run `kidsnanny weights pull {self.name}`"
             if Path(self.weights).suffix not in self.formats:
                 fix = f"convert {self.weights}, then run `kidsnanny weights add FILE --like {self.name}`"
+            fix = self.get or fix
             if not all(name in known.files and known.files[name].path.exists() for name in self.files):
                 raise NotHereError(f"{self.name}: its weights are not on this machine; {fix}.")
             return {name: known.files[name].path for name in self.files}, fix

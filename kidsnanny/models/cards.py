@@ -60,7 +60,7 @@ class WholeFrameCard(PictureCard):
     """Subtracted from values in 0..1."""
     std: Three
     """Divides what is left."""
-    interpolation: Literal["bilinear", "bicubic", "lanczos"]
+    interpolation: Literal["bilinear", "bicubic", "lanczos", "nearest"]
     crop: float | None = Field(default=None, gt=0, le=1)
     """None: the whole frame is seen. Otherwise its shorter side becomes input / crop, and the centre is cut out."""
     fit: Literal["squash", "blur"] | None = None
@@ -76,9 +76,9 @@ class WholeFrameCard(PictureCard):
         yield from super()._faults()
         if self.fit == "blur" and self.crop is not None:
             yield 'crop and fit = "blur" exclude each other'
-        of_onnx = self.fit or self.jpeg or self.layout != "rgb" or self.interpolation == "lanczos"
+        of_onnx = self.fit or self.jpeg or self.layout != "rgb" or self.interpolation in ("lanczos", "nearest")
         if of_onnx and Path(self.weights).suffix != ".onnx":
-            yield "fit, jpeg, layout and lanczos are of ONNX files"
+            yield "fit, jpeg, layout, lanczos and nearest are of ONNX files"
 
 
 class ClassifierCard(WholeFrameCard, NetworkCard):
@@ -134,6 +134,17 @@ class ProbeCard(Card):
             yield f"labels has {len(self.labels)} labels, and q16 has two: what is fine, and what is not"
 
 
+class HeadCard(Card):
+    """Weights of a published classifier that reads an encoder's rows: its layers are code, which its kind names."""
+
+    formats: ClassVar[tuple[str, ...]] = (".safetensors",)
+    role: Literal["head"]
+    kind: Literal["multiheaded", "sd-filter", "nsfw-detector"]
+    """UnsafeBench's names (arXiv 2405.03486)."""
+    encoder: str
+    """The name of its encoder's card."""
+
+
 class DetectorCard(NetworkCard):
     """Weights of a YOLO v8 or v11: boxes with a score per label."""
 
@@ -171,7 +182,15 @@ class StudentCard(Card):
 
 
 AnyCard = Annotated[
-    ClassifierCard | DetectorCard | ImageEncoderCard | ProbeCard | OcrCard | BaseCard | TextCard | StudentCard,
+    ClassifierCard
+    | DetectorCard
+    | ImageEncoderCard
+    | ProbeCard
+    | HeadCard
+    | OcrCard
+    | BaseCard
+    | TextCard
+    | StudentCard,
     Field(discriminator="role"),
 ]
 CARD: TypeAdapter[AnyCard] = TypeAdapter(AnyCard)

@@ -25,6 +25,8 @@ def pull(card: Card) -> Path:
     if not hub:
         source = card.path or (f"the package {card.package}" if card.package else "kidsnanny itself")
         raise WeightsError(f"{name}: there is nothing to pull; its files come from {source}.")
+    if card.get:
+        raise WeightsError(f"{name}: it is not pulled, because {hub.repo} does not hold such files; {card.get}.")
     if (suffix := Path(card.weights).suffix) not in card.formats:
         why = f"a {suffix} file is a program that runs when it is loaded"
         fix = f"download it yourself, then run `kidsnanny weights convert {Path(card.weights).name}`"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from kidsnanny.errors import WeightsError
-from kidsnanny.models.cards import Card, ProbeCard, find_card
+from kidsnanny.models.cards import Card, ProbeCard, find_card, read_cards
 from kidsnanny.models.store import digest, is_random
 from kidsnanny.probes.encoders import Encoder
 from kidsnanny.probes.linear_probe import LinearProbe
@@ -59,6 +59,21 @@ def check_fit(probe: LoadedProbe, encoder: Encoder) -> None:
         raise WeightsError(
             f"{name}: it reads {width} numbers a frame, and {encoder.model_id} gives {encoder.width}; {fix}."
         )
+
+
+def probe_card(name: str) -> ProbeCard:
+    """The card of that name, or that of a folder that `kidsnanny train probe` wrote, whose card need not be added.
+
+    Raises:
+        WeightsError: there is no such card, or it is no probe's.
+    """
+    file = Path(name) / "card.toml"
+    if not file.is_file():
+        return find_card(name, ProbeCard)
+    found = [card for card in read_cards(file).values() if isinstance(card, ProbeCard)]
+    if len(found) != 1:
+        raise WeightsError(f"{file}: it has {len(found)} cards of probes, and one is wanted; name another folder.")
+    return found[0]
 
 
 def check_probe(card: ProbeCard, path: Path) -> Weights:

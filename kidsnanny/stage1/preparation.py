@@ -21,6 +21,7 @@ _RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
+    "nearest": Image.Resampling.NEAREST,
 }
 
 
@@ -32,7 +33,7 @@ class Preparation(Protocol):
     @property
     def crop(self) -> float | None: ...
     @property
-    def interpolation(self) -> Literal["bilinear", "bicubic", "lanczos"]: ...
+    def interpolation(self) -> Literal["bilinear", "bicubic", "lanczos", "nearest"]: ...
     @property
     def mean(self) -> Three: ...
     @property

@@ -95,7 +95,7 @@ def test_the_same_pictures_under_another_name_are_no_other_pictures(data: Path, 
 def test_a_category_that_nothing_scores_is_refused(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,label\na.png,safe\n")
     asked = ("--data", tmp_path / "list.csv", "--out", tmp_path / "out", "--category")
-    for category, what in (("sexuall", "sexuall"), ("Political", "Political")):
+    for category, what in (("sexuall", "sexuall"), ("Spam", "Spam")):
         refused = run(*asked, category)
         assert refused.exit_code == 2
         assert f"no system scores {what}; name UnsafeBench's category" in flat(refused.output)

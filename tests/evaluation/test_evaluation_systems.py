@@ -1,6 +1,7 @@
 """The contract that every system keeps, and what is particular to some of them."""
 
 import json
+import math
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -76,6 +77,10 @@ class FakeOpenAI:
         return SimpleNamespace(results=[SimpleNamespace(category_scores=scores)])
 
 
+HEADS = ("sd-filter", "nsfw-detector")
+"""UnsafeBench's, but for those that speak about `Political`."""
+
+
 @pytest.fixture(
     params=[
         "embedded",
@@ -91,6 +96,7 @@ class FakeOpenAI:
         pytest.param("shieldgemma2", marks=pytest.mark.torch),
         pytest.param("llavaguard", marks=pytest.mark.torch),
         *(pytest.param(name, marks=pytest.mark.torch) for name in ("falconsai", "adamcodd", "freepik")),
+        *(pytest.param(name, marks=pytest.mark.torch) for name in HEADS),
     ]
 )
 def system(
@@ -115,6 +121,13 @@ def system(
         small = card.model_copy(update={"config": tiny[card.architecture], "files": files})
         monkeypatch.setitem(cards(), card.name, small)
         small.pin_local(save_random(small, tmp_path / "random.safetensors"))
+    elif name in HEADS:
+        from published_weights import pin_tiny_clip, write_head
+
+        from kidsnanny.models.cards import cards
+
+        pin_tiny_clip(tmp_path / "clip", monkeypatch)
+        cards()[name].pin_local(write_head(tmp_path / "head", name))
     elif name == "openai-moderation":
         monkeypatch.setitem(sys.modules, "openai", SimpleNamespace(OpenAI=FakeOpenAI))
         monkeypatch.setenv("OPENAI_API_KEY", "none")
@@ -133,7 +146,7 @@ def test_every_system_keeps_the_contract(system: System) -> None:
         assert set(row.categories) <= set(CATEGORIES)
         assert 0 < row.threshold <= 1
         assert row.models
-        downloaded = row.name in ("shieldgemma2", "llavaguard", "falconsai", "adamcodd", "freepik")
+        downloaded = row.name in ("shieldgemma2", "llavaguard", "falconsai", "adamcodd", "freepik", *HEADS)
         assert row.caveats == (("random",) if downloaded else ())
     found = list(system.predict(iter(ALBUM)))
     assert [[p.id for p in predictions] for predictions in found] == [[e.id] * len(system.rows) for e in ALBUM]
@@ -163,6 +176,27 @@ def test_every_system_keeps_the_contract(system: System) -> None:
                     assert p.score == max(decision.detail[c].final for c in p.mapped)
 
 
+def test_nudenets_old_classifier_is_unsafe_where_its_first_output_is_the_larger(tmp_path: Path, own_home: Path) -> None:
+    """It sees 0..255 as 0..1, colours last, at 256 px; this one's outputs are the red and the blue."""
+    assert not own_home.exists()
+    from networks import colour_classifier
+
+    from kidsnanny.models.cards import cards
+
+    colour_classifier(tmp_path / "n.onnx", (0, 2), batch="batch", side=256, last=True, ends_in="Softmax")
+    cards()["nudenet-classifier"].pin_local(tmp_path / "n.onnx")
+    system = SYSTEMS["nudenet-classifier"](Options())
+    colours = {(250, 0, 100): True, (100, 0, 250): False, (120, 0, 110): True}
+    shown = [example(Image.new("RGB", (50, 30), colour), category="Sexual") for colour in colours]
+    for (line,), (colour, unsafe) in zip(system.predict(shown), colours.items(), strict=True):
+        assert line.score is not None
+        # the drawn network adds up 65,536 pixels in float32
+        assert line.score == pytest.approx(1 / (1 + math.exp((colour[2] - colour[0]) / 25.5)), abs=1e-3)
+        assert (line.score >= line.threshold) == unsafe
+    ((silent,),) = system.predict([example(gradient(), category="Harassment")])
+    assert "does not speak about Harassment" in str(silent.unscored)
+
+
 def test_a_picture_is_scored_alike_alone_and_among_others(system: System) -> None:
     album = [ALBUM[0], ALBUM[4], ALBUM[7]]
     together = [p.score for predictions in system.predict(album) for p in predictions]
@@ -182,6 +216,11 @@ def test_every_timed_call_checks_a_picture(system: System) -> None:
         ("standard", "marqo-nsfw-384: its weights are not on this machine; run"),
         ("senben", "senben"),
         ("falconsai", "falconsai-nsfw: its weights are not on this machine; run"),
+        ("multiheaded", "multiheaded: its weights are not on this machine; download its five .pt from there"),
+        ("q16", "q16: its weights are not on this machine; download prompts.p from there, run `kidsnanny weights conv"),
+        ("sd-filter", "sd-filter: its weights are not on this machine; run `kidsnanny weights pull sd-filter`"),
+        ("nsfw-detector", "download clip_autokeras_binary_nsfw.pth from there, run `kidsnanny weights convert`"),
+        ("nudenet-classifier", "download classifier_model.onnx of NudeNet 2 from its releases on GitHub, then"),
         ("shieldgemma2", "nothing says where its model is; accept its licence, download"),
         ("llavaguard", "give --folder llavaguard=FOLDER"),
         ("nsfwjs", "run `npm install nsfwjs@4"),

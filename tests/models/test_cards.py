@@ -17,8 +17,10 @@ from kidsnanny.models.cards import (
     Card,
     ClassifierCard,
     DetectorCard,
+    HeadCard,
     ImageEncoderCard,
     OcrCard,
+    ProbeCard,
     StudentCard,
     TextCard,
     cards,
@@ -100,6 +102,7 @@ def test_a_file_that_is_not_what_its_card_says_is_refused(change: dict, says: st
         ({"unverified": ["labls"]}, "unverified names labls"),
         ({"colour": "red"}, "Extra inputs"),
         ({"name": "../x"}, "name"),
+        ({"get": "buy it"}, "get is of cards of a hub, and its source is package"),
         ({"files": {"320n.onnx": {"sha256": "abc"}}}, "sha256"),
     ],
 )
@@ -116,7 +119,8 @@ def test_a_classifiers_card_says_how_a_frame_is_prepared(field: str) -> None:
 
 def test_each_role_has_a_type_of_its_own_with_no_fields_of_others() -> None:
     types = {"classifier": ClassifierCard, "detector": DetectorCard, "ocr": OcrCard}
-    types |= {"text": TextCard, "student": StudentCard, "base": BaseCard, "encoder": ImageEncoderCard}
+    types |= {"text": TextCard, "student": StudentCard, "base": BaseCard, "encoder": ImageEncoderCard, "head": HeadCard}
+    types |= {"probe": ProbeCard}
     assert {type(card) for card in shipped().values()} == set(types.values())
     assert all(type(card) is types[card.role] for card in shipped().values())
     assert not {"labels", "input", "mean"} & (OcrCard.model_fields.keys() | StudentCard.model_fields.keys())
@@ -333,6 +337,7 @@ def test_random_weights_say_so(tmp_path: Path, data: bytes, random: bool) -> Non
             "yolo11n-coco",
             r"because a \.pt file is a program .*; download it yourself, then run `kidsnanny weights",
         ),
+        ("multiheaded", r"because yiting/MultiHeaded does not hold such files; download its five \.pt .*convert"),
         ("nudenet-320n", "nothing to pull; its files come from the package nudenet"),
         ("kidsnanny-text", "nothing to pull; its files come from kidsnanny itself"),
         ("marqo-nsfw-384", r"not installed; run `pip install 'kidsnanny\[hub\]'`"),

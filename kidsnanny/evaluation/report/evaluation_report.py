@@ -22,6 +22,7 @@ from kidsnanny.reports import pages
 HEADINGS = {
     "legend": "Marks and abbreviations",
     "headline": "Measured, beside published",
+    "unsafebench": "By source and category, as in UnsafeBench",
     "caveats": "How to read these figures",
     "pairs": "The same pictures, two systems",
     "counterfactual": "Does the verdict follow the text?",
@@ -59,7 +60,8 @@ def render(
     found, contents = run.summary, run.meta.contents
     by_table = _by_table(found)
     printed = published_results().tables_for(run.subset, contents.by.get("category", ()))
-    given = {"counterfactual": counterfactual, "text-audit": text_audit, "pictures": thumbnails}
+    sections: dict[str, Sequence[object]] = {"counterfactual": counterfactual, "text-audit": text_audit}
+    given = sections | {"pictures": thumbnails, "unsafebench": found.unsafebench}
     thresholds = {name: of.threshold for name, of in found.systems.items()}
     return pages.render(
         "evaluation/report/templates/evaluation_report.html.j2",

@@ -37,6 +37,11 @@ SYSTEMS: "dict[str, Callable[[Options], System]]" = {
     "freepik": _factory("card_models", "classifier", "freepik", "freepik-nsfw"),
     "nudenet": _factory("card_models", "detector", "nudenet", "nudenet-320n"),
     "nudenet-path": _factory("nudenet", "nudenet_path"),
+    "q16": _factory("unsafebench_classifiers", "unsafebench_classifier", "q16", "q16"),
+    "multiheaded": _factory("unsafebench_classifiers", "unsafebench_classifier", "multiheaded", "multiheaded"),
+    "sd-filter": _factory("unsafebench_classifiers", "unsafebench_classifier", "sd-filter", "sd-filter"),
+    "nsfw-detector": _factory("unsafebench_classifiers", "unsafebench_classifier", "nsfw-detector", "nsfw-detector"),
+    "nudenet-classifier": _factory("card_models", "classifier", "nudenet-classifier", "nudenet-classifier"),
     "shieldgemma2": _factory("shieldgemma2", "shieldgemma2"),
     "llavaguard": _factory("llavaguard", "llavaguard"),
     "nsfwjs": _factory("nsfwjs", "nsfwjs"),
@@ -48,8 +53,15 @@ SYSTEMS: "dict[str, Callable[[Options], System]]" = {
 ONE_REGIME = frozenset({"rapidocr", "tesseract", "paddleocr", "keywords"})
 """Those whose one row is `NAME:multimodal`, whatever the regimes that are asked for."""
 
-BEYOND = {"perspective-vlm": frozenset(UNSAFEBENCH)}
-"""Those that speak about categories of a data set's that none of ours stands for, and which."""
+EVALUATED_ON: dict[str, tuple[str, ...]] = {
+    "q16": tuple(name for name in UNSAFEBENCH if name not in ("Sexual", "Spam")),
+    "multiheaded": ("Sexual", "Violence", "Shocking", "Hate", "Political"),
+    "sd-filter": ("Sexual",),
+    "nsfw-detector": ("Harassment", "Sexual"),
+    "perspective-vlm": tuple(UNSAFEBENCH),
+}
+"""System -> UnsafeBench's categories that the paper evaluates it on, for some of which none of ours stands. Of the others
+it has no score."""
 
 SLOW = {"nsfwjs": "it computes in plain JavaScript, which takes seconds a picture (9 to 10 on two busy cores)"}
 """What must be said before a system starts that takes far longer than the others."""

@@ -21,8 +21,6 @@ from kidsnanny.policy import Policy
 from kidsnanny.records import Caveat, ModelId, NotInspected
 from kidsnanny.taxonomy import CATEGORIES, UNSAFEBENCH, Category
 
-FAILED = "the system failed"
-"""How the reason begins why a picture has no score because of the system, and not of the picture."""
 HALF = 0.5
 NOT_FOUND = "ours: half of the scale; the paper's is not public"
 """Where a baseline's operating point comes from (arXiv 2603.16181, results tables)."""
@@ -116,7 +114,7 @@ class Baseline:
         self._about = about
         self._look = look
         self._batch = batch
-        self._beyond = beyond
+        self._beyond = frozenset(beyond)
 
     def predict(self, examples: Iterable[Example]) -> Iterator[tuple[Prediction, ...]]:
         """See `System`."""
@@ -137,7 +135,7 @@ class Baseline:
             stands_for = mapped(example.category, self._about.categories)
             try:
                 picture = open_picture(example.image)
-                frame, missed = _first_frame(picture)
+                frame, missed = first_frame(picture)
             except InputError as error:
                 unread = NotInspected(part="picture", reason=error.reason, cause=error.cause)
                 found[place] = {"unscored": str(error), "not_inspected": (unread,)}
@@ -165,7 +163,7 @@ class Baseline:
         except Exception as error:
             if len(shown) > 1:
                 return [answer for one in shown for answer in self._ask([one])]
-            return [Answer(None, f"{FAILED} ({in_words(error)})")]
+            return [Answer(None, f"the system failed ({in_words(error)})")]
 
 
 def predicted(example: Example, about: SystemDescription, **found: object) -> Prediction:
@@ -203,6 +201,13 @@ def data_url(frame: RGB) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+def was_asked(line: Prediction) -> bool:
+    """Whether the system speaks about the category of the line's picture, as far as the line tells: one of a file that
+    could not be opened may not."""
+    refused = line.sha256 is None or line.unscored == unmapped(line.system, line.category)
+    return bool(line.mapped) or line.score is not None or not refused
+
+
 def weights_of(name: str, folder: Path) -> dict[str, tuple[ModelId, ...]]:
     """The name and checksums of the safetensors in a model's folder, with a caveat if any of them is random.
 
@@ -216,7 +221,7 @@ def weights_of(name: str, folder: Path) -> dict[str, tuple[ModelId, ...]]:
     return {name: (ModelId(name=name, revision="+".join(digest(file)[:12] for file in files), caveat=caveat),)}
 
 
-def _first_frame(picture: Picture) -> tuple[RGB, tuple[NotInspected, ...]]:
+def first_frame(picture: Picture) -> tuple[RGB, tuple[NotInspected, ...]]:
     """The first frame (a transparent one on white), and what of the picture that leaves out.
 
     Raises:
