@@ -60,8 +60,8 @@ EVALUATED_ON: dict[str, tuple[str, ...]] = {
     "nsfw-detector": ("Harassment", "Sexual"),
     "perspective-vlm": tuple(UNSAFEBENCH),
 }
-"""System -> UnsafeBench's categories that the paper evaluates it on, for some of which none of ours stands. Of the others
-it has no score."""
+"""System -> UnsafeBench's categories that the paper evaluates it on, for some of which none of ours stands. Of the
+others it has no score."""
 
 SLOW = {"nsfwjs": "it computes in plain JavaScript, which takes seconds a picture (9 to 10 on two busy cores)"}
 """What must be said before a system starts that takes far longer than the others."""
