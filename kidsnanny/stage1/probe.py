@@ -1,4 +1,4 @@
-"""A probe as Stage 1: an encoder's rows, and on them the labels of a linear probe or of Q16, by its card."""
+"""A probe as Stage 1: an encoder's rows, and on them what a probe says of each label, by its card."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -73,8 +73,8 @@ class Probe:
         return lambda: [self._detections(row) for row in self._weights.probabilities(started()).tolist()]
 
     def signals(self, findings: VisualFindings) -> list[Signal]:
-        """For each frame and category, what the labels say: of a linear probe, whose labels go together, a signal for
-        each label, its probability times its weight in the card; of Q16 one for each category."""
+        """For each frame and category, what the labels say: of Q16 one signal for each category; of other probes, whose
+        labels go together, one for each label, its probability times its weight in the card."""
         exclusive = isinstance(self._weights, Q16)
         return self._labels.signals(findings.detections, self.card.name, "classifier", summed=exclusive)
 

@@ -329,7 +329,7 @@ def test_one_that_was_closed_says_so() -> None:
     ours, _ = judge(GOOD)
     ours.close()
     ours.close()
-    with pytest.raises(JudgeError, match="was closed; make a new OpenAIJudge"):
+    with pytest.raises(JudgeError, match="was closed; make a new client"):
         ours.ask(QUESTION)
 
 
