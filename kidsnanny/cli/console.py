@@ -143,6 +143,11 @@ def progress(items: Iterable[T], description: str, total: int | None) -> Iterabl
     return track(items, description, total, console=stderr, transient=True, disable=hidden)
 
 
+def comma_separated(text: str) -> tuple[str, ...]:
+    """The words of an option's value with commas between them."""
+    return tuple(word for part in text.split(",") if (word := part.strip()))
+
+
 def interruption(error: KeyboardInterrupt) -> Exit:
     """The exit code after Ctrl-C, or after SIGTERM."""
     return Exit.TERMINATED if isinstance(error, Terminated) else Exit.INTERRUPTED

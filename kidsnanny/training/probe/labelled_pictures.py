@@ -38,10 +38,10 @@ def read_labelled(data: Path) -> Iterator[Labelled]:
         names = [name for name in folders if not name.startswith(".")]
         examples = read_folders(data, ANY_CATEGORY, names)
         return (Labelled(one.image, None if not one.unsafe else one.category) for one in examples)
-    if folders and not list(data.rglob("*.parquet")) and not list(data.rglob("state.json")):
-        raise DataError(
-            f"{data}: it has no folder {HARMLESS}/ beside {', '.join(folders[:5])}; put harmless pictures there."
-        )
+    if data.is_dir() and not list(data.rglob("*.parquet")) and not list(data.rglob("state.json")):
+        beside = f" beside {', '.join(folders[:5])}" if folders else ", nor one for a label"
+        fix = "put harmless pictures there, and those with a label into a folder that is named after it"
+        raise DataError(f"{data}: it has no folder {HARMLESS}/{beside}; {fix}.")
     return (
         Labelled(one.image, None if not one.unsafe else UNSAFE if one.category == ANY_CATEGORY else one.category)
         for one in open_dataset(data)
