@@ -54,9 +54,6 @@ def test_a_copy_of_a_built_in_profile_is_a_file_like_any_other(tmp_path: Path) -
     assert Profile.load(path).build_stage2() is None
 
 
-CARD = '[mine]\nrole = "ocr"\n'
-
-
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -71,7 +68,7 @@ def test_what_is_a_card_and_no_profile_is_to_be_added_first(
     monkeypatch.chdir(tmp_path)
     Path("own").mkdir()
     Path("bare").mkdir()
-    Path("own/card.toml").write_text(CARD)
+    Path("own/card.toml").write_text('[mine]\nrole = "ocr"\n')
     with pytest.raises(ComponentError, match=re.escape(says)) as caught:
         Profile.load(name)
     one_sentence(str(caught.value))
@@ -177,7 +174,7 @@ def test_a_file_that_is_missing(name: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_profile(tmp_path: Path) -> None:
-    with pytest.raises(ComponentError, match="the profile cannot be read") as caught:
+    with pytest.raises(ComponentError, match="it is a folder and no profile") as caught:
         Profile.load(tmp_path)
     one_sentence(str(caught.value))
 
