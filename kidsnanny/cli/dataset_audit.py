@@ -1,6 +1,7 @@
 """`kidsnanny audit`: the card of a data set that answers question 16 of its datasheet."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -75,7 +76,7 @@ def audit(
             show=show_pictures,
             embeddings=embeddings,
             device=device,
-            watch=_watched,
+            watch=partial(_watched, data),
         )
     _print(sheet)
     if written.answers_stay and not confirmed:
@@ -84,8 +85,12 @@ def audit(
     raise typer.Exit(Exit.NOT_INSPECTED if sheet.not_judged else Exit.CLEAR)
 
 
-def _watched(pictures: "Iterator[EmbeddedPicture]") -> "Iterable[EmbeddedPicture]":
-    return progress(pictures, "Looking at pictures", None)
+def _watched(data: Path, pictures: "Iterator[EmbeddedPicture]") -> "Iterable[EmbeddedPicture]":
+    from kidsnanny.evaluation.manifest_source import pictures_below
+    from kidsnanny.probes.datasheet.picture_sources import open_pictures
+
+    total = sum(1 for _ in pictures_below(data)) if open_pictures(data).form == "folder" else None
+    return progress(pictures, "Looking at pictures", total)
 
 
 def _print(sheet: "Datasheet") -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from kidsnanny.cli.console import Exit, comma_separated, exit_on_error, exit_without_extra, say
+from kidsnanny.cli.console import Exit, comma_separated, exit_on_error, exit_without_extra, progress, say
 from kidsnanny.errors import DataError
 from kidsnanny.taxonomy import CATEGORIES, Category, ordered
 from kidsnanny.training.student.recipe import RECIPES, Precision, named
@@ -148,6 +148,7 @@ def train_probe(
         from kidsnanny.probes.encoders import load_encoder
         from kidsnanny.training.probe import hold_outs
         from kidsnanny.training.probe import train_probe as training
+        from kidsnanny.training.probe.labelled_pictures import how_many
     with exit_on_error(interrupted=f"Interrupted; the same command goes on from what {out} holds."):
         wanted = comma_separated(",".join(means or ()))
         if unknown := sorted({*wanted} - {*CATEGORIES}):
@@ -161,6 +162,7 @@ def train_probe(
             means=ordered(cast("tuple[Category, ...]", wanted)),
             fractions=hold_outs.FRACTIONS if curve else (1.0,),
             seed=seed,
+            watch=lambda pictures: progress(pictures, "Looking at pictures", how_many(data)),
         )
     say(f"Wrote {out / training.CARD}. To use it: kidsnanny weights add {out / training.CARD}")
 

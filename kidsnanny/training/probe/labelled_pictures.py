@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.datasets import ANY_CATEGORY, open_dataset
-from kidsnanny.evaluation.manifest_source import read_folders
+from kidsnanny.evaluation.manifest_source import pictures_below, read_folders
 
 HARMLESS = "safe"
 """The subfolder of pictures that have no label."""
@@ -21,6 +21,18 @@ class Labelled(NamedTuple):
     """As it lies in the data set."""
     label: str | None
     """None: it is harmless."""
+
+
+def how_many(data: Path) -> int | None:
+    """How many pictures lie in the folders of labels; None if it is something that must be read to know.
+
+    Raises:
+        DataError: a folder cannot be walked.
+    """
+    if not (data / HARMLESS).is_dir():
+        return None
+    names = [one.name for one in data.iterdir() if one.is_dir() and not one.name.startswith(".")]
+    return sum(1 for name in names for _ in pictures_below(data, name))
 
 
 def read_labelled(data: Path) -> Iterator[Labelled]:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -10,8 +10,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import tomli_w
-from rich.console import Console
-from rich.progress import track
 
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.systems.registry import already_named
@@ -19,7 +17,7 @@ from kidsnanny.files import alone_in, write_atomically
 from kidsnanny.models.cards import ProbeCard, read_cards
 from kidsnanny.models.store import digest
 from kidsnanny.models.transformers_encoders import has_text_tower
-from kidsnanny.probes.embedding_cache import EmbeddingCache, embed
+from kidsnanny.probes.embedding_cache import EmbeddedPicture, EmbeddingCache, embed
 from kidsnanny.probes.encoders import CardEncoder
 from kidsnanny.probes.probe_files import Weights, write_probe
 from kidsnanny.probes.prompt_probe import PromptProbe
@@ -33,6 +31,7 @@ from kidsnanny.training.probe.learn_prompts import PromptLearning, PromptTower, 
 from kidsnanny.training.probe.tune_q16 import Tuning, tune
 
 Kind = Literal["linear", "q16", "prompts"]
+Watch = Callable[[Iterator[EmbeddedPicture]], Iterable[EmbeddedPicture]]
 Start = Q16 | PromptTower | None
 """What training needs of a text tower: two sentences, or the tower itself; None: nothing."""
 WEIGHTS, CARD, RECORD = "probe.safetensors", "card.toml", "training.json"
@@ -68,6 +67,7 @@ def train_probe(
     means: Sequence[Category] = (),
     fractions: Sequence[float] = (1.0,),
     seed: int = 0,
+    watch: Watch = iter,
 ) -> None:
     """Write `probe.safetensors`, `card.toml` and `training.json` into `out`.
 
@@ -81,6 +81,7 @@ def train_probe(
         means: the categories of ours that a label stands for whose name is none of them.
         fractions: of the training parts of the hold-outs, 0..1.
         seed: of everything random but the hold-outs.
+        watch: is given what was embedded, picture by picture, and hands it on; for a progress bar.
 
     Raises:
         DataError: the data cannot be read, are too few, or `out` cannot be written or has the name of something else.
@@ -93,7 +94,7 @@ def train_probe(
     try:
         out.mkdir(parents=True, exist_ok=True)
         with alone_in(out):
-            found = embedded(data, encoder, embeddings or out / "embeddings")
+            found = embedded(data, encoder, embeddings or out / "embeddings", watch)
             counts = zip(found.labels, found.has.sum(axis=0), strict=True)
             told = [*counts, (HARMLESS, int((found.bad == 0).sum()))]
             say(f"{len(found.rows):,} pictures: " + ", ".join(f"{label} {count:,}" for label, count in told))
@@ -116,7 +117,7 @@ def train_probe(
         raise DataError(f"{out}: it cannot be written ({error.strerror}); name another folder.") from error
 
 
-def embedded(data: Path, encoder: CardEncoder, folder: Path) -> LabelledRows:
+def embedded(data: Path, encoder: CardEncoder, folder: Path, watch: Watch = iter) -> LabelledRows:
     """The pictures of a data set as rows, from the cache in a folder as far as they are there.
 
     Raises:
@@ -130,10 +131,8 @@ def embedded(data: Path, encoder: CardEncoder, folder: Path) -> LabelledRows:
             labels.append(one.label)
             yield one.image
 
-    terminal = Console(stderr=True)
-    shown = track(embed(images(), encoder, cache), "embedding", console=terminal, disable=not terminal.is_terminal)
     with alone_in(cache.folder):
-        for n, picture in enumerate(shown):
+        for n, picture in enumerate(watch(embed(images(), encoder, cache))):
             if picture.sha256 is None:
                 left_out.append((picture.name, picture.why or ""))
                 continue
