@@ -1,5 +1,6 @@
 """`kidsnanny train`: the small models that kidsnanny ships, and probes on somebody's own pictures."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -150,21 +151,30 @@ def train_probe(
         from kidsnanny.training.probe import train_probe as training
         from kidsnanny.training.probe.labelled_pictures import how_many
     with exit_on_error(interrupted=f"Interrupted; the same command goes on from what {out} holds."):
-        wanted = comma_separated(",".join(means or ()))
-        if unknown := sorted({*wanted} - {*CATEGORIES}):
-            raise DataError(f"There is no category {unknown[0]}; choose of {', '.join(CATEGORIES)}.")
         training.train_probe(
             data,
             load_encoder(encoder, device=device),
             out,
             kind=kind,
             embeddings=embeddings,
-            means=ordered(cast("tuple[Category, ...]", wanted)),
+            means=_categories(means or ()),
             fractions=hold_outs.FRACTIONS if curve else (1.0,),
             seed=seed,
             watch=lambda pictures: progress(pictures, "Looking at pictures", how_many(data)),
         )
     say(f"Wrote {out / training.CARD}. To use it: kidsnanny weights add {out / training.CARD}")
+
+
+def _categories(given: Iterable[str]) -> tuple[Category, ...]:
+    """Those that an option names, several at once with commas between them.
+
+    Raises:
+        DataError: there is no such category.
+    """
+    wanted = comma_separated(",".join(given))
+    if unknown := sorted({*wanted} - {*CATEGORIES}):
+        raise DataError(f"There is no category {unknown[0]}; choose of {', '.join(CATEGORIES)}.")
+    return ordered(cast("tuple[Category, ...]", wanted))
 
 
 def _pictures(
