@@ -64,7 +64,7 @@ def test_unsafebench_has_its_categories_as_labels(tmp_path: Path) -> None:
     ("names", "says"),
     [
         (["Violence/1.png"], "it has no folder safe/ beside Violence; put harmless pictures there"),
-        (["1.png"], "no data set"),
+        (["1.png"], "it has no folder safe/, nor one for a label"),
     ],
 )
 def test_what_has_no_harmless_pictures_is_refused(tmp_path: Path, names: list[str], says: str) -> None:
