@@ -20,11 +20,13 @@ Writes `benchmarks/results/robustness-HARDWARE.json`, and no name of a picture i
 
 import argparse
 import json
+import os
 import random
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,7 +42,7 @@ from kidsnanny.evaluation.robustness.everyday_changes import CHANGES
 from kidsnanny.evaluation.robustness.robust_accuracy import PER_SOURCE, SEED, RobustAccuracy, everyday_robustness
 from kidsnanny.evaluation.systems.registry import build_system, system_names
 from kidsnanny.evaluation.systems.system import Options, System
-from kidsnanny.models.cards import HeadCard, ProbeCard, cards
+from kidsnanny.models.cards import ClassifierCard, HeadCard, ProbeCard, cards
 
 
 @contextmanager
@@ -140,24 +142,47 @@ def table(found: list[RobustAccuracy]) -> str:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, nargs="?", metavar="DATA", help="labelled pictures")
-    parser.add_argument("--texts", type=int, help="draw so many texts instead, each in ten looks")
-    parser.add_argument("--thin", type=int, default=1, metavar="N", help="of the drawn pictures, every Nth")
+    parser.add_argument("--texts", type=positive, help="draw so many texts instead, each in ten looks")
+    parser.add_argument("--thin", type=positive, default=1, metavar="N", help="of the drawn pictures, every Nth")
     parser.add_argument("--category", help="as in `kidsnanny eval`; all: every picture")
-    parser.add_argument("--limit", type=int, help="at most so many pictures: the first ones")
-    parser.add_argument("--systems", default="embedded", help=f"of {', '.join(system_names())}")
-    parser.add_argument("--changes", default=",".join(CHANGES), help="names, with commas between; by default all")
-    parser.add_argument("--attack", default="", metavar="CARD,…", help="attack these networks")
-    parser.add_argument("--levels", type=int, help="attack 8-bit pixels, by so many levels of 255")
-    parser.add_argument("--eps", type=float, default=0.01, help="else by so much, after mean and standard deviation")
-    parser.add_argument("--per-source", type=int, default=PER_SOURCE, help="pictures that were right, of each source")
-    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--limit", type=positive, help="at most so many pictures: the first ones")
+    systems = f"of {', '.join(system_names())}, with commas between; '' for none; default: %(default)s"
+    parser.add_argument("--systems", default="embedded", metavar="NAME,…", help=systems)
+    changes = f"of {', '.join(CHANGES)}, with commas between; default: all"
+    parser.add_argument("--changes", default=",".join(CHANGES), metavar="NAME,…", help=changes)
+    parser.add_argument("--attack", default="", metavar="CARD,…", help="attack these networks; default: none")
+    parser.add_argument("--levels", type=positive, help="attack 8-bit pixels, by so many levels of 255")
+    eps = "else by so much, after mean and standard deviation; default: %(default)s"
+    parser.add_argument("--eps", type=float, default=0.01, help=eps)
+    per_source = "at most so many pictures that were right, of each source; default: %(default)s"
+    parser.add_argument("--per-source", type=positive, default=PER_SOURCE, help=per_source)
+    parser.add_argument("--seed", type=int, default=SEED, help="of what is drawn; default: %(default)s")
     parser.add_argument("--out", type=Path, help="default: benchmarks/results/robustness-HARDWARE.json")
     given = parser.parse_args()
     if (given.data is None) == (given.texts is None):
         parser.error("give either DATA or --texts, and not both.")
     if unknown := sorted(set(given.changes.split(",")) - CHANGES.keys()):
         parser.error(f"--changes names {', '.join(unknown)}; choose from {', '.join(CHANGES)}.")
+    if unknown := sorted(set(filter(None, given.systems.split(","))) - {*system_names()}):
+        parser.error(f"--systems names {', '.join(unknown)}; choose from {', '.join(system_names())}.")
+    attacked = [name for name, card in cards().items() if isinstance(card, HeadCard | ProbeCard | ClassifierCard)]
+    if unknown := sorted(set(filter(None, given.attack.split(","))) - {*attacked}):
+        parser.error(f"--attack names {', '.join(unknown)}; choose from {', '.join(attacked)}.")
+    if not given.eps > 0:
+        parser.error(f"--eps is {given.eps:g}; give a number above 0.")
+    if given.attack and (missing := [name for name in ("torch",) if find_spec(name) is None]):
+        parser.error(f"--attack needs {missing[0]}; run `pip install '.[eval,vit]'`.")
+    given.out = given.out or Path(__file__).parent / "results" / f"robustness-{hardware()}.json"
+    if given.out.is_dir() or not os.access(given.out if given.out.exists() else given.out.parent, os.W_OK):
+        parser.error(f"--out: {given.out} cannot be written; name a file in a folder that is there.")
     return given
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, for argparse."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"it is {number}, and must be at least 1")
+    return number
 
 
 def main() -> None:
@@ -181,8 +206,7 @@ def main() -> None:
         "absent": absent,
         "results": [json.loads(one.model_dump_json()) for one in found],
     }
-    out = given.out or Path(__file__).parent / "results" / f"robustness-{hardware()}.json"
-    out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    given.out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     print(table(found))
     if hurried := sum(one.hurried for one in found):
         print(f"{hurried} times a picture's time was used up: run it again on a machine that is free.", file=sys.stderr)

@@ -16,7 +16,7 @@ from typing import NoReturn, Self, TextIO, TypeVar
 import typer
 from PIL import Image
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kidsnanny.errors import CardError, DataError, KidsnannyError, PolicyError, ProfileError
 
@@ -136,11 +136,23 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def progress(items: Iterable[T], description: str, total: int | None) -> Iterable[T]:
-    """The same items, with a progress bar on stderr if that is a terminal and there are several; None: nobody knows how
-    many."""
+def progress(items: Iterable[T], description: str, total: int | None) -> Iterator[T]:
+    """The same items, with a progress bar and their count on stderr if that is a terminal and there are several; None:
+    nobody knows how many."""
     hidden = not stderr.is_terminal or (total is not None and total < 2)
-    return track(items, description, total, console=stderr, transient=True, disable=hidden)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=stderr, transient=True, disable=hidden) as bar:
+        yield from bar.track(items, total, description=description)
+
+
+def comma_separated(text: str) -> tuple[str, ...]:
+    """The words of an option's value with commas between them."""
+    return tuple(word for part in text.split(",") if (word := part.strip()))
 
 
 def interruption(error: KeyboardInterrupt) -> Exit:

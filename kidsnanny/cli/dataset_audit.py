@@ -1,6 +1,7 @@
 """`kidsnanny audit`: the card of a data set that answers question 16 of its datasheet."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,7 +20,8 @@ DATA = typer.Argument(
     ".tar of a WebDataset, or a folder of it.",
 )
 PROBE = typer.Option(
-    metavar="NAME|DIR", help="The name of a probe's card, or the folder that `kidsnanny train probe` wrote."
+    metavar="NAME|DIR|FILE",
+    help="The name of a probe's card, or the folder that `kidsnanny train probe` wrote, or its card.toml.",
 )
 OUT = typer.Option(metavar="DIR", help="Folder of the card; an audit that is there is continued.")
 THRESHOLD = typer.Option(min=0.5, max=1, help="From this score on a picture counts as found by the audit.")
@@ -74,7 +76,7 @@ def audit(
             show=show_pictures,
             embeddings=embeddings,
             device=device,
-            watch=_watched,
+            watch=partial(_watched, data),
         )
     _print(sheet)
     if written.answers_stay and not confirmed:
@@ -83,8 +85,12 @@ def audit(
     raise typer.Exit(Exit.NOT_INSPECTED if sheet.not_judged else Exit.CLEAR)
 
 
-def _watched(pictures: "Iterator[EmbeddedPicture]") -> "Iterable[EmbeddedPicture]":
-    return progress(pictures, "Looking at pictures", None)
+def _watched(data: Path, pictures: "Iterator[EmbeddedPicture]") -> "Iterable[EmbeddedPicture]":
+    from kidsnanny.evaluation.manifest_source import pictures_below
+    from kidsnanny.probes.datasheet.picture_sources import open_pictures
+
+    total = sum(1 for _ in pictures_below(data)) if open_pictures(data).form == "folder" else None
+    return progress(pictures, "Looking at pictures", total)
 
 
 def _print(sheet: "Datasheet") -> None:
@@ -92,18 +98,25 @@ def _print(sheet: "Datasheet") -> None:
 
     if sheet.caveat:
         say(f"{sheet.caveat} These figures are no result.", style="bold red")
-    say(
-        f"{sheet.data}: {picture_count(sheet.pictures)}; potentially inappropriate {_share(sheet.flagged.argmax)} from "
-        f"0.5 on (argmax), {_share(sheet.flagged.at_threshold)} from {sheet.threshold:g} on."
+    flagged = (
+        f"potentially inappropriate {_share(sheet.flagged.argmax)} from 0.5 on (argmax), "
+        f"{_share(sheet.flagged.at_threshold)} from {sheet.threshold:g} on"
+        if sheet.flagged.argmax.n
+        else "not one of them could be looked at, so nothing is known of any"
     )
+    say(f"{sheet.data}: {picture_count(sheet.pictures)}; {flagged}.")
     if sheet.confirmed:
-        say(f"Confirmed by a person: {_share(sheet.confirmed.argmax)} of those looked at.")
+        looked_at = sheet.confirmed.argmax
+        shares = f"{_share(looked_at)} of those looked at" if looked_at.n else "nothing yet, for no answer counts"
+        say(f"Confirmed by a person: {shares}.")
+    if sheet.confirmed and (others := sheet.confirmed.not_flagged):
+        say(f"Not counted: answers about {picture_count(others)} not flagged now, or not there.", style="yellow")
     if sheet.not_judged:
         say(f"Not judged: {picture_count(len(sheet.not_judged))} that could not be looked at.", style="yellow")
 
 
 def _share(part: "Proportion") -> str:
-    if part.value is None or part.wilson is None:
-        return "none of none"
+    assert part.value is not None
+    assert part.wilson is not None
     low, high = part.wilson
     return f"{part.successes:,} of {part.n:,} ({part.value:.1%}, 95 % interval {low:.1%} to {high:.1%})"

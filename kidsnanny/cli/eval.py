@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar, get_args
 
 import typer
 
-from kidsnanny.cli.console import Exit, exit_on_error, exit_without_extra, say, stderr, stdout, warn
+from kidsnanny.cli.console import Exit, comma_separated, exit_on_error, exit_without_extra, say, stderr, stdout, warn
 from kidsnanny.cli.eval_output import describe, print_results
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.systems.registry import EVALUATED_ON, SLOW, system_names
@@ -288,10 +288,6 @@ def named_categories(given: str | None) -> tuple[str, ...] | None:
     if given is None:
         return None
     return () if given == "all" else comma_separated(given)
-
-
-def comma_separated(text: str) -> tuple[str, ...]:
-    return tuple(word for part in text.split(",") if (word := part.strip()))
 
 
 def _names(option: str, text: str, known: Iterable[T], told: Iterable[T] = ()) -> tuple[T, ...]:

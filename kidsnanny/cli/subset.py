@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kidsnanny.cli.console import exit_on_error, say, stderr
-from kidsnanny.cli.eval import CATEGORY, DATA, SPLIT, comma_separated, named_categories
+from kidsnanny.cli.console import comma_separated, exit_on_error, say, stderr
+from kidsnanny.cli.eval import CATEGORY, DATA, SPLIT, named_categories
 from kidsnanny.errors import DataError
 
 if TYPE_CHECKING:

@@ -1,11 +1,12 @@
 """`kidsnanny train`: the small models that kidsnanny ships, and probes on somebody's own pictures."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from kidsnanny.cli.console import Exit, exit_on_error, exit_without_extra, say
+from kidsnanny.cli.console import Exit, comma_separated, exit_on_error, exit_without_extra, progress, say
 from kidsnanny.errors import DataError
 from kidsnanny.taxonomy import CATEGORIES, Category, ordered
 from kidsnanny.training.student.recipe import RECIPES, Precision, named
@@ -118,7 +119,11 @@ def train_probe(
     ] = "linear",
     means: Annotated[
         list[str] | None,
-        typer.Option(help=f"What a label counts for that is no category by its name: {', '.join(CATEGORIES)}."),
+        typer.Option(
+            metavar="NAME,…",
+            help="What labels count for that are no category by their names, and everything that q16 finds: of "
+            f"{', '.join(CATEGORIES)}.",
+        ),
     ] = None,
     embeddings: Annotated[
         Path | None, typer.Option(help="Folder of embeddings, kept and used again; by default OUT/embeddings.")
@@ -138,26 +143,38 @@ def train_probe(
 
     Example: kidsnanny train probe --data pictures/ --encoder image-safety-s-hidden --out my-probe
 
-    Example: kidsnanny train probe --data unsafebench/ --encoder clip-vit-l-14 --kind q16 --means violence --out q16
+    Example: kidsnanny train probe --data unsafebench/ --encoder clip-vit-l-14 --kind q16 --means violence --out my-q16
     """
     with exit_without_extra("Training a probe", "probe"):
         from kidsnanny.probes.encoders import load_encoder
         from kidsnanny.training.probe import hold_outs
         from kidsnanny.training.probe import train_probe as training
+        from kidsnanny.training.probe.labelled_pictures import how_many
     with exit_on_error(interrupted=f"Interrupted; the same command goes on from what {out} holds."):
-        if unknown := sorted({*(means or ())} - {*CATEGORIES}):
-            raise DataError(f"There is no category {unknown[0]}; choose of {', '.join(CATEGORIES)}.")
         training.train_probe(
             data,
             load_encoder(encoder, device=device),
             out,
             kind=kind,
             embeddings=embeddings,
-            means=ordered(cast("list[Category]", means or [])),
+            means=_categories(means or ()),
             fractions=hold_outs.FRACTIONS if curve else (1.0,),
             seed=seed,
+            watch=lambda pictures: progress(pictures, "Looking at pictures", how_many(data)),
         )
     say(f"Wrote {out / training.CARD}. To use it: kidsnanny weights add {out / training.CARD}")
+
+
+def _categories(given: Iterable[str]) -> tuple[Category, ...]:
+    """Those that an option names, several at once with commas between them.
+
+    Raises:
+        DataError: there is no such category.
+    """
+    wanted = comma_separated(",".join(given))
+    if unknown := sorted({*wanted} - {*CATEGORIES}):
+        raise DataError(f"There is no category {unknown[0]}; choose of {', '.join(CATEGORIES)}.")
+    return ordered(cast("tuple[Category, ...]", wanted))
 
 
 def _pictures(

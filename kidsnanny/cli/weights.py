@@ -12,9 +12,11 @@ from rich.text import Text
 
 from kidsnanny.cli.console import Exit, exit_on_error, fail, printable, say, stdout
 from kidsnanny.errors import NotHereError, WeightsError
+from kidsnanny.evaluation.systems.registry import already_named
 from kidsnanny.models.card_fields import Format, Role, blank_card
-from kidsnanny.models.cards import FORMATS, SOURCES, Card, NetworkCard, ProbeCard, cards, make_card, read_cards, shipped
+from kidsnanny.models.cards import FORMATS, SOURCES, Card, NetworkCard, ProbeCard, cards, make_card, read_cards
 from kidsnanny.models.store import forget, home, is_random, write
+from kidsnanny.stage1.label_map import LabelMap
 
 PICKLES = (".p", ".pkl", ".pickle")
 """Names of files of Python's pickle, of which only Q16's vectors are read."""
@@ -146,7 +148,7 @@ def add(
     Example: kidsnanny weights add finetuned.safetensors --like marqo-nsfw-384 --name my-nsfw
     """
     if not file.is_file():
-        fail(Exit.USAGE, f"{file}: there is no such file; name a CARD.toml or a file of weights.")
+        fail(Exit.USAGE, f"{file}: {_no_file(file, 'a CARD.toml or a file of weights')}.")
     if file.suffix == ".toml":
         if like or name:
             fail(Exit.USAGE, f"{file}: --like and --name go with a file of weights; leave them out.")
@@ -170,8 +172,8 @@ def add(
         with exit_on_error(Exit.USAGE):
             added = [_copy_card(card, name or card.name, file)]
     for card in added:
-        if card.name in shipped():
-            fail(Exit.USAGE, f"{card.name}: kidsnanny ships a card of this name; choose another.")
+        if taken := already_named(card.name):
+            fail(Exit.USAGE, f"{card.name}: {taken}; choose another.")
         if card.shipped:
             fail(
                 Exit.USAGE,
@@ -220,6 +222,11 @@ def _add_card(card: Card) -> None:
     say(f"{card.name}: added to {home() / 'cards'}")
     if card.role == "encoder":
         say(f"Train a probe on it with `kidsnanny train probe --data DIR --encoder {card.name} --out DIR`.")
+    elif (labels := getattr(card, "labels", None)) is not None and not LabelMap(labels).categories:
+        fix = (
+            "write which in its card and add it again, or train with --means" if card.role == "probe" else "write which"
+        )
+        say(f"None of its labels means a category, so that `kidsnanny check` cannot use it; {fix}.", style="yellow")
     elif card.role in get_args(Role):
         say(f"Use it with `kidsnanny check --profile {card.name} PICTURE`.")
 
@@ -256,7 +263,7 @@ def convert(
 
     out = out or file.with_suffix(".safetensors")
     if not file.is_file():
-        fail(Exit.USAGE, f"{file}: there is no such file; name a .pt.")
+        fail(Exit.USAGE, f"{file}: {_no_file(file, 'a .pt')}.")
     if out.suffix != ".safetensors" or out.exists():
         why = "is not a .safetensors" if out.suffix != ".safetensors" else "exists"
         fail(Exit.USAGE, f"{out}: it {why}; name another file with --out.")
@@ -286,6 +293,13 @@ def _convert_prompts(file: Path, out: Path) -> None:
         except OSError as error:
             raise WeightsError(f"{out}: it cannot be written ({error.strerror}); name another with --out.") from error
     say(f"{out}: two vectors of {probe.width} numbers; `kidsnanny weights card-template probe` prints a card for it")
+
+
+def _no_file(file: Path, wanted: str) -> str:
+    """Why this is no file, and what to name instead."""
+    if not file.is_dir():
+        return f"there is no such file; name {wanted}"
+    return f"it is a folder; name {file / 'card.toml' if (file / 'card.toml').is_file() else wanted}"
 
 
 def _interactive() -> bool:

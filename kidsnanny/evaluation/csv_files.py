@@ -24,6 +24,10 @@ def read_csv(file: Path) -> tuple[list[str], list[dict[str, Any]]]:
         head = re.split(r"[\r\n]", text, maxsplit=1)[0]
         found = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;", key=head.count), strict=True)
         return list(found.fieldnames or ()), list(found)
+    except FileNotFoundError as error:
+        raise DataError(f"{file}: there is no such file; name a CSV file that is there.") from error
+    except IsADirectoryError as error:
+        raise DataError(f"{file}: it is a folder; name a CSV file.") from error
     except (OSError, ValueError, csv.Error) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
         raise DataError(f"{file}: it cannot be read as a CSV file in UTF-8 ({why}); save it as one.") from error

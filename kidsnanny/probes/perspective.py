@@ -36,8 +36,15 @@ def perspective(
 
     Raises:
         DataError: no category is chosen, the probe does not know one, or it knows only fine and inappropriate.
+        TypeError: the categories are a single text, or the rows are no array of numbers, such as an encoder gives.
         ValueError: the rows have another width, or are not finite, or the threshold lies outside 0..1.
     """
+    if isinstance(categories, str):
+        raise TypeError(f"expected a list of categories, got one text; write [{categories!r:.40}]")
+    if not isinstance(embeddings, np.ndarray) or embeddings.ndim != 2:
+        raise TypeError(
+            f"expected the encoder's rows, an array (N, d), got {type(embeddings).__name__}; call encoder(…)"
+        )
     card = probe.card
     if card.kind == "q16":
         raise DataError(f"{card.name}: a q16 probe tells no categories apart; name a linear or a prompts probe.")

@@ -1,13 +1,14 @@
 """Probes in safetensors: `prompts` of a Q16, `weight` and `bias` of a linear probe, `features` and `context` of learned
 prompts."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from kidsnanny.errors import WeightsError
-from kidsnanny.models.cards import Card, ProbeCard, find_card, read_cards
+from kidsnanny.models.cards import Card, ProbeCard, cards, find_card, read_cards
 from kidsnanny.models.store import digest, is_random
 from kidsnanny.probes.encoders import Encoder
 from kidsnanny.probes.linear_probe import LinearProbe
@@ -62,17 +63,21 @@ def check_fit(probe: LoadedProbe, encoder: Encoder) -> None:
 
 
 def probe_card(name: str) -> ProbeCard:
-    """The card of that name, or that of a folder that `kidsnanny train probe` wrote, whose card need not be added.
+    """The card of that name, or that of a folder that `kidsnanny train probe` wrote or of its card.toml, which need not
+    be added.
 
     Raises:
         WeightsError: there is no such card, or it is no probe's.
     """
-    file = Path(name) / "card.toml"
+    given = Path(name)
+    file = given if given.suffix == ".toml" and given.is_file() else given / "card.toml"
     if not file.is_file():
+        if os.path.isdir(given) and name not in cards():
+            raise WeightsError(f"{name}: the folder has no card.toml; name one that `kidsnanny train probe` wrote.")
         return find_card(name, ProbeCard)
     found = [card for card in read_cards(file).values() if isinstance(card, ProbeCard)]
     if len(found) != 1:
-        raise WeightsError(f"{file}: it has {len(found)} cards of probes, and one is wanted; name another folder.")
+        raise WeightsError(f"{file}: it has {len(found)} cards of probes, and one is wanted; name another.")
     return found[0]
 
 

@@ -52,4 +52,5 @@ def factory(kind: Kind, name: str) -> Callable[..., Any]:
             return point.load()  # type: ignore[no-any-return]
         except (ImportError, AttributeError) as error:
             raise ComponentError(f"{name}: {point.value} cannot be imported ({error}); install its package.") from error
-    raise ComponentError(f"{name}: there is no such {kind} engine; choose one of {', '.join(names(kind))}.")
+    choice = f"choose one of {', '.join(names(kind))}" if names(kind) else "no package here adds any"
+    raise ComponentError(f"{name}: there is no such {kind} engine; {choice}.")

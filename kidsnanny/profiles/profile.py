@@ -51,9 +51,18 @@ class Profile(Record):
             raise TypeError(f"A profile is a name or a path, not a {type(name).__name__}.")
         if name not in PROFILES and not os.path.isfile(name) and (own := _named_cards(str(name))):
             return cls._of_cards(own)
+        if name in PROFILES and name in cards():
+            fix = f"give the card another name, or run `kidsnanny weights remove {name}`"
+            raise ComponentError(f"{name}: it is a built-in profile, and a card of yours has the same name; {fix}.")
         path, named = FOLDER / f"{name}.toml" if name in PROFILES else Path(name), encodable(str(name))
+        if str(name) and os.path.isdir(path):
+            raise ComponentError(f"{named}: it is a folder and no profile; {_card_in(path)}.")
         try:
-            profile = cls.model_validate(read_toml(path))
+            table = read_toml(path)
+            if table and all(isinstance(fields, dict) and "role" in fields for fields in table.values()):
+                fix = f"run `kidsnanny weights add {named}`, and name {', '.join(table)}"
+                raise ComponentError(f"{named}: it holds weight cards and no profile; {fix}.")
+            profile = cls.model_validate(table)
         except FileNotFoundError as error:
             known = ", ".join(PROFILES)
             raise ComponentError(
@@ -152,6 +161,14 @@ def _named_cards(name: str) -> list[Card]:
     known = cards()
     names = dict.fromkeys(part.strip() for part in name.split(","))
     return [known[part] for part in names] if known.keys() >= names.keys() else []
+
+
+def _card_in(folder: Path) -> str:
+    """What to do with a folder that was named as a profile."""
+    card = folder / "card.toml"
+    if not card.is_file():
+        return "name a TOML file, or a name from `kidsnanny weights list`"
+    return encodable(f"run `kidsnanny weights add {card}`, and give the name that it says")
 
 
 def _with_card(file: Path, table: dict[str, Any]) -> dict[str, Any]:

@@ -93,6 +93,31 @@ def test_a_persons_answers_come_back(here: Path) -> None:
     assert sheet.confirmed.at_threshold.successes == 1
 
 
+def test_answers_that_do_not_count_are_said(here: Path) -> None:
+    (here / "data").mkdir()
+    (here / "data" / "a.png").write_bytes(plain(RED))
+    rows = "".join(f"{name * 64},0.9,{said}\n" for name, said in (("a", "yes"), ("b", "no"), ("c", "")))
+    Path("away.csv").write_text("sha256,score,confirmed\n" + rows)
+    done = " ".join(audit("data", "--probe", "my-probe", "--confirmed", "away.csv").stdout.split())
+    assert "Confirmed by a person: nothing yet, for no answer counts." in done
+    assert "Not counted: answers about 2 pictures not flagged now, or not there." in done
+
+
+def test_of_pictures_that_are_all_broken_nothing_is_known(here: Path) -> None:
+    (here / "data").mkdir()
+    (here / "data" / "a.png").write_bytes(plain(RED)[:40])
+    done = audit("data", "--probe", "my-probe")
+    assert done.exit_code == 11
+    assert "data: 1 picture; not one of them could be looked at, so nothing is known of any." in " ".join(
+        done.stdout.split()
+    )
+
+
+@pytest.mark.parametrize("probe", ["my-probe", "my-probe/", "my-probe/card.toml"])
+def test_a_probe_goes_by_its_folder_or_its_card(here: Path, probe: str) -> None:
+    assert audit(as_folder(here / "data"), "--probe", probe).exit_code == 11
+
+
 def test_embeddings_may_be_shared(here: Path) -> None:
     as_folder(here / "data")
     assert audit("data", "--probe", "my-probe", "--embeddings", "rows").exit_code == 11
@@ -119,9 +144,11 @@ def test_random_weights_are_said_first(here: Path) -> None:
         (["data", "--probe", "nowhere"], 3, "nowhere: there is no card of that name"),
         (["data", "--probe", "colours"], 3, "its card is of an encoder, not of a probe"),
         (["data", "--probe", "my-probe", "--threshold", "0.4"], 2, "Invalid value for '--threshold'"),
-        (["data", "--probe", "my-probe", "--confirmed", "none.csv"], 2, "none.csv: it cannot be read as a CSV file"),
+        (["data", "--probe", "my-probe", "--confirmed", "none.csv"], 2, "none.csv: there is no such file; name a"),
         (["cut.tar", "--probe", "my-probe"], 2, "cut.tar: it is no whole .tar file"),
         (["data", "--probe", "empty"], 3, "empty/card.toml: it has 0 cards of probes"),
+        (["data", "--probe", "empty/card.toml"], 3, "empty/card.toml: it has 0 cards of probes"),
+        (["data", "--probe", "data"], 3, "data: the folder has no card.toml"),
     ],
 )
 def test_what_is_refused(here: Path, arguments: list[str], code: int, says: str) -> None:

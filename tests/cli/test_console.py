@@ -1,5 +1,6 @@
 """What the commands share: errors as exit codes, help that teaches, and a start that imports little."""
 
+import io
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from conftest import ROOT
 from typer.testing import CliRunner
 
 from kidsnanny.cli.app import app
-from kidsnanny.cli.console import Exit, exit_on_error, exit_without_extra, printable
+from kidsnanny.cli.console import Exit, _PlainConsole, exit_on_error, exit_without_extra, printable, progress
 from kidsnanny.errors import ComponentError, DataError, InputError, NotHereError, PolicyError
 
 KINDS = [
@@ -59,6 +60,16 @@ def test_a_missing_extra_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_control_characters_are_escaped() -> None:
     assert printable("a\x1b[31mb\nc\u202e田") == "a\\x1b[31mb\\nc\\u202e田"
+
+
+@pytest.mark.parametrize(("total", "told"), [(3, "3/3"), (None, "3/")])
+def test_a_bar_tells_the_count_and_the_total_if_it_is_known(
+    monkeypatch: pytest.MonkeyPatch, total: int | None, told: str
+) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr("kidsnanny.cli.console.stderr", _PlainConsole(file=shown, force_terminal=True, width=100))
+    assert list(progress(iter("abc"), "Looking", total)) == ["a", "b", "c"]
+    assert told in shown.getvalue()
 
 
 def commands(group: object, *names: str) -> Iterator[tuple[str, ...]]:

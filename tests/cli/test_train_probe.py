@@ -98,6 +98,36 @@ def test_q16_is_two_vectors(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("data")
+@pytest.mark.parametrize(
+    ("means", "counts_for"),
+    [
+        ([], {"violence"}),
+        (["--means", "hate,gore"], {"hate", "gore"}),
+        (["--means", "hate", "--means", "gore, illegal"], {"hate", "gore", "illegal"}),
+    ],
+)
+def test_what_q16_counts_for_is_what_its_folders_mean_or_what_is_said(means: list[str], counts_for: set[str]) -> None:
+    assert train("--kind", "q16", *means).exit_code == 0
+    assert run("weights", "add", "my-probe/card.toml").exit_code == 0
+    assert cards()["my-probe"].labels == {"fine": {}, "inappropriate": dict.fromkeys(counts_for, 1.0)}
+
+
+@pytest.mark.usefixtures("data")
+def test_labels_that_were_changed_stay_unless_means_says_otherwise() -> None:
+    assert train("--means", "weapons").exit_code == 0
+    card = Path("my-probe/card.toml")
+    card.write_text(card.read_text().replace("weapons = 1.0", "weapons = 0.25"))
+    again = train()
+    assert "my-probe/card.toml: its labels were others, and stay as they are" in again.stderr
+    assert "weapons = 0.25" in card.read_text()
+    assert "its labels were others, and are written anew" in train("--means", "hate").stderr
+    assert "hate = 1.0" in card.read_text()
+    card.write_text("[my-probe")
+    assert train().exit_code == 3
+    assert card.read_text() == "[my-probe"
+
+
+@pytest.mark.usefixtures("data")
 def test_pictures_are_embedded_once(tmp_path: Path) -> None:
     assert train("--embeddings", "rows").exit_code == 0
     (cache,) = (tmp_path / "rows").iterdir()
@@ -115,16 +145,25 @@ def test_a_picture_that_cannot_be_looked_at_is_named(data: Path) -> None:
     done = train("--means", "weapons")
     assert done.exit_code == 0, done.output
     assert "left out: data/safe/broken.png: " in done.stderr
-    assert "90 pictures" in done.stderr
+    assert "90 pictures: Violence 30, my weapons 30, safe 30\n" in done.stderr
+    assert "1 left out in all" in done.stderr
     (left_out,) = json.loads(Path("my-probe/training.json").read_text())["left_out"]
     assert left_out["picture"] == "data/safe/broken.png"
 
 
-@pytest.mark.usefixtures("data")
-def test_what_its_labels_mean_must_be_said_before_it_is_used() -> None:
-    """Of labels that mean different things, q16's two vectors cannot tell which it is."""
-    assert train("--kind", "q16").exit_code == 0
-    assert run("weights", "add", "my-probe/card.toml").exit_code == 0
+@pytest.mark.parametrize("kind", ["linear", "q16"])
+def test_what_its_labels_mean_must_be_said_before_it_is_used(data: Path, kind: str) -> None:
+    (data / "Violence").rename(data / "odd")
+    done = train("--kind", kind)
+    assert done.exit_code == 0
+    silent = "inappropriate" if kind == "q16" else "my weapons, odd"
+    assert f"{silent}: means no category and counts for nothing; say what it counts for with --means" in done.stderr
+    added = run("weights", "add", "my-probe/card.toml")
+    assert added.exit_code == 0
+    assert "None of its labels means a category, so that `kidsnanny check` cannot use it;" in " ".join(
+        added.stdout.split()
+    )
+    assert "Use it with" not in added.stdout
     refused = run("check", "--profile", "my-probe", "data/safe/1.png")
     assert refused.exit_code == 3
     assert "none of its labels means a category, so nothing would count; write which" in " ".join(
@@ -138,7 +177,23 @@ def test_what_its_labels_mean_must_be_said_before_it_is_used() -> None:
         (["--encoder", "nowhere"], "there is no card of that name"),
         (["--encoder", "image-safety-s"], "its card is of a classifier, not of an encoder"),
         (["--means", "sadness"], "There is no category sadness; choose of sexual,"),
+        (["--means", "violence, sadness"], "There is no category sadness; choose of sexual,"),
+        (["--out", "embedded"], "embedded: kidsnanny has a profile of this name, and the probe's card is named after"),
+        (["--out", "q16"], "q16: kidsnanny ships a card of this name"),
+        (["--out", "nudenet"], "nudenet: `kidsnanny eval` has a system of this name"),
         (["--data", "nowhere"], "there is nothing there"),
+        (["--data", "empty"], "empty: it has no folder safe/, nor one for a label; put harmless pictures there, and"),
+        (["--data", "no-pictures"], "no-pictures: 0 pictures with a label and 0 harmless ones could be embedded; a"),
+        (
+            ["--data", "broken"],
+            "broken: 0 pictures with a label and 0 harmless ones could be embedded, and 2 could not, the first of them "
+            "broken/safe/a.png: ",
+        ),
+        (["--data", "single"], "rare: 1 of 31 pictures have this label, and at least 10 must"),
+        (
+            ["--data", "single", "--kind", "q16"],
+            "cannot be drawn from 31 pictures, of which there are 30 and 1 of a kind; give at least 2 of each kind",
+        ),
         (["--data", "few"], "rare: 3 of 33 pictures have this label, and at least 10 must"),
         (["--data", "one"], "30 pictures with a label and 0 harmless ones could be embedded"),
         (["--out", "card.toml"], "it cannot be written"),
@@ -148,9 +203,14 @@ def test_what_is_refused(data: Path, arguments: list[str], says: str) -> None:
     for n in range(30):
         picture(data.parent / "few" / "safe", n, (128, 128, 128))
         picture(data.parent / "one" / "Violence", n, (230, 60, 60))
+        picture(data.parent / "single" / "safe", n, (128, 128, 128))
     for n in range(3):
         picture(data.parent / "few" / "rare", n, (255, 255, 255))
-    (data.parent / "one" / "safe").mkdir()
+    picture(data.parent / "single" / "rare", 1, (255, 255, 255))
+    for folder in ("one/safe", "empty", "no-pictures/safe", "no-pictures/rare", "broken/safe", "broken/rare"):
+        (data.parent / folder).mkdir(parents=True)
+    for label in ("safe", "rare"):
+        (data.parent / "broken" / label / "a.png").write_bytes(encoded(Image.new("RGB", (40, 40)))[:50])
     done = train(*arguments)
     assert done.exit_code in (2, 3)
     assert says in " ".join(done.stderr.split())

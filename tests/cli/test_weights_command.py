@@ -22,6 +22,7 @@ from kidsnanny.cli.app import app
 from kidsnanny.models.cards import cards, shipped
 from kidsnanny.models.convert import ISOLATION
 from kidsnanny.models.store import home, pin_exported, pinned
+from kidsnanny.profiles.profile import PROFILES
 
 pytestmark = pytest.mark.usefixtures("own_home")
 runner = CliRunner()
@@ -323,6 +324,14 @@ def test_an_exported_file_that_is_missing_is_wrong(tmp_path: Path) -> None:
         (["add", "x.onnx", "--like", "nudenet-320n", "--name", "../Mine"], "../Mine: a card's name is lower case"),
         (["add", "bad.toml"], "mine: its source is exactly one of"),
         (["add", "ours.toml"], "ships a card of this name"),
+        *(
+            (["add", "x.onnx", "--like", "nudenet-320n", "--name", name], f"{name}: kidsnanny has a profile of this")
+            for name in PROFILES
+        ),
+        (["add", "x.onnx", "--like", "nudenet-320n", "--name", "nudenet"], "`kidsnanny eval` has a system of this"),
+        (["add", "folder"], "folder: it is a folder; name folder/card.toml."),
+        (["add", "bare"], "bare: it is a folder; name a CARD.toml or a file of weights."),
+        (["convert", "bare"], "bare: it is a folder; name a .pt."),
         (["add", "inside.toml"], "name the folder of yours as `path`"),
         (
             ["add", "x.safetensors", "--like", "ppocrv6-small-det", "--name", "mine"],
@@ -349,6 +358,9 @@ def test_wrong_usage_is_exit_2_and_says_what_is_right(
     monkeypatch.chdir(tmp_path)
     for name in ("x.pt", "y.pt", "x.onnx", "x.npz", "x.safetensors"):
         Path(name).touch()
+    for folder in ("folder", "bare"):
+        Path(folder).mkdir()
+    Path("folder/card.toml").touch()
     mine = '[mine]\nrole = "ocr"\nwhat = "a test"\nlicence = "mine"\n'
     Path("bad.toml").write_text(mine + 'files."x.onnx" = {}')
     Path("inside.toml").write_text(f'{mine}shipped = "x"\nfiles."x.onnx".sha256 = "{"0" * 64}"')

@@ -20,6 +20,20 @@ from kidsnanny.evaluation.run_folder import inspections_path, latency_path, pred
 PICTURE = encoded(gradient())
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("none.csv", "there is no such file"),
+        (".", "it is a folder; name a CSV file"),
+        ("bytes.csv", "it cannot be read as a CSV file in UTF-8"),
+    ],
+)
+def test_a_csv_file_that_is_none_is_said(tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / "bytes.csv").write_bytes(b"\xff\xff")
+    with pytest.raises(DataError, match=says):
+        read_csv(tmp_path / name)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A data set's folder with a picture, links that stay in it and links that leave it, and a picture outside."""

@@ -127,6 +127,19 @@ def test_what_cannot_choose_is_refused(tmp_path: Path, probe: LoadedProbe) -> No
         perspective(probe, row(Spam=np.nan), ["Spam"])
 
 
+@pytest.mark.parametrize(
+    ("rows", "chosen", "says"),
+    [
+        (row(), "Spam", r"expected a list of categories, got one text; write \['Spam'\]"),
+        ([np.zeros((2, 2, 3), np.uint8)], ["Spam"], "expected the encoder's rows, an array .N, d., got list"),
+        (np.zeros(11, np.float32), ["Spam"], "expected the encoder's rows, an array .N, d."),
+    ],
+)
+def test_what_is_no_choice_or_no_rows_is_said(probe: LoadedProbe, rows: object, chosen: object, says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        perspective(probe, rows, chosen)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("threshold", [-0.1, 1.01, float("nan")])
 def test_a_threshold_outside_0_to_1_is_refused(probe: LoadedProbe, threshold: float) -> None:
     """Above 1, or no number, it would call everything safe."""

@@ -9,6 +9,7 @@ from PIL import Image
 
 from kidsnanny import Inspector, Pipeline
 from kidsnanny.errors import ComponentError, WeightsError
+from kidsnanny.models.cards import cards
 from kidsnanny.models.store import digest
 from kidsnanny.profiles.profile import PROFILES, Profile
 from kidsnanny.stage1.ensemble import Ensemble
@@ -51,6 +52,37 @@ def test_a_copy_of_a_built_in_profile_is_a_file_like_any_other(tmp_path: Path) -
     path = written(tmp_path, f'name = "mine"\n{STAGE1}')
     assert Profile.load(path) == Profile.load(str(path))
     assert Profile.load(path).build_stage2() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("own", "own: it is a folder and no profile; run `kidsnanny weights add own/card.toml`, and"),
+        ("own/card.toml", "own/card.toml: it holds weight cards and no profile; run `kidsnanny weights add own/card."),
+        ("bare", "bare: it is a folder and no profile; name a TOML file"),
+    ],
+)
+def test_what_is_a_card_and_no_profile_is_to_be_added_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own").mkdir()
+    Path("bare").mkdir()
+    Path("own/card.toml").write_text('[mine]\nrole = "ocr"\n')
+    with pytest.raises(ComponentError, match=re.escape(says)) as caught:
+        Profile.load(name)
+    one_sentence(str(caught.value))
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_a_card_with_the_name_of_a_profile_is_no_silent_loser(own_home: Path, name: str) -> None:
+    """Such as one that was added before that was refused."""
+    (own_home / "cards").mkdir(parents=True)
+    table = f'[{name}]\nrole = "ocr"\nwhat = "x"\nlicence = "ours"\npath = "x.onnx"\n'
+    (own_home / "cards" / "x.toml").write_text(table)
+    cards.cache_clear()
+    with pytest.raises(ComponentError, match=f"kidsnanny weights remove {name}"):
+        Profile.load(name)
 
 
 @pytest.mark.usefixtures("own_home")
@@ -142,7 +174,7 @@ def test_a_file_that_is_missing(name: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_profile(tmp_path: Path) -> None:
-    with pytest.raises(ComponentError, match="the profile cannot be read") as caught:
+    with pytest.raises(ComponentError, match="it is a folder and no profile") as caught:
         Profile.load(tmp_path)
     one_sentence(str(caught.value))
 

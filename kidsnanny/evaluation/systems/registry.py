@@ -8,7 +8,9 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from kidsnanny.models.cards import shipped
 from kidsnanny.profiles.engine_registry import factory, names
+from kidsnanny.profiles.profile import PROFILES
 from kidsnanny.taxonomy import UNSAFEBENCH
 
 if TYPE_CHECKING:
@@ -70,6 +72,16 @@ SLOW = {"nsfwjs": "it computes in plain JavaScript, which takes seconds a pictur
 def system_names() -> tuple[str, ...]:
     """The built-in systems, and the baselines that other packages add (entry points `kidsnanny.baselines`)."""
     return (*SYSTEMS, *names("baselines"))
+
+
+def already_named(name: str) -> str:
+    """What of kidsnanny's own has this name, as half a sentence: a card of that name would never be used. Empty:
+    nothing has."""
+    if name in shipped():
+        return "kidsnanny ships a card of this name"
+    if name in PROFILES:
+        return "kidsnanny has a profile of this name"
+    return "`kidsnanny eval` has a system of this name" if name in system_names() else ""
 
 
 def build_system(name: str, options: "Options") -> "System":

@@ -33,7 +33,7 @@ def audit_dataset(
 
     Args:
         data: as for `open_pictures`.
-        probe: the name of a card, or a folder that `kidsnanny train probe` wrote.
+        probe: the name of a card, or a folder that `kidsnanny train probe` wrote, or its card.toml.
         out: the folder; it is made.
         threshold: the audit's, 0.5 to 1.
         confirmed: a list of flagged pictures with a person's answers.

@@ -36,18 +36,31 @@ def fit_linear(
     Raises:
         DataError: a label has too few examples, or too few do not have it.
     """
-    for label, positive in zip(labels, has.sum(axis=0), strict=True):
-        if min(positive, len(has) - positive) < FEWEST:
-            raise DataError(
-                f"{label}: {positive} of {len(has)} pictures have this label, and at least {FEWEST} must and {FEWEST} "
-                "must not; give more, or leave the label out."
-            )
+    check_enough(has, labels)
     scaler = StandardScaler().fit(embeddings)
     scaled = scaler.transform(embeddings)
     fitted = [_fit_one(scaled, column, seed) for column in has.T]
     weight = np.stack([one[0] for one in fitted]) / scaler.scale_
     bias = np.array([one[1] for one in fitted]) - weight @ scaler.mean_
     return LinearProbe(weight, bias)
+
+
+def check_enough(has: npt.NDArray[np.bool_], labels: tuple[str, ...]) -> None:
+    """Make sure that each label has enough examples, and that enough do not have it.
+
+    Args:
+        has: (N, labels), whether an example has a label.
+        labels: their names, for the message.
+
+    Raises:
+        DataError: one has not.
+    """
+    for label, positive in zip(labels, has.sum(axis=0), strict=True):
+        if min(positive, len(has) - positive) < FEWEST:
+            raise DataError(
+                f"{label}: {positive} of {len(has)} pictures have this label, and at least {FEWEST} must and {FEWEST} "
+                "must not; give more, or leave the label out."
+            )
 
 
 def _fit_one(

@@ -112,5 +112,9 @@ def _drawn(split: StratifiedShuffleSplit, strata: Indices) -> Iterator[tuple[Ind
     try:
         yield from split.split(np.zeros(len(strata)), strata)
     except ValueError as error:
-        reason = str(error).split(". ")[0].rstrip(".")
-        raise DataError(f"Hold-outs cannot be drawn from {len(strata)} examples ({reason}); give more.") from error
+        counts = np.unique(strata, return_counts=True)[1]
+        of_a_kind = " and ".join(map(str, counts.tolist())) or "none"
+        raise DataError(
+            f"Hold-outs cannot be drawn from {len(strata)} pictures, of which there are {of_a_kind} of a kind; give at "
+            f"least 2 of each kind, and at least {10 * max(len(counts) - 1, 1) + 1} in all."
+        ) from error

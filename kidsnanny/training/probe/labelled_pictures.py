@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.datasets import ANY_CATEGORY, open_dataset
-from kidsnanny.evaluation.manifest_source import read_folders
+from kidsnanny.evaluation.manifest_source import pictures_below, read_folders
 
 HARMLESS = "safe"
 """The subfolder of pictures that have no label."""
@@ -21,6 +21,18 @@ class Labelled(NamedTuple):
     """As it lies in the data set."""
     label: str | None
     """None: it is harmless."""
+
+
+def how_many(data: Path) -> int | None:
+    """How many pictures lie in the folders of labels; None if it is something that must be read to know.
+
+    Raises:
+        DataError: a folder cannot be walked.
+    """
+    if not (data / HARMLESS).is_dir():
+        return None
+    names = [one.name for one in data.iterdir() if one.is_dir() and not one.name.startswith(".")]
+    return sum(1 for name in names for _ in pictures_below(data, name))
 
 
 def read_labelled(data: Path) -> Iterator[Labelled]:
@@ -38,10 +50,10 @@ def read_labelled(data: Path) -> Iterator[Labelled]:
         names = [name for name in folders if not name.startswith(".")]
         examples = read_folders(data, ANY_CATEGORY, names)
         return (Labelled(one.image, None if not one.unsafe else one.category) for one in examples)
-    if folders and not list(data.rglob("*.parquet")) and not list(data.rglob("state.json")):
-        raise DataError(
-            f"{data}: it has no folder {HARMLESS}/ beside {', '.join(folders[:5])}; put harmless pictures there."
-        )
+    if data.is_dir() and not list(data.rglob("*.parquet")) and not list(data.rglob("state.json")):
+        beside = f" beside {', '.join(folders[:5])}" if folders else ", nor one for a label"
+        fix = "put harmless pictures there, and those with a label into a folder that is named after it"
+        raise DataError(f"{data}: it has no folder {HARMLESS}/{beside}; {fix}.")
     return (
         Labelled(one.image, None if not one.unsafe else UNSAFE if one.category == ANY_CATEGORY else one.category)
         for one in open_dataset(data)

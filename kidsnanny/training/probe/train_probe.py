@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -10,26 +10,28 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import tomli_w
-from rich.console import Console
-from rich.progress import track
 
 from kidsnanny.errors import DataError
+from kidsnanny.evaluation.systems.registry import already_named
 from kidsnanny.files import alone_in, write_atomically
+from kidsnanny.models.cards import ProbeCard, read_cards
 from kidsnanny.models.store import digest
 from kidsnanny.models.transformers_encoders import has_text_tower
-from kidsnanny.probes.embedding_cache import EmbeddingCache, embed
+from kidsnanny.probes.embedding_cache import EmbeddedPicture, EmbeddingCache, embed
 from kidsnanny.probes.encoders import CardEncoder
 from kidsnanny.probes.probe_files import Weights, write_probe
 from kidsnanny.probes.prompt_probe import PromptProbe
 from kidsnanny.probes.q16 import LABELS, Q16, zero_shot
-from kidsnanny.taxonomy import CATEGORIES, UNSAFEBENCH, Category
-from kidsnanny.training.probe.fit_linear import fit_linear
+from kidsnanny.stage1.label_map import Labels
+from kidsnanny.taxonomy import CATEGORIES, UNSAFEBENCH, Category, ordered
+from kidsnanny.training.probe.fit_linear import check_enough, fit_linear
 from kidsnanny.training.probe.hold_outs import CurvePoint, Indices, learning_curve
-from kidsnanny.training.probe.labelled_pictures import read_labelled
+from kidsnanny.training.probe.labelled_pictures import HARMLESS, read_labelled
 from kidsnanny.training.probe.learn_prompts import PromptLearning, PromptTower, learn_prompts
 from kidsnanny.training.probe.tune_q16 import Tuning, tune
 
 Kind = Literal["linear", "q16", "prompts"]
+Watch = Callable[[Iterator[EmbeddedPicture]], Iterable[EmbeddedPicture]]
 Start = Q16 | PromptTower | None
 """What training needs of a text tower: two sentences, or the tower itself; None: nothing."""
 WEIGHTS, CARD, RECORD = "probe.safetensors", "card.toml", "training.json"
@@ -65,6 +67,7 @@ def train_probe(
     means: Sequence[Category] = (),
     fractions: Sequence[float] = (1.0,),
     seed: int = 0,
+    watch: Watch = iter,
 ) -> None:
     """Write `probe.safetensors`, `card.toml` and `training.json` into `out`.
 
@@ -78,21 +81,29 @@ def train_probe(
         means: the categories of ours that a label stands for whose name is none of them.
         fractions: of the training parts of the hold-outs, 0..1.
         seed: of everything random but the hold-outs.
+        watch: is given what was embedded, picture by picture, and hands it on; for a progress bar.
 
     Raises:
-        DataError: the data cannot be read, are too few, or `out` cannot be written.
+        DataError: the data cannot be read, are too few, or `out` cannot be written or has the name of something else.
         ComponentError: the encoder fails, or has no text tower to learn prompts through.
-        WeightsError: the text tower's weights are missing, or do not fit.
+        WeightsError: the text tower's weights are missing, or do not fit, or the card in `out` is malformed.
     """
-    start = _start(kind, encoder)
+    if taken := already_named(card_name(out)):
+        raise DataError(f"{out}: {taken}, and the probe's card is named after its folder; name another folder.")
+    start, before = _start(kind, encoder), _labels_there(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with alone_in(out):
-            found = embedded(data, encoder, embeddings or out / "embeddings")
+            found = embedded(data, encoder, embeddings or out / "embeddings", watch)
             counts = zip(found.labels, found.has.sum(axis=0), strict=True)
-            say(f"{len(found.rows):,} pictures: " + ", ".join(f"{label} {count:,}" for label, count in counts))
+            told = [*counts, (HARMLESS, int((found.bad == 0).sum()))]
+            say(f"{len(found.rows):,} pictures: " + ", ".join(f"{label} {count:,}" for label, count in told))
             for name, why in found.left_out:
                 say(f"left out: {name}: {why}")
+            if found.left_out:
+                say(f"{len(found.left_out):,} left out in all: they could not be looked at, and are not trained on")
+            if kind == "linear":
+                check_enough(found.has, found.labels)
             curves = dict(_curves(found, kind, start, fractions, seed))
             for label, points in curves.items():
                 say(_measured(label, points))
@@ -100,12 +111,13 @@ def train_probe(
             write_probe(trained, out / WEIGHTS, random=encoder.model_id.caveat == "random")
             record = _record(found, kind, encoder, curves) | facts
             write_atomically(out / RECORD, json.dumps(record, indent=1, ensure_ascii=False).encode())
-            write_atomically(out / CARD, _card(found, kind, encoder, out, means).encode())
+            labels = _labels(found, kind, means, before, out / CARD)
+            write_atomically(out / CARD, _card(found, kind, encoder, out, labels).encode())
     except OSError as error:
         raise DataError(f"{out}: it cannot be written ({error.strerror}); name another folder.") from error
 
 
-def embedded(data: Path, encoder: CardEncoder, folder: Path) -> LabelledRows:
+def embedded(data: Path, encoder: CardEncoder, folder: Path, watch: Watch = iter) -> LabelledRows:
     """The pictures of a data set as rows, from the cache in a folder as far as they are there.
 
     Raises:
@@ -119,22 +131,23 @@ def embedded(data: Path, encoder: CardEncoder, folder: Path) -> LabelledRows:
             labels.append(one.label)
             yield one.image
 
-    terminal = Console(stderr=True)
-    shown = track(embed(images(), encoder, cache), "embedding", console=terminal, disable=not terminal.is_terminal)
     with alone_in(cache.folder):
-        for n, picture in enumerate(shown):
+        for n, picture in enumerate(watch(embed(images(), encoder, cache))):
             if picture.sha256 is None:
                 left_out.append((picture.name, picture.why or ""))
                 continue
             known = of_picture.setdefault(picture.sha256, set())
             known.update([label] if (label := labels[n]) else [])
     names = tuple(sorted(set().union(*of_picture.values())))
-    has = np.array([[name in known for name in names] for known in of_picture.values()], bool).reshape(-1, len(names))
+    has = np.array([[name in known for name in names] for known in of_picture.values()], bool).reshape(
+        len(of_picture), len(names)
+    )
     harmless = int((~has.any(axis=1)).sum())
     if not names or not harmless:
+        lost = f", and {len(left_out):,} could not, the first of them {': '.join(left_out[0])}" if left_out else ""
         raise DataError(
-            f"{data}: {len(has) - harmless:,} pictures with a label and {harmless:,} harmless ones could be embedded; "
-            "a probe is trained on both, so give more."
+            f"{data}: {len(has) - harmless:,} pictures with a label and {harmless:,} harmless ones could be embedded"
+            f"{lost.rstrip('.')}; a probe is trained on both, so give more."
         )
     return LabelledRows(cache.first_rows(list(of_picture)), names, has, tuple(left_out))
 
@@ -244,16 +257,30 @@ def _record(
     }
 
 
-def _card(found: LabelledRows, kind: Kind, encoder: CardEncoder, out: Path, means: Sequence[Category]) -> str:
+def _labels_there(out: Path) -> Labels:
+    """Those of the card that an earlier training left in the folder, and that somebody may have changed since."""
+    there = read_cards(out / CARD).values() if (out / CARD).is_file() else ()
+    return next((card.labels for card in there if isinstance(card, ProbeCard)), {})
+
+
+def _labels(found: LabelledRows, kind: Kind, means: Sequence[Category], before: Labels, card: Path) -> Labels:
+    """What the card says of its labels, and a line for what somebody should know of it. Without --means, what an
+    earlier card says of the same labels stays."""
     if kind == "q16":
-        first, *others = (meaning(label, means) for label in found.labels)
-        # of labels that mean different things, two vectors cannot tell which it is
-        labels = {
-            LABELS[0]: {},
-            LABELS[1]: dict.fromkeys(means, 1.0) or (first if others == [first] * len(others) else {}),
-        }
+        every = ordered({category for label in found.labels for category in meaning(label)})
+        labels: Labels = {LABELS[0]: {}, LABELS[1]: dict.fromkeys(means or every, 1.0)}
     else:
         labels = {label: meaning(label, means) for label in found.labels}
+    if before and before != labels:
+        kept = not means and list(before) == list(labels)
+        labels = before if kept else labels
+        say(f"{card}: its labels were others, and {'stay as they are' if kept else 'are written anew'}")
+    if silent := [label for label, counts in labels.items() if not any(counts.values()) and label != LABELS[0]]:
+        say(f"{', '.join(silent)}: means no category and counts for nothing; say what it counts for with --means")
+    return labels
+
+
+def _card(found: LabelledRows, kind: Kind, encoder: CardEncoder, out: Path, labels: Labels) -> str:
     random = f" Its encoder's weights are {encoder.model_id.caveat}." if encoder.model_id.caveat else ""
     fields = {
         "role": "probe",
@@ -265,7 +292,7 @@ def _card(found: LabelledRows, kind: Kind, encoder: CardEncoder, out: Path, mean
         "encoder": encoder.card.name,
         "encoder_revision": encoder.model_id.revision,
         "notes": f"Trained on {len(found.rows):,} pictures; {RECORD} says how well it does on those held out.{random}",
-        "labels": labels,
+        "labels": {label: dict(counts) for label, counts in labels.items()},
     }
     return "# Written by `kidsnanny train probe`; what a label means can be changed.\n" + tomli_w.dumps(
         {card_name(out): fields}

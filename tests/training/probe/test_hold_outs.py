@@ -88,5 +88,7 @@ def test_fractions_that_are_too_few_are_left_out() -> None:
 
 @pytest.mark.parametrize("strata", [[0, 1], [0] * 30 + [1], []])
 def test_too_few_examples_are_said(strata: list[int]) -> None:
-    with pytest.raises(DataError, match=r"Hold-outs cannot be drawn from \d+ examples \(.+\); give more\."):
+    with pytest.raises(
+        DataError, match=r"Hold-outs cannot be drawn from \d+ pictures.*at least 2 of each kind, and at least 11 in"
+    ):
         hold_outs(np.array(strata, int))

@@ -9,7 +9,7 @@ from conftest import encoded, gradient
 from pyarrow import parquet
 
 from kidsnanny.errors import DataError
-from kidsnanny.training.probe.labelled_pictures import read_labelled
+from kidsnanny.training.probe.labelled_pictures import how_many, read_labelled
 
 PICTURE = encoded(gradient())
 
@@ -33,6 +33,8 @@ def test_a_subfolder_is_a_label(tmp_path: Path) -> None:
         ("3.png", "my label"),
         ("4.png", "my label"),
     ]
+    assert how_many(tmp_path) == 4
+    assert how_many(tmp_path / "Violence") is None, "it must be read to know"
 
 
 def test_safe_and_unsafe_are_one_label(tmp_path: Path) -> None:
@@ -62,7 +64,7 @@ def test_unsafebench_has_its_categories_as_labels(tmp_path: Path) -> None:
     ("names", "says"),
     [
         (["Violence/1.png"], "it has no folder safe/ beside Violence; put harmless pictures there"),
-        (["1.png"], "no data set"),
+        (["1.png"], "it has no folder safe/, nor one for a label"),
     ],
 )
 def test_what_has_no_harmless_pictures_is_refused(tmp_path: Path, names: list[str], says: str) -> None:
