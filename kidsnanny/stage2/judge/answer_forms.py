@@ -44,10 +44,14 @@ class UnsupportedFormError(InvalidAnswerError):
 
 
 def request_options(form: Form, categories: Sequence[Category]) -> dict[str, Any]:
-    """The fields of a chat completion request that hold the answer to the form."""
+    """The fields of a chat completion request that hold the answer to the form.
+
+    vLLM reads `structured_outputs` and ignores `grammar`; llama.cpp's server does the reverse.
+    """
     count = len(categories)
     options: dict[str, Any] = {
         "structured_outputs": {"regex": f"( [YN]){{{count}}}"},
+        "grammar": "root ::=" + ' " " [YN]' * count,
         "max_tokens": 2 * count + 2,
     }
     if form.schema:
