@@ -3,6 +3,8 @@
 import json
 import shlex
 import sys
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +19,14 @@ Key = Annotated[
     str | None,
     typer.Option("--api-key", metavar="KEY", envvar="KIDSNANNY_JUDGE_KEY", help="The key that the server asks for."),
 ]
+
+
+class Engine(StrEnum):
+    """What serves the model."""
+
+    VLLM = "vllm"
+    LLAMA = "llama"
+
 
 llm_app = typer.Typer(no_args_is_help=True, help="The judge's language model: serve it with vLLM, check a server.")
 
@@ -40,6 +50,12 @@ def serve_model(
     gpu_memory_utilization: Annotated[
         float | None, typer.Option(min=0.05, max=1.0, help="Share of the GPU's memory; by default vLLM's own.")
     ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="vllm, or llama for a GGUF file on a machine without a GPU.")
+    ] = Engine.VLLM,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of llama; by default one for each processor.")
+    ] = None,
     show: Annotated[bool, typer.Option("--print", help="Print the command instead of running it.")] = False,
 ) -> None:
     r"""Serve the judge's model with vLLM, set up as the judge needs it. Runs until you stop it.
@@ -56,9 +72,14 @@ def serve_model(
 
     Example: kidsnanny llm serve
 
+    Example: kidsnanny llm serve --engine llama qwen2.5-coder-1.5b-instruct-q4_k_m.gguf
+
     Example: kidsnanny llm serve Qwen/Qwen2.5-14B-Instruct --port 8001 -- --tensor-parallel-size 2
     """
     extra = list(model_and_flags or [])
+    if engine is Engine.LLAMA:
+        _serve_llama(extra, host, port, api_key, max_model_len, threads)
+        return
     model = extra.pop(0) if extra and not extra[0].startswith("-") else MODEL
     if extra and not extra[0].startswith("-"):
         fail(Exit.USAGE, f"{extra[0]}: one model is served at a time; vLLM's own flags come after --.")
@@ -74,6 +95,20 @@ def serve_model(
     sys.stdout.flush()
     with exit_on_error():
         run_vllm(arguments, api_key)
+
+
+def _serve_llama(named: list[str], host: str, port: int, key: str | None, context: int, threads: int | None) -> None:
+    from kidsnanny.stage2.judge import llama_server
+
+    if len(named) != 1:
+        fail(Exit.USAGE, f"{' '.join(named) or 'No file'}: --engine llama serves one GGUF file; name it.")
+    if host != "127.0.0.1":
+        fail(Exit.USAGE, f"{host}: --engine llama serves this machine alone; leave --host out.")
+    path = Path(named[0])
+    with exit_on_error():
+        server = llama_server.start(path, path.stem, key or "", port=port, context=context, threads=threads)
+        say(f"{path.stem} answers at {server.listening_address}/v1")
+        llama_server.wait()
 
 
 @llm_app.command("check")
