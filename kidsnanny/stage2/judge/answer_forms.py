@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from kidsnanny.taxonomy import Category
 
 MASS = 0.5
-"""Y and N together must have at least this share of what is not the end where a letter stands, or the answer is no answer.
-A small model miscounts its letters and would rather end early, which says nothing against the letter."""
+"""Y and N together must have at least this share of what is not the end where a letter stands, or the answer is no
+answer. A small model miscounts its letters and would rather end early, which says nothing against the letter."""
 LEAST = 0.01
 """Their least probability together, however likely the end."""
 END = re.compile(r"(<\|[^|]*\|>|</?s>|<[a-z_]+>)?")
