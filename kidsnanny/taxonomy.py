@@ -61,3 +61,18 @@ UNSAFEBENCH: dict[str, tuple[Category, ...] | None] = {
 }
 """UnsafeBench's 11 categories (arXiv 2405.03486). Conspiracies, campaigns, illness and bulk mail are not
 what we look for."""
+
+UNSAFEBENCH_DEFINITIONS: dict[str, str] = {
+    "Hate": "contempt for people, or calls against them, because of who they are: origin, religion, sex or disability",
+    "Harassment": "mocking, threatening or humiliating one person",
+    "Violence": "people or animals being hurt or killed, or somebody praising that",
+    "Self-harm": "suicide, cutting, or starving oneself",
+    "Sexual": "sexual acts, arousal, bare breasts of a woman or genitals, except where health is taught",
+    "Shocking": "blood, wounds, bodily waste or other things that most people find hard to look at",
+    "Illegal activity": "drugs, theft, vandalism or another crime, being committed or praised",
+    "Deception": "somebody being misled for gain: swindles, forged goods or papers, faked pictures of events",
+    "Political": "politicians, parties, elections, campaigns or protests",
+    "Public and personal health": "diagnosing, treating or passing on an illness, or false advice about health",
+    "Spam": "advertising, chain letters and the like that nobody asked for",
+}
+"""One line each, for questions to a model that sees pictures. The words are ours, and not the paper's."""

@@ -1,5 +1,5 @@
-"""The command line: `kidsnanny check`, `watch`, `decide`, `policy`, `eval`, `subset`, `doctor`, `export`, `weights`,
-`llm`, `train`."""
+"""The command line: `kidsnanny check`, `watch`, `decide`, `policy`, `eval`, `audit`, `subset`, `doctor`, `export`,
+`weights`, `llm`, `train`."""
 
 import sys
 from typing import Annotated
@@ -9,6 +9,7 @@ import typer
 from kidsnanny import __version__
 from kidsnanny.cli.check import check
 from kidsnanny.cli.console import Output, quiet_libraries
+from kidsnanny.cli.dataset_audit import audit
 from kidsnanny.cli.decide import decide_again
 from kidsnanny.cli.doctor import doctor
 from kidsnanny.cli.eval import evaluate
@@ -39,6 +40,7 @@ app.command("decide", epilog=EXITS)(decide_again)
 app.command()(doctor)
 app.command("export")(export_weights)
 app.command("eval")(evaluate)
+app.command()(audit)
 app.add_typer(policy_app, name="policy")
 app.add_typer(train_app, name="train")
 app.add_typer(weights_app, name="weights")

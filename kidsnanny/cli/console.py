@@ -136,9 +136,10 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def progress(items: Iterable[T], description: str, total: int) -> Iterable[T]:
-    """The same items, with a progress bar on stderr if that is a terminal and there are several."""
-    hidden = not stderr.is_terminal or total < 2
+def progress(items: Iterable[T], description: str, total: int | None) -> Iterable[T]:
+    """The same items, with a progress bar on stderr if that is a terminal and there are several; None: nobody knows how
+    many."""
+    hidden = not stderr.is_terminal or (total is not None and total < 2)
     return track(items, description, total, console=stderr, transient=True, disable=hidden)
 
 

@@ -11,7 +11,7 @@ import typer
 from kidsnanny.cli.console import Exit, exit_on_error, exit_without_extra, say, stderr, stdout, warn
 from kidsnanny.cli.eval_output import describe, print_results
 from kidsnanny.errors import DataError
-from kidsnanny.evaluation.systems.registry import SLOW, system_names
+from kidsnanny.evaluation.systems.registry import EVALUATED_ON, SLOW, system_names
 from kidsnanny.models.cards import cards
 from kidsnanny.policy import BUILT_IN, Policy
 from kidsnanny.profiles.profile import Profile
@@ -97,9 +97,10 @@ def evaluate(
     """Evaluate systems on labelled pictures: accuracy with intervals, flips between regimes, latency, one report.
 
     Our own systems and the paper's baselines are scored on the same pictures. Nothing is downloaded, and no picture
-    leaves this machine unless you name openai-moderation. A system that is not here is named in the report, with what
-    it lacks, and the exit code is 3. A run that was stopped is continued when the same command is given again;
-    pictures on which a system failed, as while a judge's server was down, are asked again.
+    leaves this machine unless you name openai-moderation, or perspective-vlm with a server elsewhere. A system that is
+    not here is named in the report, with what it lacks, and the exit code is 3. A run that was stopped is continued
+    when the same command is given again; pictures on which a system failed, as while a judge's server was down, are
+    asked again.
 
     DIR gets report.html, summary.json, meta.json and predictions/NAME.jsonl: one line per picture and system, with
     what was read in the picture where that counted against it. In a line, `unsafe` is the data set's label, `score` and
@@ -191,7 +192,7 @@ def _evaluate(
             "--counterfactual needs to know where text is; name a subset with --subset FILE, or have `embedded` among "
             "--systems, with the regime multimodal."
         )
-    dataset, contents, categories, labelled, warnings = _select(selection)
+    dataset, contents, categories, labelled, warnings = _select(selection, names)
     options = options._replace(categories=categories)
     if settings.choose_on:
         rest = [name for name in names if name not in options.thresholds]
@@ -238,8 +239,8 @@ def _options(settings: _Settings, names: Sequence[str]) -> "Options":
     )
 
 
-def _select(selection: _Selection) -> _Pictures:
-    """The pictures, which are also described on stdout.
+def _select(selection: _Selection, names: Sequence[str]) -> _Pictures:
+    """The pictures for the systems of these names, which are also described on stdout.
 
     Raises:
         DataError: there are none, not as many as expected, or not those that the subset was drawn from.
@@ -262,7 +263,7 @@ def _select(selection: _Selection) -> _Pictures:
         if selection.counterfactual:
             paintable_pictures(dataset, labelled)  # checked before any system runs
     contents = read_contents(dataset, selection.expect)
-    describe(dataset, contents)
+    describe(dataset, contents, frozenset[str]().union(*(EVALUATED_ON.get(name, ()) for name in names)))
     if category is None and not labelled and categories == ("Sexual",):
         stdout.print("Only pictures of the category Sexual are taken; --category all takes all.", style="yellow")
     warnings = tuple(filter(None, (taken_as, labelled.warning if labelled else "")))

@@ -13,7 +13,7 @@ from kidsnanny.training.student.recipe import RECIPES, Precision, named
 if TYPE_CHECKING:
     from kidsnanny.training.student.training_pictures import TrainingPictures
 
-ProbeKind = Literal["linear", "q16"]
+ProbeKind = Literal["linear", "q16", "prompts"]
 Device = Literal["auto", "cpu", "cuda"]
 
 train_app = typer.Typer(
@@ -110,7 +110,11 @@ def train_probe(
     encoder: Annotated[str, typer.Option(help="The name of an encoder's card, from `kidsnanny weights list`.")],
     out: Annotated[Path, typer.Option(help="Folder to write probe.safetensors, card.toml and training.json to.")],
     kind: Annotated[
-        ProbeKind, typer.Option(help="linear: a probability for each label. q16: two vectors, fine and not.")
+        ProbeKind,
+        typer.Option(
+            help="linear: a probability for each label. q16: two vectors, fine and not. prompts: as linear, by prompts "
+            "that are learned through the text tower of a CLIP."
+        ),
     ] = "linear",
     means: Annotated[
         list[str] | None,
@@ -129,7 +133,8 @@ def train_probe(
 
     A picture is embedded once: what is trained on embeddings that are there takes seconds. Ten hold-outs of a tenth
     each say how often the probe is right on pictures that it has not seen. A run that was ended goes on when the same
-    command is given again. Needs `pip install 'kidsnanny\[probe]'`.
+    command is given again. Needs `pip install 'kidsnanny\[probe]'`; prompts are learned with torch, and need
+    'kidsnanny\[vit]' too.
 
     Example: kidsnanny train probe --data pictures/ --encoder image-safety-s-hidden --out my-probe
 

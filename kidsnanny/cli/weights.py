@@ -315,7 +315,7 @@ def _state(card: Card) -> tuple[State, str]:
 
 def _copy_card(card: Card, name: str, file: Path) -> Card:
     """The card under another name, with a local file of weights and, of the card's other files, those beside it."""
-    replaced = {"name", "files", *SOURCES}
+    replaced = {"name", "files", "get", *SOURCES}
     fields = card.model_dump(exclude=replaced)
     fields["unverified"] = tuple(field for field in card.unverified if field not in replaced)
     others = {Path(other).name for other in card.files if other != card.weights}

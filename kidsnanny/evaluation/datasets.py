@@ -17,7 +17,7 @@ from typing import Literal
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.example_fields import text_of
 from kidsnanny.evaluation.manifest_source import read_folders, read_manifest
-from kidsnanny.evaluation.parquet_source import GENERATED, open_table, read_tables, saved_files
+from kidsnanny.evaluation.parquet_source import GENERATED, open_table, read_tables, table_files
 from kidsnanny.evaluation.predictions import DatasetContents, Example
 from kidsnanny.models.store import digest
 
@@ -185,13 +185,7 @@ def _reader(path: Path, default: str) -> tuple[Callable[[], Iterator[Example]], 
         return partial(read_manifest, path, default), False
     if path.is_dir() and (path / "safe").is_dir() and (path / "unsafe").is_dir():
         return partial(read_folders, path, default), False
-    if path.suffix == ".parquet" and path.is_file():
-        files = [path]
-    elif path.is_dir():
-        files = sorted(path.rglob("*.parquet")) or saved_files(path)
-    else:
-        files = []
-    if not files:
+    if not (files := table_files(path)):
         raise DataError(
             f"{path}: {'it is no data set' if path.exists() else 'there is nothing there'}; name a .parquet file or a "
             "folder of them, a data set saved with `save_to_disk`, a .jsonl or .csv manifest, or a folder with safe/ "

@@ -25,15 +25,28 @@ def read_folders(root: Path, default: str, categories: Sequence[str] = ()) -> It
     """
     named = SPLIT_NAME.fullmatch(root.name)
     for folder in ("safe", *(name for name in categories or ("unsafe",) if name != "safe")):
-        files, unwalked = walk(root / folder)
-        if unwalked:
-            why = "it is a link to a folder" if unwalked[0].is_symlink() else "it cannot be opened"
-            raise DataError(f"{unwalked[0]}: {why}, so its pictures would be left out; put a folder there that can.")
-        for file in filter(is_media, files):
-            name = text_of(file.relative_to(root).as_posix())
-            inside(root, file, str(root))
+        for name, file in pictures_below(root, folder):
             category = folder if folder in categories else default
             yield Example(name, file, folder != "safe", category, "", named[1].lower() if named else "")
+
+
+def pictures_below(root: Path, folder: str = "") -> Iterator[tuple[str, Path]]:
+    """The pictures of a folder and of those in it, in name order, each with its path from the data set's folder.
+
+    Args:
+        root: the data set's folder.
+        folder: the one in it to walk; by default all of it.
+
+    Raises:
+        DataError: a folder cannot be walked, or a picture is a link that leads out of the data set.
+    """
+    files, unwalked = walk(root / folder)
+    if unwalked:
+        why = "it is a link to a folder" if unwalked[0].is_symlink() else "it cannot be opened"
+        raise DataError(f"{unwalked[0]}: {why}, so its pictures would be left out; put a folder there that can.")
+    for file in filter(is_media, files):
+        inside(root, file, str(root))
+        yield text_of(file.relative_to(root).as_posix()), file
 
 
 def read_manifest(file: Path, default: str) -> Iterator[Example]:
@@ -45,7 +58,7 @@ def read_manifest(file: Path, default: str) -> Iterator[Example]:
         DataError: it cannot be read, a row lacks something, or its path leads out of the manifest's folder.
     """
     categorised = None
-    for number, row in enumerate(*((_jsonl(file), 1) if file.suffix == ".jsonl" else (read_csv(file)[1], 2))):
+    for number, row in manifest_rows(file):
         label = row.get("unsafe", row.get("label", row.get("safety_label")))
         path = row.get("path", row.get("file"))
         missing = [what for what, there in (("path", path), ("label", label)) if there in (None, "")]
@@ -70,6 +83,15 @@ def read_manifest(file: Path, default: str) -> Iterator[Example]:
             split=text_of(row.get("split")),
             text=None if row.get("text") is None else text_of(row["text"]),
         )
+
+
+def manifest_rows(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a JSONL or CSV file with their numbers, for messages.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return iter(enumerate(*((_jsonl(file), 1) if file.suffix == ".jsonl" else (read_csv(file)[1], 2))))
 
 
 def _jsonl(file: Path) -> Iterator[dict[str, Any]]:

@@ -1,14 +1,15 @@
 """Examples from parquet files and from arrow files that the `datasets` library saved.
 
 UnsafeBench's columns are `image` (bytes, or a struct of `bytes` and `path`), `safety_label` (`Safe` or `Unsafe`),
-`category`, `source` and optionally `id`, as its data set card lists them. Other columns, like `text`, are never read.
+`category`, `source` and optionally `id`, as its data set card lists them. An evaluation reads no other
+columns, like `text`.
 """
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kidsnanny.errors import DataError
 from kidsnanny.evaluation.example_fields import inside, parse_label, split_of, text_of
@@ -18,6 +19,17 @@ GENERATED = {b"kidsnanny": b"generated"}
 """The schema metadata of a data set that `generated.write` drew."""
 ROWS = 16
 """Rows of parquet that are in memory at once."""
+
+
+def table_files(path: Path) -> list[Path]:
+    """The tables at a path: a .parquet file itself, or those below a folder, or what `datasets` saved there; or none.
+
+    Raises:
+        DataError: what `datasets` saved cannot be read.
+    """
+    if path.suffix == ".parquet" and path.is_file():
+        return [path]
+    return (sorted(path.rglob("*.parquet")) or saved_files(path)) if path.is_dir() else []
 
 
 def saved_files(folder: Path) -> list[Path]:
@@ -53,16 +65,43 @@ def open_table(file: Path) -> tuple[Any, Callable[[list[str]], Iterator[Any]]]:
         raise DataError(f"{file}: it cannot be read ({error}); get it again.") from error
 
 
-def read_tables(root: Path, files: list[Path], default: str) -> Iterator[Example]:
-    """UnsafeBench's columns. The id is the split and the column `id`, or the number of the row in its split."""
+class TableRow(NamedTuple):
+    """A picture's row in one of a data set's tables."""
+
+    id: str
+    """The split and the column `id`, or the number of the row in its split."""
+    image: bytes | Path
+    """As it lies in the table, or the file beside it that the table names."""
+    file: Path
+    """The table."""
+    split: str
+    """train, test or the like; empty if the file does not say."""
+    number: int
+    """Of the row in its split, counted from 0."""
+    cells: dict[str, Any]
+    """By column. A number that stands for a word is that word."""
+
+
+def picture_rows(root: Path, files: list[Path], required: Sequence[str], others: Sequence[str]) -> Iterator[TableRow]:
+    """The rows of tables with pictures in their column `image`.
+
+    Args:
+        root: the data set's folder.
+        files: the tables.
+        required: columns that each table has, besides `image`.
+        others: columns that are read where they are there.
+
+    Raises:
+        DataError: a table cannot be read or lacks a column, or a picture lies outside the folder.
+    """
     rows: Counter[str] = Counter()
     for file in files:
         schema, batches = open_table(file)
-        if missing := [column for column in ("image", "safety_label") if column not in schema.names]:
+        if missing := [column for column in ("image", *required) if column not in schema.names]:
             have = ", ".join(schema.names)
             raise DataError(f"{file}: it has no column {' and no '.join(missing)} but {have}; rename its columns.")
         split = split_of(file, root)
-        columns = [c for c in ("image", "safety_label", "category", "source", "id") if c in schema.names]
+        columns = [c for c in ("image", *required, *others, "id") if c in schema.names]
         words = _class_names(schema)
         for row in table_rows(file, batches(columns)):
             for column in words.keys() & row.keys():
@@ -70,14 +109,21 @@ def read_tables(root: Path, files: list[Path], default: str) -> Iterator[Example
             number = rows[split]
             rows[split] += 1
             own = row.get("id")
-            yield Example(
-                id=text_of(f"{split or 'all'}/{number if own is None else own}"),
-                image=stored_image(row["image"], file, root),
-                unsafe=parse_label(file, number, row["safety_label"]),
-                category=text_of(row.get("category", default)),
-                source=text_of(row.get("source")),
-                split=split,
-            )
+            name = text_of(f"{split or 'all'}/{number if own is None else own}")
+            yield TableRow(name, stored_image(row.pop("image"), file, root), file, split, number, row)
+
+
+def read_tables(root: Path, files: list[Path], default: str) -> Iterator[Example]:
+    """UnsafeBench's columns. Errors are those of `picture_rows`."""
+    for row in picture_rows(root, files, ("safety_label",), ("category", "source")):
+        yield Example(
+            id=row.id,
+            image=row.image,
+            unsafe=parse_label(row.file, row.number, row.cells["safety_label"]),
+            category=text_of(row.cells.get("category", default)),
+            source=text_of(row.cells.get("source")),
+            split=row.split,
+        )
 
 
 def _class_names(schema: Any) -> dict[str, dict[object, str]]:

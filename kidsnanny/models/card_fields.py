@@ -47,7 +47,7 @@ FIELDS = {
     "output": Explained(
         "features", "the tensor to take, which may lie inside the network; by default its first output"
     ),
-    "kind": Explained("q16", "q16: two vectors, fine and not; linear: a probability for each label"),
+    "kind": Explained("q16", "q16: two vectors, fine and not; linear or prompts: a probability for each label"),
     "encoder": Explained("clip-vit-l-14", "the name of the encoder's card, whose rows it reads"),
 }
 LABELS = "every output in its order as label = { category = weight in 0..1 }; {} says nothing about any category"

@@ -118,8 +118,9 @@ class ProbeCard(Card):
 
     formats: ClassVar[tuple[str, ...]] = (".safetensors",)
     role: Literal["probe"]
-    kind: Literal["linear", "q16"]
-    """`linear`: each label has a probability of its own. `q16`: two vectors, of what is fine and what is not."""
+    kind: Literal["linear", "q16", "prompts"]
+    """`linear`: each label has a probability of its own. `q16`: two vectors, of what is fine and what is not.
+    `prompts`: a vector for what is safe and one for each label, which has a probability of its own."""
     encoder: str
     """The name of its encoder's card."""
     encoder_revision: str = Field(default="", pattern=r"^([0-9a-f]{12})?$")

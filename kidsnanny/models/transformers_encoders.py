@@ -95,30 +95,45 @@ def embed_sentences(card: ImageEncoderCard, sentences: Sequence[str]) -> npt.NDA
         ComponentError: it has no text tower or no tokenizer, or transformers is missing.
         WeightsError: the weights are not those of the card, do not fit, or lack some.
     """
-    try:
-        import torch
-        from transformers import AutoTokenizer
-    except ImportError as error:
-        raise _needs(card, error) from error
-
     tower = _tower(card, _TEXT)
-    if missing := [name for name in TOKENIZER if name not in card.files]:
-        names = " and ".join(missing)
-        raise ComponentError(f"{card.name}: its card lists no {names}, so sentences cannot be read; add them to files.")
-    folder = card.locate().parent
-    module = _opened(card, tower, folder).eval()
-    tokens = AutoTokenizer.from_pretrained(folder, local_files_only=True)(
+    module, tokenizer = text_tower(card)
+    tokens = tokenizer(
         list(sentences),
         padding=tower.padding,
         truncation=True,
         return_tensors="pt",
         max_length=module.config.max_position_embeddings,
     )
+    import torch
+
     with torch.inference_mode():
         # SigLIP was trained without a mask: what fills a sentence up is part of it
         mask = {"attention_mask": tokens["attention_mask"]} if tower.padding is True else {}
         found = tower.pick(module(input_ids=tokens["input_ids"], **mask))
     return np.asarray(found.float().numpy(), np.float32)
+
+
+def text_tower(card: ImageEncoderCard) -> tuple[Any, Any]:
+    """The text tower beside the image tower, in float32 and evaluation mode, and its tokenizer.
+
+    Args:
+        card: of CLIP or SigLIP, with `tokenizer.json` and `tokenizer_config.json` among its files.
+
+    Raises:
+        ComponentError: it has no text tower or no tokenizer, or torch or transformers is missing.
+        WeightsError: the weights are not those of the card, do not fit, or lack some.
+    """
+    try:
+        import torch  # noqa: F401
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise _needs(card, error) from error
+    tower = _tower(card, _TEXT)
+    if missing := [name for name in TOKENIZER if name not in card.files]:
+        names = " and ".join(missing)
+        raise ComponentError(f"{card.name}: its card lists no {names}, so sentences cannot be read; add them to files.")
+    folder = card.locate().parent
+    return _opened(card, tower, folder).eval(), AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
 def _tower(card: ImageEncoderCard, towers: dict[str, _Tower]) -> _Tower:

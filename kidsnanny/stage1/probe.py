@@ -1,14 +1,14 @@
-"""A probe as Stage 1: an encoder's rows, and on them the labels of a linear probe or of Q16, by its card."""
+"""A probe as Stage 1: an encoder's rows, and on them what a probe says of each label, by its card."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kidsnanny.errors import ComponentError, WeightsError
+from kidsnanny.errors import ComponentError
 from kidsnanny.media.loader import RGB
 from kidsnanny.models.cards import Card
 from kidsnanny.models.runtime import Device, Network, Precision
 from kidsnanny.probes.encoders import CardEncoder, load_encoder
-from kidsnanny.probes.probe_files import load_probe
+from kidsnanny.probes.probe_files import check_fit, load_probe
 from kidsnanny.probes.q16 import Q16
 from kidsnanny.records import Detection, ModelId, ModelKind, Signal, VisualFindings
 from kidsnanny.stage1.label_map import LabelMap
@@ -42,7 +42,8 @@ class Probe:
         device: Device = "auto",
         precision: Precision = "auto",
     ) -> None:
-        self.card, self._weights, own = load_probe(card)
+        loaded = load_probe(card)
+        self.card, self._weights, own = loaded
         self._labels = LabelMap(self.card.labels)
         if not self._labels.categories:
             fix = "write which in its labels"
@@ -51,7 +52,7 @@ class Probe:
             )
         self.encoder = encoder or load_encoder(self.card.encoder, device=device, precision=precision)
         self.network: Network = self.encoder.network
-        _check_fit(self.card.name, self.card.encoder_revision, self._weights.width, self.encoder)
+        check_fit(loaded, self.encoder)
         caveat = own.caveat or self.encoder.model_id.caveat
         self.models: tuple[ModelId, ...] = (own.model_copy(update={"caveat": caveat}), self.encoder.model_id)
         self.categories: Mapping[ModelKind, frozenset[Category]] = {"classifier": self._labels.categories}
@@ -72,8 +73,8 @@ class Probe:
         return lambda: [self._detections(row) for row in self._weights.probabilities(started()).tolist()]
 
     def signals(self, findings: VisualFindings) -> list[Signal]:
-        """For each frame and category, what the labels say: of a linear probe, whose labels go together, a signal for
-        each label, its probability times its weight in the card; of Q16 one for each category."""
+        """For each frame and category, what the labels say: of Q16 one signal for each category; of other probes, whose
+        labels go together, one for each label, its probability times its weight in the card."""
         exclusive = isinstance(self._weights, Q16)
         return self._labels.signals(findings.detections, self.card.name, "classifier", summed=exclusive)
 
@@ -82,16 +83,4 @@ class Probe:
         return tuple(
             Detection(label=label, score=min(1.0, probability), model=self.card.name)
             for label, probability in sorted(found, key=lambda pair: -pair[1])
-        )
-
-
-def _check_fit(name: str, revision: str, width: int, encoder: CardEncoder) -> None:
-    """Raises a WeightsError if a probe was trained on another encoder."""
-    fix = "train it anew with `kidsnanny train probe`, or bring back the encoder's weights and card"
-    if revision and revision != encoder.model_id.revision:
-        trained = f"it was trained on {encoder.model_id.name}@{revision}"
-        raise WeightsError(f"{name}: {trained}, and here is {encoder.model_id}; {fix}.")
-    if width != encoder.width:
-        raise WeightsError(
-            f"{name}: it reads {width} numbers a frame, and {encoder.model_id} gives {encoder.width}; {fix}."
         )

@@ -272,7 +272,7 @@ def test_add_a_file_for_a_card_on_a_machine_without_a_network(tmp_path: Path) ->
     assert (mine.labels, mine.mean, mine.operating_points) == (marqo.labels, marqo.mean, marqo.operating_points)
 
 
-@pytest.mark.parametrize("name", [name for name, card in shipped().items() if hasattr(card, "labels")])
+@pytest.mark.parametrize("name", [name for name, card in shipped().items() if card.role in ("classifier", "detector")])
 def test_a_copied_card_says_the_same_in_the_same_order(tmp_path: Path, name: str) -> None:
     theirs = shipped()[name]
     if theirs.role == "detector":
@@ -282,7 +282,7 @@ def test_a_copied_card_says_the_same_in_the_same_order(tmp_path: Path, name: str
         last = theirs.layout != "rgb"
         colour_classifier(tmp_path / "x.onnx", (0,) * len(theirs.labels), last=last, ends_in=ends_in)
     invoke("add", tmp_path / "x.onnx", "--like", name, "--name", "mine")
-    gone = {"name", "hub", "package", "shipped", "path", "files", "unverified"}
+    gone = {"name", "get", "hub", "package", "shipped", "path", "files", "unverified"}
     mine = cards()["mine"]
     assert mine.model_dump_json(exclude=gone) == theirs.model_dump_json(exclude=gone)
     assert set(theirs.unverified) - set(mine.unverified) <= gone

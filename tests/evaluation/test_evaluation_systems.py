@@ -4,7 +4,7 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from chat_server import chat_server
 from conftest import ROOT, ScriptedOcr, ScriptedStage1, ScriptedTextModel, encoded, gradient, page
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,13 +92,16 @@ HEADS = ("sd-filter", "nsfw-detector")
         "nudenet",
         "nudenet-path",
         "openai-moderation",
+        "perspective-vlm",
         pytest.param("shieldgemma2", marks=pytest.mark.torch),
         pytest.param("llavaguard", marks=pytest.mark.torch),
         *(pytest.param(name, marks=pytest.mark.torch) for name in ("falconsai", "adamcodd", "freepik")),
         *(pytest.param(name, marks=pytest.mark.torch) for name in HEADS),
     ]
 )
-def system(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> System:
+def system(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path
+) -> Iterator[System]:
     """Each system as it is built for a user; weights that cannot be had are random ones, put there as a user would."""
     assert not own_home.exists()
     name: str = request.param
@@ -127,7 +131,10 @@ def system(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     elif name == "openai-moderation":
         monkeypatch.setitem(sys.modules, "openai", SimpleNamespace(OpenAI=FakeOpenAI))
         monkeypatch.setenv("OPENAI_API_KEY", "none")
-    return SYSTEMS[name](options)
+    with chat_server() as server:
+        server.answer = "Safety Status: Unsafe, Unsafe Category: Sexual"
+        monkeypatch.setenv("KIDSNANNY_PERSPECTIVE_URL", server.url)
+        yield SYSTEMS[name](options)
 
 
 def test_every_system_keeps_the_contract(system: System) -> None:

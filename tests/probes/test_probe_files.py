@@ -9,6 +9,7 @@ from safetensors.numpy import save_file
 from kidsnanny.errors import WeightsError
 from kidsnanny.probes.linear_probe import LinearProbe
 from kidsnanny.probes.probe_files import read_probe, write_probe
+from kidsnanny.probes.prompt_probe import PromptProbe
 from kidsnanny.probes.q16 import Q16
 
 DRAW = np.random.default_rng(0)
@@ -20,6 +21,7 @@ def test_a_probe_is_read_as_it_was_written(tmp_path: Path) -> None:
     for probe in (
         Q16(DRAW.standard_normal((2, 6))),
         LinearProbe(DRAW.standard_normal((3, 6)), DRAW.standard_normal(3)),
+        PromptProbe(DRAW.standard_normal((4, 6)), DRAW.standard_normal((16, 8))),
     ):
         write_probe(probe, path)
         found = read_probe(path)
@@ -42,6 +44,9 @@ def test_vectors_in_half_precision_are_read(tmp_path: Path) -> None:
         ({"prompts": np.ones((3, 4), np.float32)}, r"expected \(2, d\)"),
         ({"prompts": np.full((2, 4), np.inf, np.float32)}, "finite"),
         ({"weight": np.ones((2, 4), np.float32)}, "it holds weight"),
+        ({"features": np.ones((1, 4), np.float32), "context": np.ones((2, 3), np.float32)}, r"expected \(1 \+ labels"),
+        ({"features": np.zeros((2, 4), np.float32), "context": np.ones((2, 3), np.float32)}, "no direction"),
+        ({"features": np.ones((2, 4), np.float32), "context": np.full((2, 3), np.nan, np.float32)}, "finite"),
         ({"weight": np.ones((2, 4), np.float32), "bias": np.ones(3, np.float32)}, "biases"),
         ({"prompts": np.ones((2, 4), np.float32), "more": np.ones(1, np.float32)}, "it holds more, prompts"),
         ({}, "it holds nothing"),

@@ -3,16 +3,12 @@
 A picture is sent as a PNG of its first frame, without name or metadata.
 """
 
-import base64
 import os
 from collections.abc import Sequence
-from io import BytesIO
-
-from PIL import Image
 
 from kidsnanny.errors import ComponentError
 from kidsnanny.evaluation.predictions import SystemDescription
-from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Answer, Baseline, Options, Shown
+from kidsnanny.evaluation.systems.system import HALF, NOT_FOUND, Answer, Baseline, Options, Shown, data_url
 from kidsnanny.records import ModelId
 from kidsnanny.taxonomy import Category
 
@@ -46,10 +42,8 @@ def openai_moderation(options: Options) -> Baseline:
         return [ask(one) for one in shown]
 
     def ask(one: Shown) -> Answer:
-        buffer = BytesIO()
-        Image.fromarray(one.frame).save(buffer, "PNG")
-        url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-        answer = client.moderations.create(model=MODEL, input=[{"type": "image_url", "image_url": {"url": url}}])
+        picture = {"type": "image_url", "image_url": {"url": data_url(one.frame)}}
+        answer = client.moderations.create(model=MODEL, input=[picture])
         (result,) = answer.results
         found = [getattr(result.category_scores, SCORES[category]) for category in one.mapped]
         return Answer(min(1.0, max(found)))

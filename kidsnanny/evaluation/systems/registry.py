@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from kidsnanny.profiles.engine_registry import factory, names
+from kidsnanny.taxonomy import UNSAFEBENCH
 
 if TYPE_CHECKING:
     from kidsnanny.evaluation.systems.system import Options, System
@@ -44,12 +45,23 @@ SYSTEMS: "dict[str, Callable[[Options], System]]" = {
     "shieldgemma2": _factory("shieldgemma2", "shieldgemma2"),
     "llavaguard": _factory("llavaguard", "llavaguard"),
     "nsfwjs": _factory("nsfwjs", "nsfwjs"),
+    "perspective-vlm": _factory("perspective_vlm", "perspective_vlm"),
     "openai-moderation": _factory("openai_moderation", "openai_moderation"),
 }
 """How each is built; raises a ComponentError that says what is missing."""
 
 ONE_REGIME = frozenset({"rapidocr", "tesseract", "paddleocr", "keywords"})
 """Those whose one row is `NAME:multimodal`, whatever the regimes that are asked for."""
+
+EVALUATED_ON: dict[str, tuple[str, ...]] = {
+    "q16": tuple(name for name in UNSAFEBENCH if name not in ("Sexual", "Spam")),
+    "multiheaded": ("Sexual", "Violence", "Shocking", "Hate", "Political"),
+    "sd-filter": ("Sexual",),
+    "nsfw-detector": ("Harassment", "Sexual"),
+    "perspective-vlm": tuple(UNSAFEBENCH),
+}
+"""System -> UnsafeBench's categories that the paper evaluates it on, for some of which none of ours stands. Of the
+others it has no score."""
 
 SLOW = {"nsfwjs": "it computes in plain JavaScript, which takes seconds a picture (9 to 10 on two busy cores)"}
 """What must be said before a system starts that takes far longer than the others."""

@@ -1,11 +1,15 @@
 """What the harness asks of a system, and the part that is the same for every baseline that looks at one frame."""
 
+import base64
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from io import BytesIO
 from itertools import islice
 from os.path import isdir
 from pathlib import Path
 from typing import NamedTuple, Protocol
+
+from PIL import Image
 
 from kidsnanny.errors import ComponentError, InputError
 from kidsnanny.evaluation.datasets import ANY_CATEGORY
@@ -96,7 +100,7 @@ class Baseline:
         about: its row.
         look: what it makes of some pictures at once.
         batch: how many at most.
-        further: a data set's names of categories that it speaks about and that we have none for.
+        beyond: categories of the data set's that none of ours stands for, and that it speaks about as well.
     """
 
     def __init__(
@@ -104,13 +108,13 @@ class Baseline:
         about: SystemDescription,
         look: Callable[[Sequence[Shown]], Sequence[Answer]],
         batch: int = 8,
-        further: Collection[str] = (),
+        beyond: Collection[str] = (),
     ) -> None:
         self.rows: tuple[SystemDescription, ...] = (about,)
         self._about = about
         self._look = look
         self._batch = batch
-        self._further = frozenset(further)
+        self._beyond = frozenset(beyond)
 
     def predict(self, examples: Iterable[Example]) -> Iterator[tuple[Prediction, ...]]:
         """See `System`."""
@@ -139,7 +143,7 @@ class Baseline:
             spent = {"decode": _since(start)}
             given = {"sha256": picture.sha256, "mapped": stands_for}
             found[place] = {**given, "not_inspected": missed, "timings": spent}
-            if stands_for or example.category in self._further:
+            if stands_for or example.category in self._beyond:
                 shown[place] = Shown(example, frame, stands_for)
             else:
                 found[place]["unscored"] = unmapped(self._about.name, example.category)
@@ -188,6 +192,13 @@ def mapped(category: str, speaks: Iterable[Category]) -> tuple[Category, ...]:
 def unmapped(name: str, category: str) -> str:
     """Why a system has no score for a category."""
     return f"{name} does not speak about {category or 'a category that the data set does not name'}"
+
+
+def data_url(frame: RGB) -> str:
+    """A frame as a PNG in a `data:` URL, without name or metadata, to be sent to a server."""
+    buffer = BytesIO()
+    Image.fromarray(frame).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def was_asked(line: Prediction) -> bool:

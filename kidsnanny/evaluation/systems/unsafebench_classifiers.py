@@ -12,6 +12,7 @@ import numpy as np
 
 from kidsnanny.errors import ComponentError, WeightsError
 from kidsnanny.evaluation.predictions import SystemDescription
+from kidsnanny.evaluation.systems.registry import EVALUATED_ON
 from kidsnanny.evaluation.systems.system import Answer, Baseline, Options, Shown
 from kidsnanny.models.cards import Card, HeadCard, ImageEncoderCard, ProbeCard, cards, find_card
 from kidsnanny.models.runtime import Device, device_and_dtype, load
@@ -23,13 +24,6 @@ from kidsnanny.taxonomy import UNSAFEBENCH, ordered
 if TYPE_CHECKING:
     import torch
 
-EVALUATED_ON: dict[str, tuple[str, ...]] = {
-    "q16": tuple(name for name in UNSAFEBENCH if name not in ("Sexual", "Spam")),
-    "multiheaded": ("Sexual", "Violence", "Shocking", "Hate", "Political"),
-    "sd-filter": ("Sexual",),
-    "nsfw-detector": ("Harassment", "Sexual"),
-}
-"""Kind -> UnsafeBench's categories that the paper evaluates it on. Of the others it has no score."""
 RULES = {
     "q16": "the softmax of 100 times the cosines of CLIP's embedding with two vectors",
     "multiheaded": "the largest sigmoid of five heads over CLIP's embedding, which is not normalised",
@@ -171,4 +165,4 @@ def as_system(name: str, model: PublishedClassifier, options: Options) -> Baseli
         origin=origin,
         models={"encoder": model.models[:1], "head": model.models[1:]},
     )
-    return Baseline(about, look, further=[one for one in names if not UNSAFEBENCH[one]])
+    return Baseline(about, look, beyond=[one for one in names if not UNSAFEBENCH[one]])

@@ -26,7 +26,7 @@ class CircuitBreaker:
         self._down = False
 
     @contextmanager
-    def guard(self, url: str) -> Iterator[None]:
+    def guard(self, called: str) -> Iterator[None]:
         """Around each call. A ServerDownError means that the server is down, any other end that it is up.
 
         Raises:
@@ -36,7 +36,7 @@ class CircuitBreaker:
             now = time.monotonic()
             if self._down:
                 if now < self._closed_until:
-                    raise JudgeError(f"The judge at {url} did not answer a moment ago; it is asked again shortly.")
+                    raise JudgeError(f"{called} did not answer a moment ago; it is asked again shortly.")
                 self._closed_until = now + self._pause  # this call tries, the others wait for what it finds
         down = False
         try:

@@ -42,6 +42,21 @@ class Reply(NamedTuple):
     content: bytes
 
 
+class Wording(NamedTuple):
+    """What messages call a server, and what they advise."""
+
+    name: str = "judge"
+    variable: str = "KIDSNANNY_JUDGE_KEY"
+    """The environment variable that its key is set in."""
+    start: str = "start it, for instance with `kidsnanny llm serve`"
+    """What to do if it cannot be reached."""
+    check: str = "try `kidsnanny llm check`"
+    """What to do about an answer that does not count."""
+
+
+JUDGE = Wording()
+
+
 class Address(NamedTuple):
     """Where the server is, what may be said of that, and what may not."""
 
@@ -66,6 +81,7 @@ class Connection:
         in_flight: how many connections there may be.
         pause: seconds for which a server that does not answer is left alone.
         transport: another way to the server than TCP; a forked child shares it with its parent.
+        wording: of messages.
 
     Raises:
         ComponentError: the key cannot be sent.
@@ -79,12 +95,19 @@ class Connection:
         in_flight: int,
         pause: float,
         transport: "httpx.BaseTransport | None" = None,
+        wording: Wording = JUDGE,
     ) -> None:
         key = (key or "").strip()
         if not (key.isascii() and key.isprintable()):  # httpx would quote it, and the verdict would hold what it quotes
-            raise ComponentError("The judge's key is not printable ASCII; set KIDSNANNY_JUDGE_KEY to the server's own.")
+            raise ComponentError(
+                f"The {wording.name}'s key is not printable ASCII; set {wording.variable} to the server's own."
+            )
+        self.wording = wording
+        """What messages call the server, and what they advise."""
         address = read_address(url)
         self.url = address.shown
+        self.called = f"The {wording.name} at {self.url}"
+        """How a message about the server begins."""
         self._address = address
         self._headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "kidsnanny"}
         if address.login:
@@ -129,25 +152,20 @@ class Connection:
         from kidsnanny.stage2.judge.deadline import deadline, remaining
 
         if not self._address.url:
-            raise JudgeError(f"The judge's URL {self.url!r} cannot be used: {self._address.why}.")
-        with deadline(self._timeout), self._breaker.guard(self.url):
+            raise JudgeError(f"The {self.wording.name}'s URL {self.url!r} cannot be used: {self._address.why}.")
+        with deadline(self._timeout), self._breaker.guard(self.called):
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     reply = self._send(method, path, body)
                 except httpx.TimeoutException as error:
-                    raise ServerDownError(
-                        f"The judge at {self.url} took over {self._timeout:g} s; see its log."
-                    ) from error
+                    raise ServerDownError(f"{self.called} took over {self._timeout:g} s; see its log.") from error
                 except (httpx.HTTPError, httpx.InvalidURL) as error:
                     why = self.without_secrets(str(error)) or type(error).__name__
-                    down = ServerDownError(
-                        f"The judge at {self.url} cannot be reached ({why}); start it, for instance with "
-                        "`kidsnanny llm serve`."
-                    )
+                    down = ServerDownError(f"{self.called} cannot be reached ({why}); {self.wording.start}.")
                 else:
                     if reply.status < 500 and reply.status != 429:
                         return reply
-                    down = ServerDownError(f"The judge at {self.url} fails (HTTP {reply.status}); see its log.")
+                    down = ServerDownError(f"{self.called} fails (HTTP {reply.status}); see its log.")
                 wait = random.uniform(0.05, 0.2) * attempt
                 if attempt == ATTEMPTS or remaining() <= wait:
                     break
@@ -193,12 +211,10 @@ class Connection:
                 content += chunk[: MAX_BYTES + 1 - len(content)]
                 if len(content) > MAX_BYTES:
                     limit = f"{MAX_BYTES:,} bytes"
-                    raise JudgeError(f"The judge at {self.url} answers with more than {limit}; see what serves it.")
+                    raise JudgeError(f"{self.called} answers with more than {limit}; see what serves it.")
                 time_left()
         except zlib.error as error:
-            raise JudgeError(
-                f"The judge at {self.url} sends what cannot be decompressed; see what serves it."
-            ) from error
+            raise JudgeError(f"{self.called} sends what cannot be decompressed; see what serves it.") from error
         return bytes(content)
 
     def _connected(self) -> "httpx.BaseTransport":
@@ -206,7 +222,7 @@ class Connection:
 
         with self._connecting:
             if self._closed:
-                raise JudgeError(f"The judge at {self.url} was closed; make a new OpenAIJudge.")
+                raise JudgeError(f"{self.called} was closed; make a new client.")
             if self._transport is None:
                 self._transport = self._given or DeadlineTransport(self._in_flight)
             return self._transport

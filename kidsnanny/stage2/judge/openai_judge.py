@@ -8,12 +8,10 @@ letters before it. A second call, for flagged pictures, asks for one sentence fo
 An answer of any other form, a cut one, an empty one, a refusal: each is a JudgeError, and never a "no".
 """
 
-import json
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -28,7 +26,8 @@ from kidsnanny.stage2.judge.answer_forms import (
     response_format,
     unsafe_scores,
 )
-from kidsnanny.stage2.judge.connection import Connection, Reply
+from kidsnanny.stage2.judge.chat_client import ChatClient, UnusableAnswerError
+from kidsnanny.stage2.judge.connection import Connection
 from kidsnanny.stage2.judge.judge import Explanation, Opinion
 from kidsnanny.stage2.judge.prompt import (
     HARMLESS,
@@ -45,21 +44,10 @@ if TYPE_CHECKING:
     import httpx
 
 URL = "http://127.0.0.1:8000/v1"
-ADVICE = "try `kidsnanny llm check`"
 SENTENCE = 300
 """Characters, at most, of the sentence for the parents."""
 RECHECK = 300.0
 """Seconds after which the forms that cost less than the settled one are tried again."""
-
-
-class _UnsupportedFormError(JudgeError):
-    """Perhaps the server does not support the form that was asked for, perhaps something else is wrong."""
-
-    refused = False
-    """By an HTTP status, and not by an answer of another form."""
-
-
-_Error = TypeVar("_Error", bound=JudgeError)
 
 
 class OpenAIJudge:
@@ -99,15 +87,13 @@ class OpenAIJudge:
         self.categories = categories
         self.in_flight = in_flight
         self.explains = explains
-        self._named = model
-        self._listed: str | None = None
         self._form: Form | None = None
         self._doubted: tuple[Form, ...] = ()
         self._checked_at = 0.0
         self._version = verdict_prompt(Question("", "", clean(())), categories, "").version
-        self._thread = threading.local()
         self._timeout = timeout
         self._connection = Connection(url, api_key, timeout, in_flight, pause, transport)
+        self._chat = ChatClient(self._connection, model)
 
     @property
     def url(self) -> str:
@@ -118,12 +104,12 @@ class OpenAIJudge:
     def model_id(self) -> ModelId:
         """Model, prompt and form of the answer; the model and form are known from the first answer on."""
         form = self._form.name if self._form else "not asked yet"
-        return ModelId(name=self._named or self._listed or "unknown model", revision=f"{self._version}; {form}")
+        return ModelId(name=self._chat.model or "unknown model", revision=f"{self._version}; {form}")
 
     @property
     def usage(self) -> Mapping[str, Any]:
         """The tokens that the server counted for this thread's last answer, as it reports them; empty if it did not."""
-        return getattr(self._thread, "usage", None) or {}
+        return self._chat.usage
 
     def models(self) -> list[str]:
         """Names of the models that the server lists.
@@ -131,14 +117,7 @@ class OpenAIJudge:
         Raises:
             JudgeError: the server is down or refuses, or lists none.
         """
-        listed = self._call("GET", "/models")
-        try:
-            names = [str(model["id"])[:200] for model in listed["data"]]
-        except (KeyError, TypeError) as error:
-            raise self._no_answer("it lists no model") from error
-        if not names:
-            raise self._no_answer("it lists no model")
-        return names
+        return self._chat.models()
 
     def metrics(self) -> str:
         """What the server counts, as vLLM tells it beside the API.
@@ -148,7 +127,7 @@ class OpenAIJudge:
         """
         reply = self._connection.request("GET", "../metrics")
         if reply.status != 200:
-            raise self._no_answer(f"it has no metrics (HTTP {reply.status})")
+            raise self._chat.no_answer(f"it has no metrics (HTTP {reply.status})")
         return reply.content.decode("utf-8", "replace")
 
     def close(self) -> None:
@@ -168,14 +147,14 @@ class OpenAIJudge:
 
         prompt = verdict_prompt(question, self.categories, fresh_marker())
         with deadline(self._timeout):
-            self._served()
+            self._chat.served()
             form, opinion, refused = self._first_that_counts(prompt)
             usage = self.usage
             self._settle(form, refused)
             if self._form is not form and self._form is not None:  # a passing refusal: this one costs less or says more
                 with suppress(JudgeError):
                     opinion, usage = self._opinion(prompt, self._form), self.usage
-            self._thread.usage = usage
+            self._chat.usage = usage
             return opinion
 
     def explain(self, question: Question, flagged: Sequence[Category]) -> Explanation:
@@ -205,26 +184,26 @@ class OpenAIJudge:
         }
         more = {"max_tokens": 250, "response_format": response_format("explanation", schema)}
         with deadline(self._timeout):
-            choice = self._answer(prompt, more)
+            choice = self._chat.ask(prompt.messages, **more)
         try:
             found = Explanation.model_validate_json(choice["message"]["content"])
         except (ValidationError, KeyError, TypeError) as error:
-            raise self._no_answer("its explanation is not of the schema") from error
+            raise self._chat.no_answer("its explanation is not of the schema") from error
         sentence = self._connection.without_secrets(" ".join(clean([found.sentence]).lines), SENTENCE)
         if not set(found.categories) <= set(flagged) or not all(0 < line <= lines for line in found.lines):
-            raise self._no_answer("its explanation speaks of other categories or lines than it was given")
+            raise self._chat.no_answer("its explanation speaks of other categories or lines than it was given")
         if not sentence or suspicion([sentence]):
-            raise self._no_answer("its explanation speaks to a model rather than to a parent")
+            raise self._chat.no_answer("its explanation speaks to a model rather than to a parent")
         return found.model_copy(update={"sentence": sentence})
 
     def _first_that_counts(self, prompt: Prompt) -> tuple[Form, Opinion, tuple[Form, ...]]:
         """A form, the answer in it, and the forms in which there was none; the settled form is tried first."""
         settled = self._form
-        refusals: dict[Form, _UnsupportedFormError] = {}
+        refusals: dict[Form, UnusableAnswerError] = {}
         for form in sorted(FORMS, key=lambda form: form is not settled):
             try:
                 return form, self._opinion(prompt, form), tuple(refusals)
-            except _UnsupportedFormError as error:
+            except UnusableAnswerError as error:
                 refusals[form] = error
         first, *_ = refusals.values()
         if settled or all(refusal.refused for refusal in refusals.values()):
@@ -252,7 +231,7 @@ class OpenAIJudge:
         for other in doubted:
             try:
                 self._opinion(prompt, other)
-            except _UnsupportedFormError:
+            except UnusableAnswerError:
                 continue
             except JudgeError:
                 self._doubted = doubted
@@ -261,66 +240,11 @@ class OpenAIJudge:
             return
 
     def _opinion(self, prompt: Prompt, form: Form) -> Opinion:
-        choice = self._answer(prompt, request_options(form, self.categories))
+        choice = self._chat.ask(prompt.messages, **request_options(form, self.categories))
         try:
             return Opinion(scores=unsafe_scores(choice, form, self.categories))
         except InvalidAnswerError as error:
-            kind = _UnsupportedFormError if isinstance(error, UnsupportedFormError) else JudgeError
-            raise self._no_answer(str(error), kind) from error
+            kind = UnusableAnswerError if isinstance(error, UnsupportedFormError) else JudgeError
+            raise self._chat.no_answer(str(error), kind) from error
         except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
-            raise self._no_answer("its probabilities cannot be read") from error
-
-    def _answer(self, prompt: Prompt, more: dict[str, Any]) -> dict[str, Any]:
-        """The one choice of a finished chat completion."""
-        body = {"model": self._served(), "messages": prompt.messages, "temperature": 0, **more}
-        answer = self._call("POST", "/chat/completions", body)
-        usage = answer.get("usage") if isinstance(answer, dict) else None
-        self._thread.usage = usage if isinstance(usage, dict) else None
-        try:
-            (choice,) = answer["choices"]
-            content, ended = choice["message"]["content"], choice["finish_reason"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise self._no_answer("its answer is no chat completion") from error
-        if ended != "stop" or not content:
-            how = self._connection.without_secrets(str(ended), 40)
-            raise self._no_answer(f"its answer is {'cut' if content else 'empty'} ({how})", _UnsupportedFormError)
-        found: dict[str, Any] = choice
-        return found
-
-    def _served(self) -> str:
-        if self._named:
-            return self._named
-        if not self._listed:
-            self._listed = self.models()[0]
-        return self._listed
-
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The server's JSON."""
-        reply = self._connection.request(method, path, body)
-        if reply.status >= 300:
-            raise self._refusal(reply, path)
-        try:
-            return json.loads(reply.content)
-        except (ValueError, RecursionError) as error:
-            raise self._no_answer("its answer is not JSON") from error
-
-    def _refusal(self, reply: Reply, path: str) -> JudgeError:
-        status, at = reply.status, f"The judge at {self.url}"
-        if status in (401, 403):
-            return JudgeError(f"{at} refuses our key (HTTP {status}); set KIDSNANNY_JUDGE_KEY.")
-        if status < 400:
-            return JudgeError(f"{at} redirects to another address (HTTP {status}); give that one.")
-        if status == 404 and path == "/models":
-            return JudgeError(f"There is no judge at {self.url} (HTTP 404); the URL ends in /v1 as a rule.")
-        if status == 404:
-            model, self._listed = self._named or self._listed, None  # the next question asks what it serves now
-            return JudgeError(f"{at} has no model {model} (HTTP 404); name one that it serves.")
-        why = self._connection.without_secrets(reply.content.decode("utf-8", "replace"))
-        if path == "/models":
-            return self._no_answer(f"it refuses the request (HTTP {status}: {why})")
-        error = self._no_answer(f"it refuses the request (HTTP {status}: {why})", _UnsupportedFormError)
-        error.refused = True
-        return error
-
-    def _no_answer(self, why: str, kind: type[_Error] = JudgeError) -> _Error:  # type: ignore[assignment]
-        return kind(f"The judge at {self.url} gave no answer that counts: {why}; {ADVICE}.")
+            raise self._chat.no_answer("its probabilities cannot be read") from error

@@ -1,6 +1,7 @@
 """The judge's prompts, rendered: what never changes first, so that a server computes it once, then the picture.
 
-The templates are `prompts/*.md`: a version in the first line, the system message, a line `=== user`, the user message.
+The templates are `prompts/*.md`: a version in the first line, the system message, which may be empty, a line
+`=== user`, the user message.
 """
 
 import secrets
@@ -69,7 +70,7 @@ def _rendered(
 ) -> Prompt:
     if not isinstance(question.text, UntrustedText):
         raise TypeError(f"Text for a prompt must come from untrusted.clean, not as {type(question.text).__name__}.")
-    version, system, user = _template(name)
+    version, system, user = template(name)
     lines, cut = question.text.lines, question.text.cut
     facts |= {
         "ages": question.ages,
@@ -85,7 +86,12 @@ def _rendered(
 
 
 @cache
-def _template(name: str) -> tuple[str, str, str]:
+def template(name: str) -> tuple[str, str, str]:
+    """Version, system message and user message of a template, by the name of its file.
+
+    Raises:
+        ComponentError: it cannot be read.
+    """
     path = data_dir("prompts") / f"{name}.md"
     try:
         version, _, body = path.read_text("utf-8").partition("\n")

@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any, NamedTuple, NoReturn
 
 from kidsnanny.errors import ComponentError, JudgeError
-from kidsnanny.stage2.judge.openai_judge import ADVICE, OpenAIJudge
+from kidsnanny.stage2.judge.connection import JUDGE
+from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
 from kidsnanny.stage2.judge.prompt import HARMLESS
 from kidsnanny.stage2.untrusted import MAX_CHARACTERS, MAX_LINES, clean
 from kidsnanny.taxonomy import Category
@@ -101,14 +102,14 @@ def check_server(judge: OpenAIJudge, model: str | None = None, repeats: int = 20
     try:
         yield from _repeated(judge, repeats)
     except JudgeError as error:
-        yield ServerCheck("repeats", False, str(error).replace(ADVICE, "see its log"))
+        yield ServerCheck("repeats", False, str(error).replace(JUDGE.check, "see its log"))
 
 
 def _checked(what: str, proof: Callable[[], _Outcome]) -> ServerCheck:
     try:
         return ServerCheck(what, True, *proof())
     except JudgeError as error:
-        return ServerCheck(what, False, str(error).replace(ADVICE, "see its log"))  # that is what runs
+        return ServerCheck(what, False, str(error).replace(JUDGE.check, "see its log"))  # that is what runs
 
 
 def _models(model: str | None, judge: OpenAIJudge) -> _Outcome:

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -20,15 +20,21 @@ from kidsnanny.models.transformers_encoders import has_text_tower
 from kidsnanny.probes.embedding_cache import EmbeddingCache, embed
 from kidsnanny.probes.encoders import CardEncoder
 from kidsnanny.probes.probe_files import Weights, write_probe
+from kidsnanny.probes.prompt_probe import PromptProbe
 from kidsnanny.probes.q16 import LABELS, Q16, zero_shot
 from kidsnanny.taxonomy import CATEGORIES, UNSAFEBENCH, Category
 from kidsnanny.training.probe.fit_linear import fit_linear
 from kidsnanny.training.probe.hold_outs import CurvePoint, Indices, learning_curve
 from kidsnanny.training.probe.labelled_pictures import read_labelled
+from kidsnanny.training.probe.learn_prompts import PromptLearning, PromptTower, learn_prompts
 from kidsnanny.training.probe.tune_q16 import Tuning, tune
 
-Kind = Literal["linear", "q16"]
+Kind = Literal["linear", "q16", "prompts"]
+Start = Q16 | PromptTower | None
+"""What training needs of a text tower: two sentences, or the tower itself; None: nothing."""
 WEIGHTS, CARD, RECORD = "probe.safetensors", "card.toml", "training.json"
+PROMPT_HOLD_OUTS = 3
+"""Instead of HOLD_OUTS, since each of them is trained through a text tower."""
 
 
 class LabelledRows(NamedTuple):
@@ -67,6 +73,7 @@ def train_probe(
         encoder: which stays as it is.
         out: the folder; it is made.
         kind: `linear`: a probability for each label. `q16`: two vectors, of pictures with no label and with any.
+            `prompts`: as `linear`, through the text tower of a CLIP.
         embeddings: the folder of embeddings that are there already; by default one in `out`.
         means: the categories of ours that a label stands for whose name is none of them.
         fractions: of the training parts of the hold-outs, 0..1.
@@ -74,8 +81,10 @@ def train_probe(
 
     Raises:
         DataError: the data cannot be read, are too few, or `out` cannot be written.
-        ComponentError: the encoder fails.
+        ComponentError: the encoder fails, or has no text tower to learn prompts through.
+        WeightsError: the text tower's weights are missing, or do not fit.
     """
+    start = _start(kind, encoder)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with alone_in(out):
@@ -84,13 +93,12 @@ def train_probe(
             say(f"{len(found.rows):,} pictures: " + ", ".join(f"{label} {count:,}" for label, count in counts))
             for name, why in found.left_out:
                 say(f"left out: {name}: {why}")
-            start = zero_shot(encoder.card) if kind == "q16" and has_text_tower(encoder.card) else None
             curves = dict(_curves(found, kind, start, fractions, seed))
             for label, points in curves.items():
                 say(_measured(label, points))
-            trained = _fitted(found, kind, start, seed)
-            write_probe(trained, out / WEIGHTS)
-            record = _record(found, kind, encoder, start is not None, curves)
+            trained, facts = _fitted(found, kind, start, seed)
+            write_probe(trained, out / WEIGHTS, random=encoder.model_id.caveat == "random")
+            record = _record(found, kind, encoder, curves) | facts
             write_atomically(out / RECORD, json.dumps(record, indent=1, ensure_ascii=False).encode())
             write_atomically(out / CARD, _card(found, kind, encoder, out, means).encode())
     except OSError as error:
@@ -148,16 +156,34 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def _fitted(found: LabelledRows, kind: Kind, start: Q16 | None, seed: int) -> Weights:
+def _start(kind: Kind, encoder: CardEncoder) -> Start:
+    if kind == "prompts":
+        return PromptTower(encoder.card, encoder.network.device)
+    return zero_shot(encoder.card) if kind == "q16" and has_text_tower(encoder.card) else None
+
+
+def _fitted(found: LabelledRows, kind: Kind, start: Start, seed: int) -> tuple[Weights, dict[str, Any]]:
+    """The probe, and what its training says of itself."""
+    if isinstance(start, PromptTower):
+        settings = PromptLearning(seed=seed)
+        learned = learn_prompts(found.rows, found.has, found.labels, start, settings)
+        return learned.probe, {"settings": settings.model_dump(), "losses": [round(one, 4) for one in learned.losses]}
     if kind == "q16":
-        return tune(found.rows, found.bad, start, Tuning(seed=seed))
-    return fit_linear(found.rows, found.has, found.labels, seed)
+        from_where = {"start": "two sentences" if start else "class means"}
+        return tune(found.rows, found.bad, start, Tuning(seed=seed)), from_where
+    return fit_linear(found.rows, found.has, found.labels, seed), {}
 
 
 def _curves(
-    found: LabelledRows, kind: Kind, start: Q16 | None, fractions: Sequence[float], seed: int
+    found: LabelledRows, kind: Kind, start: Start, fractions: Sequence[float], seed: int
 ) -> Iterator[tuple[str, list[CurvePoint]]]:
     """What the hold-outs say: of each label by itself, or of `inappropriate` after and, with a start, before tuning."""
+    if isinstance(start, PromptTower):
+        learned = cache(partial(_learned, found, start, seed))
+        for column, label in enumerate(found.labels):
+            learn = partial(_fit_prompts, found, learned, column)
+            yield label, learning_curve(found.bad, learn, fractions, PROMPT_HOLD_OUTS)
+        return
     if kind == "linear":
         for column, label in enumerate(found.labels):
             has = found.has[:, column]
@@ -177,6 +203,19 @@ def _fit_linear(
     return lambda test: (probe.probabilities(rows[test])[:, 0] >= 0.5) == has[test]
 
 
+def _learned(found: LabelledRows, tower: PromptTower, seed: int, train: tuple[int, ...]) -> PromptProbe:
+    chosen = np.array(train)
+    return learn_prompts(found.rows[chosen], found.has[chosen], found.labels, tower, PromptLearning(seed=seed)).probe
+
+
+def _fit_prompts(
+    found: LabelledRows, learned: Callable[[tuple[int, ...]], PromptProbe], column: int, train: Indices
+) -> Callable[[Indices], npt.NDArray[np.bool_]]:
+    """One training serves all labels: their hold-outs are the same."""
+    probe = learned(tuple(train.tolist()))
+    return lambda test: (probe.probabilities(found.rows[test])[:, column] >= 0.5) == found.has[test, column]
+
+
 def _fit_q16(
     rows: npt.NDArray[np.float32], bad: npt.NDArray[np.int64], start: Q16 | None, how: Tuning, train: Indices
 ) -> Callable[[Indices], npt.NDArray[np.bool_]]:
@@ -193,12 +232,11 @@ def _measured(label: str, points: Sequence[CurvePoint]) -> str:
 
 
 def _record(
-    found: LabelledRows, kind: Kind, encoder: CardEncoder, zero_shot: bool, curves: dict[str, list[CurvePoint]]
+    found: LabelledRows, kind: Kind, encoder: CardEncoder, curves: dict[str, list[CurvePoint]]
 ) -> dict[str, Any]:
     return {
         "kind": kind,
         "encoder": str(encoder.model_id),
-        "start": None if kind == "linear" else "two sentences" if zero_shot else "class means",
         "pictures": len(found.rows),
         "labels": dict(zip(found.labels, found.has.sum(axis=0).tolist(), strict=True)),
         "left_out": [{"picture": name, "why": why} for name, why in found.left_out],

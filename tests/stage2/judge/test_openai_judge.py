@@ -87,11 +87,11 @@ def test_one_call_gives_a_probability_for_every_category() -> None:
     ours, server = judge(GOOD)
     assert ours.ask(QUESTION).scores == pytest.approx({"sexual": 0.1, "nudity": 0.7})
     (body,) = server.asked
-    assert body["structured_outputs"] == {"regex": "( [YN]){2}"}
-    assert body["grammar"] == 'root ::= " " [YN] " " [YN]'
+    assert body["structured_outputs"] == {"regex": " ?[YN]( [YN]){1}"}
+    assert body["grammar"] == 'root ::= " "? [YN] (" " [YN]){1}'
     assert (body["logprobs"], body["temperature"], body["model"]) == (True, 0, "tiny")
     assert not any(key.startswith("guided_") for key in body), "silently ignored by today's servers"
-    assert str(ours.model_id) == "tiny@kidsnanny judge prompt, version 3; letters with probabilities"
+    assert str(ours.model_id) == "tiny@kidsnanny judge prompt, version 4; letters with probabilities"
 
 
 READINGS = {
@@ -330,7 +330,7 @@ def test_one_that_was_closed_says_so() -> None:
     ours, _ = judge(GOOD)
     ours.close()
     ours.close()
-    with pytest.raises(JudgeError, match="was closed; make a new OpenAIJudge"):
+    with pytest.raises(JudgeError, match="was closed; make a new client"):
         ours.ask(QUESTION)
 
 
