@@ -4,17 +4,37 @@ The server listens on this machine alone and asks for a key. The policy part of 
 and is kept from one to the next; a first question at the start pays for it, so that no client's time runs out over it.
 """
 
-import os
-import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 from kidsnanny.errors import ComponentError
+from kidsnanny.models.cards import JudgeCard, find_card
 from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
 from kidsnanny.stage2.judge.prompt import HARMLESS
+from kidsnanny.workers import cores
 
+SLOTS = 2
+"""Prompts that are kept: the verdict's and the explanation's, which begin differently."""
+MODEL = "qwen2.5-coder-1.5b"
 FIRST_ANSWER = 900.0
 """Seconds that the first question may take: it reads the whole policy part, on slow processors in minutes."""
+
+
+def model_file(named: str) -> tuple[Path, str]:
+    """A GGUF file and the name under which it is served: of a file, its own; of a card, the card's.
+
+    Args:
+        named: a path, or the name of a judge's card, whose checksum is then verified.
+
+    Raises:
+        WeightsError: there is neither such a file nor such a card, or the card's file is not here or is another.
+    """
+    path = Path(named)
+    if path.suffix == ".gguf" and path.is_file():
+        return path, path.stem
+    card = find_card(named, JudgeCard)
+    return card.locate(), card.name
 
 
 def start(path: Path, name: str, key: str, *, port: int, context: int, threads: int | None = None) -> Any:
@@ -26,16 +46,12 @@ def start(path: Path, name: str, key: str, *, port: int, context: int, threads: 
         key: every question must carry it.
         port: where it listens, 1..65535.
         context: tokens that prompt and answer may have.
-        threads: None takes as many as the machine has processors.
+        threads: None takes as many as the process may run on.
 
     Raises:
-        ComponentError: xllamacpp is not installed, the key is empty, there is no such file, or it cannot be served.
+        ComponentError: xllamacpp is not installed, or the file cannot be served.
         JudgeError: the first question got no answer.
     """
-    if not key:
-        raise ComponentError("The server needs a key; set KIDSNANNY_JUDGE_KEY to one of yours.")
-    if not path.is_file():
-        raise ComponentError(f"{path}: there is no such file; name a GGUF file.")
     try:
         import xllamacpp
     except ImportError as error:
@@ -47,15 +63,15 @@ def start(path: Path, name: str, key: str, *, port: int, context: int, threads: 
     parameters.api_keys = [key]
     parameters.cors_origins = ""
     parameters.ui = parameters.endpoint_slots = parameters.endpoint_props = parameters.endpoint_metrics = False
-    parameters.n_ctx, parameters.n_parallel, parameters.cache_prompt = context, 1, True
-    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads or os.cpu_count() or 1
+    parameters.n_ctx, parameters.n_parallel, parameters.cache_prompt = SLOTS * context, SLOTS, True
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads or cores()
     try:
         server = xllamacpp.Server(parameters)
     except (RuntimeError, ValueError) as error:
         raise ComponentError(
             f"{path}: llama.cpp cannot serve it ({error}); see its log, or try another port."
         ) from error
-    judge = OpenAIJudge(f"http://127.0.0.1:{port}/v1", name, api_key=key, timeout=FIRST_ANSWER)
+    judge = OpenAIJudge(f"http://127.0.0.1:{port}/v1", name, api_key=key, timeout=FIRST_ANSWER, explains=False)
     try:
         judge.ask(HARMLESS)
     finally:
@@ -65,4 +81,4 @@ def start(path: Path, name: str, key: str, *, port: int, context: int, threads: 
 
 def wait() -> None:
     """Until somebody stops the program."""
-    signal.pause()
+    threading.Event().wait()
