@@ -1,9 +1,10 @@
 """The judge: an instruct model behind an OpenAI-compatible server, vLLM first. It reads text and never sees a picture.
 
 One call gives the verdict: a letter per category, Y or N, held to that form by the server's constrained decoding
-(`structured_outputs`, or `response_format` with a JSON schema where a server has only that). The server also returns,
-for every letter, how likely each alternative was; P(unsafe) is p(Y) / (p(Y) + p(N)) where the letter stands, given the
-letters before it, and calibrated where the model's card says how. A second call, for flagged pictures, asks for one sentence for the parents.
+(`structured_outputs`, llama.cpp's `grammar`, or `response_format` with a JSON schema where a server has only that). The
+server also returns, for every letter, how likely each alternative was; P(unsafe) is p(Y) / (p(Y) + p(N)) where the
+letter stands, given the letters before it, and calibrated where the model's card says how. A second call, for flagged
+pictures, asks for one sentence for the parents.
 
 An answer of any other form, a cut one, an empty one, a refusal: each is a JudgeError, and never a "no".
 """
