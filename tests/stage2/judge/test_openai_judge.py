@@ -102,6 +102,10 @@ READINGS = {
         [token(" N", _N=0.45, _Y=0.05, _yes=0.5), token(" N", _N=0.5, _Y=0.5)],
         (0.1, 0.5),
     ),
+    "an end that is likelier": (
+        [token(" N", _N=0.3, _Y=0.1, **{"<|im_end|>": 0.6}), token(" Y", _Y=0.4, **{"": 0.6})],
+        (0.25, 1.0),
+    ),
     "no alternatives": ([token(" N"), token(" N")], (0.0, 0.0)),
 }
 
@@ -127,6 +131,7 @@ NO_ANSWERS = {
     "filtered": chat(" N N", [token(" N")] * 2, ended="content_filter"),
     "other tokens than text": chat(" N N", [token(" Y"), token(" Y")]),
     "improbable letters": chat(" N N", [token(" N", _N=0.1, _x=0.9), token(" N")]),
+    "an end that is certain": chat(" N N", [token(" N", _N=0.001, **{"<|im_end|>": 0.999}), token(" N")]),
     "no choices": httpx.Response(200, json={"choices": []}),
     "a list": httpx.Response(200, json=[1]),
     "HTML": httpx.Response(200, text="<html>proxy</html>"),
