@@ -4,6 +4,7 @@
     kidsnanny weights pull qwen2.5-coder-1.5b && kidsnanny llm serve --engine llama qwen2.5-coder-1.5b   # elsewhere
     python benchmarks/judge_quality.py ask --url http://127.0.0.1:8000/v1 --answers answers.jsonl
     python benchmarks/judge_quality.py report --answers answers.jsonl
+    python benchmarks/judge_quality.py agree --answers answers.jsonl --other of-another-server.jsonl
 
 `ask` puts English lines of `training/corpus`, drawn with a seed and with as many of each category, to the judge: those
 of the `validation` authors, by which everything is chosen, and those of the `test` authors, by which it is judged. It
@@ -18,6 +19,7 @@ the text model, and both under each authority how much harm of `test` is found a
 about as a message of its own. Intervals are 95 %: of shares Wilson's, of areas by bootstrap over lines.
 
 Writes `benchmarks/results/judge_quality-MODEL-HARDWARE.json`, and `--card` prints the calibration as a card has it.
+`agree` compares the answers of two servers of one model to the same questions, and writes `judge_agreement-…`.
 """
 
 import argparse
@@ -344,6 +346,38 @@ def report(given: argparse.Namespace) -> None:
     print(json.dumps(result, indent=1))
 
 
+def agree(given: argparse.Namespace) -> None:
+    """Compare two servers, question by question."""
+    one, other = (
+        {(a["prompt"], a["version"], a["key"]): a for a in answers_of(file)} for file in (given.answers, given.other)
+    )
+    both = sorted(one.keys() & other.keys())
+    pairs = [(one[k]["scores"], other[k]["scores"]) for k in both if "scores" in one[k] and "scores" in other[k]]
+    if not pairs:
+        raise SystemExit(f"{given.other}: it has no answer to a question of {given.answers}; ask both the same.")
+    apart = np.array([[abs(a[c] - b[c]) for c in a] for a, b in pairs])
+    same = [(a[c] >= 0.5) == (b[c] >= 0.5) for a, b in pairs for c in a]
+    letters = json.loads(Proportion.of(sum(same), len(same)).model_dump_json(exclude={"clopper_pearson"}))
+    seconds = [sorted(answers[k]["seconds"] for k in both) for answers in (one, other)]
+    result = {
+        "hardware": hardware(),
+        "model": given.model,
+        "servers": [given.name, given.other_name],
+        "questions": len(both),
+        "unparsed": [sum("scores" not in answers[k] for k in both) for answers in (one, other)],
+        "letters that agree": letters,
+        "P(unsafe) apart": {
+            "mean": round(float(apart.mean()), 4),
+            "p95": round(float(np.quantile(apart, 0.95)), 4),
+            "largest": round(float(apart.max()), 4),
+        },
+        "seconds, p50": [round(statistics.median(of), 2) for of in seconds],
+    }
+    out = given.out or Path(__file__).parent / "results" / f"judge_agreement-{given.model}-{hardware()}.json"
+    out.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    print(json.dumps(result, indent=1))
+
+
 def _kinds(lines: Sequence[Line]) -> Mapping[str, int]:
     counts: dict[str, int] = defaultdict(int)
     for line in lines:
@@ -368,8 +402,15 @@ def main() -> None:
     reporting = commands.add_parser("report", help="say what the answers are worth")
     reporting.set_defaults(run=report)
     reporting.add_argument("--card", action="store_true", help="print the calibration")
-    reporting.add_argument("--out", type=Path)
-    for one in (asking, reporting):
+    agreeing = commands.add_parser("agree", help="compare two servers of one model")
+    agreeing.set_defaults(run=agree)
+    agreeing.add_argument("--other", type=Path, required=True, help="the other server's answers")
+    agreeing.add_argument("--name", default="llama.cpp, Q4_K_M", help="of the first server")
+    agreeing.add_argument("--other-name", default="vLLM, the same weights in bfloat16", help="of the other")
+    agreeing.add_argument("--model", default="qwen2.5-coder-1.5b")
+    for one in (reporting, agreeing):
+        one.add_argument("--out", type=Path)
+    for one in (asking, reporting, agreeing):
         one.add_argument("--answers", type=Path, required=True, help="the answers, a JSON object a line")
     given = parser.parse_args()
     given.run(given)

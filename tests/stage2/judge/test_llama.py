@@ -1,6 +1,6 @@
 """The judge on a real llama.cpp server with a real language model, which is small: how it answers is tested, not what.
 
-Needs xllamacpp, and KIDSNANNY_JUDGE_GGUF: the path of the file that `kidsnanny weights pull qwen2.5-coder-1.5b` fetches.
+Needs xllamacpp, and KIDSNANNY_JUDGE_GGUF: the path of what `kidsnanny weights pull qwen2.5-coder-1.5b` fetches.
 """
 
 import os
@@ -17,9 +17,8 @@ import pytest
 from conftest import ScriptedOcr, ScriptedStage1, ScriptedTextModel, encoded, gradient
 
 from kidsnanny import Pipeline, Stage2
-from kidsnanny.errors import JudgeError
 from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
-from kidsnanny.stage2.judge.prompt import HARMLESS, Question
+from kidsnanny.stage2.judge.prompt import Question
 from kidsnanny.stage2.untrusted import clean
 from kidsnanny.taxonomy import CATEGORIES
 
@@ -138,9 +137,3 @@ def test_killed_in_the_middle_nothing_is_lost_and_nothing_is_safe_unasked(
         True,
     ]
     assert all(verdict.label != "safe" for verdict in verdicts[2:4])
-
-
-def test_a_judge_that_is_asked_while_nothing_listens_says_so(judge: OpenAIJudge, server: Server) -> None:
-    with closing(OpenAIJudge("http://127.0.0.1:9/v1", api_key=KEY)) as nobody, pytest.raises(JudgeError):
-        nobody.ask(HARMLESS)
-    assert judge.ask(HARMLESS).scores
