@@ -30,7 +30,7 @@ import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -346,6 +346,30 @@ def report(given: argparse.Namespace) -> None:
     print(json.dumps(result, indent=1))
 
 
+Pairs = list[tuple[float, float]]
+"""P(unsafe) of the same letter by two servers."""
+
+
+def compared(answers: Sequence[Pairs]) -> tuple[dict[str, float], dict[str, Any]]:
+    """How far P(unsafe) lies apart, and how many letters agree."""
+    apart = np.array([abs(a - b) for pairs in answers for a, b in pairs])
+    same = [(a >= 0.5) == (b >= 0.5) for pairs in answers for a, b in pairs]
+    shares = {
+        "mean": round(float(apart.mean()), 4),
+        "p95": round(float(np.quantile(apart, 0.95)), 4),
+        "largest": round(float(apart.max()), 4),
+    }
+    return shares, json.loads(Proportion.of(sum(same), len(same)).model_dump_json(exclude={"clopper_pearson"}))
+
+
+def until_apart(pairs: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+    """Up to the first letter in which the two differ: what comes after it was asked with other letters before it."""
+    for a, b in pairs:
+        yield a, b
+        if (a >= 0.5) != (b >= 0.5):
+            return
+
+
 def agree(given: argparse.Namespace) -> None:
     """Compare two servers, question by question."""
     one, other = (
@@ -355,9 +379,8 @@ def agree(given: argparse.Namespace) -> None:
     pairs = [(one[k]["scores"], other[k]["scores"]) for k in both if "scores" in one[k] and "scores" in other[k]]
     if not pairs:
         raise SystemExit(f"{given.other}: it has no answer to a question of {given.answers}; ask both the same.")
-    apart = np.array([[abs(a[c] - b[c]) for c in a] for a, b in pairs])
-    same = [(a[c] >= 0.5) == (b[c] >= 0.5) for a, b in pairs for c in a]
-    letters = json.loads(Proportion.of(sum(same), len(same)).model_dump_json(exclude={"clopper_pearson"}))
+    apart, same = compared([list(zip(a.values(), b.values(), strict=True)) for a, b in pairs])
+    until = compared([list(until_apart(zip(a.values(), b.values(), strict=True))) for a, b in pairs])
     seconds = [sorted(answers[k]["seconds"] for k in both) for answers in (one, other)]
     result = {
         "hardware": hardware(),
@@ -365,12 +388,9 @@ def agree(given: argparse.Namespace) -> None:
         "servers": [given.name, given.other_name],
         "questions": len(both),
         "unparsed": [sum("scores" not in answers[k] for k in both) for answers in (one, other)],
-        "letters that agree": letters,
-        "P(unsafe) apart": {
-            "mean": round(float(apart.mean()), 4),
-            "p95": round(float(np.quantile(apart, 0.95)), 4),
-            "largest": round(float(apart.max()), 4),
-        },
+        "letters that agree": same,
+        "P(unsafe) apart": apart,
+        "as long as the letters before are the same": {"letters that agree": until[1], "P(unsafe) apart": until[0]},
         "seconds, p50": [round(statistics.median(of), 2) for of in seconds],
     }
     out = given.out or Path(__file__).parent / "results" / f"judge_agreement-{given.model}-{hardware()}.json"
