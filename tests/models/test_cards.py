@@ -19,6 +19,7 @@ from kidsnanny.models.cards import (
     DetectorCard,
     HeadCard,
     ImageEncoderCard,
+    JudgeCard,
     OcrCard,
     ProbeCard,
     StudentCard,
@@ -46,7 +47,9 @@ def safetensors(metadata: object) -> bytes:
     return len(header).to_bytes(8, "little") + header
 
 
-@pytest.mark.parametrize("name", [name for name, card in shipped().items() if not card.hub and card.role != "base"])
+@pytest.mark.parametrize(
+    "name", [name for name, card in shipped().items() if not card.hub and card.role not in ("base", "judge")]
+)
 def test_every_installed_card_describes_a_file_that_is_there(name: str) -> None:
     card = shipped()[name]
     assert card.locate().is_file()
@@ -83,7 +86,7 @@ def test_a_file_that_is_not_what_its_card_says_is_refused(change: dict, says: st
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"package": None}, "exactly one of hub, package, shipped, path, not none"),
+        ({"package": None}, "exactly one of hub, wheels, package, shipped, path, not none"),
         ({"path": "x.onnx"}, "not package and path"),
         ({"shipped": "x"}, "not package and shipped"),
         ({"package": None, "path": "x.pt", "files": {}}, "x.pt is no .safetensors or .onnx file"),
@@ -120,7 +123,7 @@ def test_a_classifiers_card_says_how_a_frame_is_prepared(field: str) -> None:
 def test_each_role_has_a_type_of_its_own_with_no_fields_of_others() -> None:
     types = {"classifier": ClassifierCard, "detector": DetectorCard, "ocr": OcrCard}
     types |= {"text": TextCard, "student": StudentCard, "base": BaseCard, "encoder": ImageEncoderCard, "head": HeadCard}
-    types |= {"probe": ProbeCard}
+    types |= {"probe": ProbeCard, "judge": JudgeCard}
     assert {type(card) for card in shipped().values()} == set(types.values())
     assert all(type(card) is types[card.role] for card in shipped().values())
     assert not {"labels", "input", "mean"} & (OcrCard.model_fields.keys() | StudentCard.model_fields.keys())

@@ -12,7 +12,8 @@ class Opinion(Record):
     """What the judge says about one picture."""
 
     scores: dict[Category, float]
-    """P(unsafe), 0..1; 0.0 or 1.0 from a server that gives no probabilities."""
+    """P(unsafe), 0..1, calibrated where the model's card says how; 0.0 or 1.0 from a server that gives no
+    probabilities."""
 
 
 class Explanation(Record):

@@ -1,9 +1,10 @@
 """The judge: an instruct model behind an OpenAI-compatible server, vLLM first. It reads text and never sees a picture.
 
 One call gives the verdict: a letter per category, Y or N, held to that form by the server's constrained decoding
-(`structured_outputs`, or `response_format` with a JSON schema where a server has only that). The server also returns,
-for every letter, how likely each alternative was; P(unsafe) is p(Y) / (p(Y) + p(N)) where the letter stands, given the
-letters before it. A second call, for flagged pictures, asks for one sentence for the parents.
+(`structured_outputs`, llama.cpp's `grammar`, or `response_format` with a JSON schema where a server has only that). The
+server also returns, for every letter, how likely each alternative was; P(unsafe) is p(Y) / (p(Y) + p(N)) where the
+letter stands, given the letters before it, and calibrated where the model's card says how. A second call, for flagged
+pictures, asks for one sentence for the parents.
 
 An answer of any other form, a cut one, an empty one, a refusal: each is a JudgeError, and never a "no".
 """
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from kidsnanny.errors import JudgeError
+from kidsnanny.models.cards import LetterCalibration
 from kidsnanny.records import ModelId
 from kidsnanny.stage2.judge.answer_forms import (
     FORMS,
@@ -29,6 +31,7 @@ from kidsnanny.stage2.judge.answer_forms import (
 from kidsnanny.stage2.judge.chat_client import ChatClient, UnusableAnswerError
 from kidsnanny.stage2.judge.connection import Connection
 from kidsnanny.stage2.judge.judge import Explanation, Opinion
+from kidsnanny.stage2.judge.letter_calibration import calibrated, letters_of
 from kidsnanny.stage2.judge.prompt import (
     HARMLESS,
     Prompt,
@@ -104,6 +107,8 @@ class OpenAIJudge:
     def model_id(self) -> ModelId:
         """Model, prompt and form of the answer; the model and form are known from the first answer on."""
         form = self._form.name if self._form else "not asked yet"
+        if self._form and self._chat.model and letters_of(self._chat.model, self._version) and self._form is FORMS[0]:
+            form += ", calibrated"
         return ModelId(name=self._chat.model or "unknown model", revision=f"{self._version}; {form}")
 
     @property
@@ -242,9 +247,14 @@ class OpenAIJudge:
     def _opinion(self, prompt: Prompt, form: Form) -> Opinion:
         choice = self._chat.ask(prompt.messages, **request_options(form, self.categories))
         try:
-            return Opinion(scores=unsafe_scores(choice, form, self.categories))
+            scores = unsafe_scores(choice, form, self.categories)
         except InvalidAnswerError as error:
             kind = UnusableAnswerError if isinstance(error, UnsupportedFormError) else JudgeError
             raise self._chat.no_answer(str(error), kind) from error
         except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise self._chat.no_answer("its probabilities cannot be read") from error
+        return Opinion(scores=calibrated(scores, self._letters(form)))
+
+    def _letters(self, form: Form) -> Mapping[Category, LetterCalibration]:
+        """They are measured in the form that is tried first."""
+        return letters_of(self._chat.served(), self._version) if form is FORMS[0] else {}

@@ -162,7 +162,7 @@ def _long_text(judge: OpenAIJudge) -> _Outcome:
 def _repeated(judge: OpenAIJudge, repeats: int) -> Iterator[ServerCheck]:
     verdicts: list[dict[Category, float]] = []
     took: dict[str, list[float]] = {"verdict": [], "explanation": []}
-    prompt = cached = 0
+    prompt = cached = written = 0
     reports = False
     before = _counters(judge)
     for _ in range(repeats):
@@ -173,6 +173,12 @@ def _repeated(judge: OpenAIJudge, repeats: int) -> Iterator[ServerCheck]:
         reports |= "cached_tokens" in details
         prompt += judge.usage.get("prompt_tokens") or 0
         cached += details.get("cached_tokens") or 0
+        written += judge.usage.get("completion_tokens") or 0
+    if written:
+        rate = written / sum(took["verdict"]) * 1e3
+        yield ServerCheck(
+            "speed", True, f"{rate:.0f} tokens a second of a verdict", {"tokens_per_second": round(rate, 1)}
+        )
     if not reports and before and (after := _counters(judge)):
         cached, prompt, reports = after[0] - before[0], after[1] - before[1], True
     yield _cache(cached, prompt) if reports else ServerCheck("prefix cache", True, "not reported", {"cached": None})

@@ -87,10 +87,11 @@ def test_one_call_gives_a_probability_for_every_category() -> None:
     ours, server = judge(GOOD)
     assert ours.ask(QUESTION).scores == pytest.approx({"sexual": 0.1, "nudity": 0.7})
     (body,) = server.asked
-    assert body["structured_outputs"] == {"regex": "( [YN]){2}"}
+    assert body["structured_outputs"] == {"regex": " ?[YN]( [YN]){1}"}
+    assert body["grammar"] == 'root ::= " "? [YN] (" " [YN]){1}'
     assert (body["logprobs"], body["temperature"], body["model"]) == (True, 0, "tiny")
     assert not any(key.startswith("guided_") for key in body), "silently ignored by today's servers"
-    assert str(ours.model_id) == "tiny@kidsnanny judge prompt, version 3; letters with probabilities"
+    assert str(ours.model_id) == "tiny@kidsnanny judge prompt, version 4; letters with probabilities"
 
 
 READINGS = {
@@ -100,6 +101,10 @@ READINGS = {
     "alternatives that are neither": (
         [token(" N", _N=0.45, _Y=0.05, _yes=0.5), token(" N", _N=0.5, _Y=0.5)],
         (0.1, 0.5),
+    ),
+    "an end that is likelier": (
+        [token(" N", _N=0.3, _Y=0.1, **{"<|im_end|>": 0.6}), token(" N", _Y=0.3, _N=0.1, **{"": 0.6})],
+        (0.25, 0.75),
     ),
     "no alternatives": ([token(" N"), token(" N")], (0.0, 0.0)),
 }
@@ -126,6 +131,7 @@ NO_ANSWERS = {
     "filtered": chat(" N N", [token(" N")] * 2, ended="content_filter"),
     "other tokens than text": chat(" N N", [token(" Y"), token(" Y")]),
     "improbable letters": chat(" N N", [token(" N", _N=0.1, _x=0.9), token(" N")]),
+    "an end that is certain": chat(" N N", [token(" N", _N=0.001, **{"<|im_end|>": 0.999}), token(" N")]),
     "no choices": httpx.Response(200, json={"choices": []}),
     "a list": httpx.Response(200, json=[1]),
     "HTML": httpx.Response(200, text="<html>proxy</html>"),

@@ -14,7 +14,7 @@ TWO: tuple[Category, ...] = ("sexual", "nudity")
 
 def test_golden_verdict() -> None:
     prompt = verdict_prompt(QUESTION, TWO, "a1b2c3d4")
-    assert prompt.version == "kidsnanny judge prompt, version 3"
+    assert prompt.version == "kidsnanny judge prompt, version 4"
     system, user = prompt.messages
     assert (system["role"], user["role"]) == ("system", "user")
     assert "a child aged 10-12" in system["content"]

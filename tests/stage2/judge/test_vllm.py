@@ -179,7 +179,7 @@ def answered(verdict: Verdict) -> bool:
 
 def test_the_first_answer_finds_the_form_that_costs_least(judge: OpenAIJudge) -> None:
     scores = judge.ask(question()).scores
-    assert str(judge.model_id) == "tiny@kidsnanny judge prompt, version 3; letters with probabilities"
+    assert str(judge.model_id) == "tiny@kidsnanny judge prompt, version 4; letters with probabilities"
     assert tuple(scores) == CATEGORIES
     assert all(0 < score < 1 for score in scores.values())
     assert len(set(scores.values())) == len(CATEGORIES)
