@@ -12,7 +12,8 @@ Of pictures with harmful text, or with a Stage-1 score above the band, none shou
 missed without any attack is the text model's or the OCR's failure, not the judge's: `no attack` shows how much that is,
 and `safe beyond no attack` counts only lines that are flagged there. Beside it stands how many would be `safe` with a
 defence less: without the detector of instructions, with a judge that decides alone (authority `judge`, as in the
-paper), with neither; and, of harmless text, how often a score in the grey band is lowered to `safe`. These are other decisions on the same answers, so that they need no further question.
+paper), with neither; and, of harmless text, how often a score in the grey band is lowered to `safe`. These are other
+decisions on the same answers, so that they need no further question.
 """
 
 import argparse
