@@ -3,8 +3,7 @@
 import json
 import shlex
 import sys
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,13 +17,6 @@ Key = Annotated[
     str | None,
     typer.Option("--api-key", metavar="KEY", envvar="KIDSNANNY_JUDGE_KEY", help="The key that the server asks for."),
 ]
-
-
-class Engine(StrEnum):
-    """What serves the model."""
-
-    VLLM = "vllm"
-    LLAMA = "llama"
 
 
 llm_app = typer.Typer(no_args_is_help=True, help="The judge's language model: serve it, check a server.")
@@ -50,7 +42,7 @@ def serve_model(
     gpu_memory_utilization: Annotated[
         float | None, typer.Option(min=0.05, max=1.0, help="Share of the GPU's memory; by default vLLM's own.")
     ] = None,
-    engine: Annotated[Engine, typer.Option(help="vllm; or llama, llama.cpp, which needs no GPU.")] = Engine.VLLM,
+    engine: Annotated[Literal["vllm", "llama"], typer.Option(help="llama: llama.cpp, which needs no GPU.")] = "vllm",
     threads: Annotated[int | None, typer.Option(min=1, help="Of llama; by default one for each core.")] = None,
     show: Annotated[bool, typer.Option("--print", help="Print the command instead of running it.")] = False,
 ) -> None:
@@ -72,11 +64,10 @@ def serve_model(
     Example: kidsnanny llm serve Qwen/Qwen2.5-14B-Instruct --port 8001 -- --tensor-parallel-size 2
     """
     extra = list(model_and_flags or [])
-    if engine is Engine.LLAMA:
+    if engine == "llama":
         if show or gpu_memory_utilization is not None:
             fail(Exit.USAGE, "--print and --gpu-memory-utilization are vLLM's; leave them out with --engine llama.")
-        _serve_llama(extra, host, port, api_key, max_model_len, threads)
-        return
+        return _serve_llama(extra, host, port, api_key, max_model_len, threads)
     model = extra.pop(0) if extra and not extra[0].startswith("-") else MODEL
     if extra and not extra[0].startswith("-"):
         fail(Exit.USAGE, f"{extra[0]}: one model is served at a time; vLLM's own flags come after --.")
@@ -87,8 +78,7 @@ def serve_model(
     arguments = command(model, host=host, port=port, context=max_model_len, memory=gpu_memory_utilization, extra=extra)
     if show:
         key = ['VLLM_API_KEY="$KIDSNANNY_JUDGE_KEY"'] if api_key else []
-        print(*(f"{name}={value}" for name, value in ENVIRONMENT.items()), *key, shlex.join(arguments))
-        return
+        return print(*(f"{name}={value}" for name, value in ENVIRONMENT.items()), *key, shlex.join(arguments))
     sys.stdout.flush()
     with exit_on_error():
         run_vllm(arguments, api_key)

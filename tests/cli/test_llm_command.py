@@ -363,8 +363,32 @@ def test_no_vllm_is_one_sentence_that_names_the_other_servers(tmp_path: Path, mo
     assert result.stderr.startswith("kidsnanny: vLLM is not installed here; run `pip install 'kidsnanny[vllm]'`")
     assert "llama.cpp" in result.stderr
     help_ = runner.invoke(app, ["llm", "serve", "--help"]).stdout
-    for words in ("kidsnanny[vllm]", "llama-server -m MODEL.gguf", "ollama serve"):
+    for words in ("kidsnanny[vllm]", "--engine llama", "kidsnanny[llama]", "ollama serve"):
         assert words in help_
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--host", "0.0.0.0"], 2, "0.0.0.0: --engine llama serves this machine alone"),
+        (["a.gguf", "b.gguf"], 2, "b.gguf: --engine llama serves one model"),
+        (["--print"], 2, "are vLLM's; leave them out with --engine llama"),
+        (["--gpu-memory-utilization", "0.5"], 2, "are vLLM's; leave them out with --engine llama"),
+        ([], 3, "qwen2.5-coder-1.5b: its weights are not on this machine; run `kidsnanny weights pull"),
+        (["nowhere.gguf"], 3, "nowhere.gguf: there is no card of that name"),
+        (["nudenet-320n"], 3, "nudenet-320n: its card is of a detector, not of a judge"),
+    ],
+)
+def test_what_llama_cannot_serve_is_said_before_anything_is_loaded(arguments: list[str], code: int, says: str) -> None:
+    result = runner.invoke(app, ["llm", "serve", "--engine", "llama", *arguments], env={"KIDSNANNY_JUDGE_KEY": KEY})
+    assert result.exit_code == code
+    assert says in " ".join(result.stderr.split())
+
+
+def test_llama_is_not_served_without_a_key() -> None:
+    result = runner.invoke(app, ["llm", "serve", "--engine", "llama"])
+    assert result.exit_code == 2
+    assert "set KIDSNANNY_JUDGE_KEY" in result.stderr
 
 
 def test_the_command_holds_no_secret_and_no_picture() -> None:

@@ -58,7 +58,7 @@ def serve(arguments: Sequence[str], key: str | None) -> NoReturn:
     if not program:
         raise ComponentError(
             "vLLM is not installed here; run `pip install 'kidsnanny[vllm]'` in an environment of its own, or use "
-            "llama.cpp's server or Ollama (`kidsnanny llm serve --help` says how)."
+            "llama.cpp (`--engine llama`) or Ollama (`kidsnanny llm serve --help` says how)."
         )
     os.execve(program, list(arguments), os.environ | ENVIRONMENT | ({"VLLM_API_KEY": key} if key else {}))
 
