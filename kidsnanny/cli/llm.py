@@ -82,6 +82,7 @@ def serve_model(
     sys.stdout.flush()
     with exit_on_error():
         run_vllm(arguments, api_key)
+    return None
 
 
 def _serve_llama(named: list[str], host: str, port: int, key: str | None, context: int, threads: int | None) -> None:
