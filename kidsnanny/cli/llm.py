@@ -57,8 +57,6 @@ def serve_model(
     Ollama speaks the same API: OLLAMA_CONTEXT_LENGTH=16384 ollama serve (then the URL is http://127.0.0.1:11434/v1;
     as a rule, its answers are JSON)
 
-    Example: kidsnanny llm serve
-
     Example: kidsnanny llm serve --engine llama qwen2.5-coder-1.5b
 
     Example: kidsnanny llm serve Qwen/Qwen2.5-14B-Instruct --port 8001 -- --tensor-parallel-size 2
