@@ -65,7 +65,8 @@ def serve_model(
     if engine == "llama":
         if show or gpu_memory_utilization is not None:
             fail(Exit.USAGE, "--print and --gpu-memory-utilization are vLLM's; leave them out with --engine llama.")
-        return _serve_llama(extra, host, port, api_key, max_model_len, threads)
+        _serve_llama(extra, host, port, api_key, max_model_len, threads)
+        return
     model = extra.pop(0) if extra and not extra[0].startswith("-") else MODEL
     if extra and not extra[0].startswith("-"):
         fail(Exit.USAGE, f"{extra[0]}: one model is served at a time; vLLM's own flags come after --.")
@@ -76,11 +77,11 @@ def serve_model(
     arguments = command(model, host=host, port=port, context=max_model_len, memory=gpu_memory_utilization, extra=extra)
     if show:
         key = ['VLLM_API_KEY="$KIDSNANNY_JUDGE_KEY"'] if api_key else []
-        return print(*(f"{name}={value}" for name, value in ENVIRONMENT.items()), *key, shlex.join(arguments))
+        print(*(f"{name}={value}" for name, value in ENVIRONMENT.items()), *key, shlex.join(arguments))
+        return
     sys.stdout.flush()
     with exit_on_error():
         run_vllm(arguments, api_key)
-    return None
 
 
 def _serve_llama(named: list[str], host: str, port: int, key: str | None, context: int, threads: int | None) -> None:
