@@ -19,7 +19,8 @@ answer. A small model miscounts its letters and would rather end early, which sa
 LEAST = 0.01
 """Their least probability together, however likely the end."""
 END = re.compile(r"(<\|[^|]*\|>|</?s>|<[a-z_]+>)?")
-"""How servers write the end of the answer among a token's alternatives: as nothing, or as a special token."""
+"""How servers write the end of the answer among a token's alternatives: as nothing, or as a special token. A space by
+itself says as little of the letter."""
 ALTERNATIVES = 10
 """`top_logprobs`: vLLM allows up to 20."""
 
@@ -106,20 +107,22 @@ def _letter_positions(content: str, form: Form, categories: Sequence[Category]) 
 
 def _unsafe_at(tokens: Sequence[Mapping[str, Any]], at: int) -> float:
     """p(Y) / (p(Y) + p(N)) at an index of the answer, whatever the tokens: of the alternatives to the token that stands
-    there, those count that begin alike."""
+    there, those count that begin alike, with or without a space before them."""
     start = 0
     for token in tokens:
         text = token["token"]
         if at < start + len(text):
             break
         start += len(text)
-    before = at - start
+    written = text.lstrip()
+    before = at - start - (len(text) - len(written))
     mass = {"Y": 0.0, "N": 0.0}
     alternatives = [*token.get("top_logprobs", []), token]
-    ends = sum(math.exp(option["logprob"]) for option in alternatives if END.fullmatch(option["token"]))
+    ends = sum(math.exp(option["logprob"]) for option in alternatives if END.fullmatch(option["token"].strip()))
     for option, logprob in {option["token"]: option["logprob"] for option in alternatives}.items():
-        if option[:before] == text[:before] and option[before : before + 1] in mass:
-            mass[option[before]] += math.exp(logprob)
+        letters = option.lstrip()
+        if letters[:before] == written[:before] and letters[before : before + 1] in mass:
+            mass[letters[before]] += math.exp(logprob)
     total = sum(mass.values())
     if not max(LEAST, MASS * (1 - ends)) <= total <= 1.5:
         raise InvalidAnswerError(f"Y and N have a probability of {total:.2f} together where one of them stands")
