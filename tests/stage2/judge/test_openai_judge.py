@@ -106,6 +106,10 @@ READINGS = {
         [token(" N", _N=0.3, _Y=0.1, **{"<|im_end|>": 0.6}), token(" N", _Y=0.3, _N=0.1, **{"": 0.6})],
         (0.25, 0.75),
     ),
+    "a space by itself, and letters without one": (
+        [token(" N", _N=0.3, _Y=0.1, _=0.6), token(" N", N=0.2, _N=0.4, Y=0.2, _Y=0.2)],
+        (0.25, 0.4),
+    ),
     "no alternatives": ([token(" N"), token(" N")], (0.0, 0.0)),
 }
 
