@@ -6,6 +6,20 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+COLOURS_CARD = """
+[colours]
+role = "encoder"
+what = "the mean colour"
+licence = "ours"
+path = "n.onnx"
+output = "means"
+input = 32
+mean = [0, 0, 0]
+std = [1, 1, 1]
+interpolation = "bilinear"
+"""
+"""Of an encoder whose output is the means that `colour_classifier` computes."""
+
 
 def colour_classifier(
     path: Path,

@@ -6,24 +6,11 @@ from pathlib import Path
 
 import pytest
 from audited_data import FORMS, GREY, RED, as_folder, plain, probe_in
-from networks import colour_classifier
+from networks import COLOURS_CARD, colour_classifier
 from typer.testing import CliRunner, Result
 
 from kidsnanny.cli.app import app
 from kidsnanny.probes.datasheet.question_16 import Datasheet
-
-ENCODER = """
-[colours]
-role = "encoder"
-what = "the mean colour"
-licence = "ours"
-path = "n.onnx"
-output = "means"
-input = 32
-mean = [0, 0, 0]
-std = [1, 1, 1]
-interpolation = "bilinear"
-"""
 
 
 def run(*arguments: object) -> Result:
@@ -41,7 +28,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> Pat
 
 def add_encoder(random: bool = False) -> None:
     colour_classifier(Path("n.onnx"), (0, 1), side=32, random=random)
-    Path("card.toml").write_text(ENCODER)
+    Path("card.toml").write_text(COLOURS_CARD)
     assert run("weights", "add", "card.toml").exit_code == 0
 
 

@@ -7,26 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import encoded
-from networks import colour_classifier
+from networks import COLOURS_CARD, colour_classifier
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from kidsnanny import Pipeline
 from kidsnanny.cli.app import app
 from kidsnanny.models.cards import cards
-
-CARD = """
-[colours]
-role = "encoder"
-what = "the mean colour"
-licence = "ours"
-path = "n.onnx"
-output = "means"
-input = 32
-mean = [0, 0, 0]
-std = [1, 1, 1]
-interpolation = "bilinear"
-"""
 
 
 def run(*arguments: object) -> Result:
@@ -45,7 +32,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_home: Path) -> Pat
     """Red pictures of violence, blue ones of weapons, and grey harmless ones; an encoder that sees colours."""
     monkeypatch.chdir(tmp_path)
     colour_classifier(tmp_path / "n.onnx", (0, 1), side=32)
-    (tmp_path / "card.toml").write_text(CARD)
+    (tmp_path / "card.toml").write_text(COLOURS_CARD)
     assert run("weights", "add", "card.toml").exit_code == 0
     for n in range(30):
         picture(tmp_path / "data" / "safe", n, (128, 128, 128))
