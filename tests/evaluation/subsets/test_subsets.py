@@ -478,7 +478,7 @@ def test_all_faults_are_told_up_to_a_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (None, r"it cannot be read as a CSV file in UTF-8 \(No such file"),
+        (None, r"s.csv: there is no such file; name a CSV file that is there"),
         (b"id,\xff", r"it cannot be read as a CSV file in UTF-8 \('utf-8'"),
         (b'id\n"a', r"it cannot be read as a CSV file in UTF-8 \(unexpected end"),
         (b"", r"it has no column id and no label_picture and no"),
