@@ -1,11 +1,11 @@
 """What an inspection means for a child: thresholds, floors, fusion and the judge's authority. All of it is pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Literal
 
 from kidsnanny.inspection import ChannelSignals, Inspection, JudgeOpinion
-from kidsnanny.policy import Band, JudgeRules, Policy, TextRules
+from kidsnanny.policy import Band, JudgeRules, Policy
 from kidsnanny.records import (
     Action,
     Channel,
@@ -14,11 +14,10 @@ from kidsnanny.records import (
     Reason,
     Record,
     Signal,
-    TextLine,
     Thresholds,
 )
-from kidsnanny.stage2.normalisation import is_record
 from kidsnanny.taxonomy import CATEGORIES, Category
+from kidsnanny.unread_text import unreadable_text
 from kidsnanny.verdict import CategoryScore, Provenance, Verdict
 
 _SEVERITY: tuple[Label, ...] = ("safe", "review", "unsafe")
@@ -46,19 +45,19 @@ def decide(inspection: Inspection, policy: Policy) -> Verdict:
     scores = channel_scores(inspection, policy)
     unjudged = _not_inspected(inspection, policy)
     missed = [one for one in unjudged if not one.minor or policy.text.minor == "review"]
-    opinion, may_lower = None, True
+    opinion, lowerable = None, CATEGORIES
     if judge_wanted(inspection, policy):
         opinion = inspection.opinion(policy.ages)
         limits = _limits_of_authority(inspection, policy)
-        may_lower = not limits
         missed += [*limits, *_unanswered(opinion, policy)]
         if opinion:
+            lowerable = () if limits else opinion.lowers
             scores = _with_judge(scores, opinion)
             signals += _judge_signals(opinion)
     if scores and _all_ignored(policy, scores):
         part: Literal["image", "text"] = "image" if inspection.image_signals else "text"
         missed.append(NotInspected(part=part, reason="the models look only for what this policy ignores"))
-    decision = combine(policy, scores, missed, may_lower=may_lower)
+    decision = combine(policy, scores, missed, lowerable=lowerable)
     return Verdict(
         source=inspection.source,
         label=decision.label,
@@ -123,16 +122,18 @@ def judge_wanted(inspection: Inspection, policy: Policy) -> bool:
     rules = policy.judge
     if rules.escalation != "auto":
         return rules.escalation == "always"
-    has_text = bool(inspection.text_signals and inspection.lines)
+    counted = [by for category, by in scores.items() if category not in policy.ignored]
+    if inspection.text_signals and inspection.lines:
+        highest = max((by.get("text", 0.0) for by in counted), default=0.0)
+        if _within(rules.text_asked, highest):
+            return True
     bands: dict[Channel, Band] = {"image": rules.image_grey, "text": rules.text_grey}
-    grey = (
-        low <= by[channel] < below
-        for category, by in scores.items()
-        if category not in policy.ignored
-        for channel, (low, below) in bands.items()
-        if channel in by
-    )
-    return has_text or any(grey)
+    return any(_within(band, by[channel]) for by in counted for channel, band in bands.items() if channel in by)
+
+
+def _within(band: Band, score: float) -> bool:
+    low, below = band
+    return low <= score < below or score == below == 1
 
 
 def flagged(verdict: Verdict) -> tuple[Category, ...]:
@@ -155,7 +156,7 @@ def combine(
     scores: Scores,
     not_inspected: Sequence[NotInspected] = (),
     *,
-    may_lower: bool = True,
+    lowerable: Collection[Category] = CATEGORIES,
 ) -> Decision:
     """The decision table, from scores by channel. Any channel may raise a category; only the judge lowers one, as
     `policy.judge` allows.
@@ -164,7 +165,8 @@ def combine(
         policy: thresholds and actions.
         scores: by category and channel.
         not_inspected: what could not be looked at. One entry is enough for the picture not to be `safe`.
-        may_lower: whether the judge saw all there is to see, and nothing that was written for it.
+        lowerable: the categories of which the judge may lower a score: none if it did not see all there is to see, or
+            something that was written for it, and of the others those that its low scores have a meaning for.
 
     Returns:
         The label is that of the worst category, or `policy.on_failure` if something (or everything: no scores but of
@@ -176,7 +178,7 @@ def combine(
     detail: dict[Category, CategoryScore] = {}
     lowered: list[Reason] = []
     for category, by_channel in scores.items():
-        counted = _after_judge(policy.judge, by_channel, may_lower=may_lower)
+        counted = _after_judge(policy.judge, by_channel, may_lower=category in lowerable)
         decided_by = max(counted, key=lambda channel: counted[channel])
         final = counted[decided_by]
         detail[category] = CategoryScore(
@@ -220,11 +222,13 @@ def _after_judge(rules: JudgeRules, by_channel: Mapping[Channel, float], *, may_
     counted = dict(by_channel)
     if (judge := counted.get("judge")) is None:
         return counted
+    if not may_lower:
+        return counted
     if rules.authority == "judge":
         return {"judge": judge}
     bands: dict[Channel, Band] = {"image": rules.image_grey, "text": rules.text_grey}
-    for channel, (low, below) in bands.items():
-        if may_lower and low <= counted.get(channel, -1.0) < below:
+    for channel, band in bands.items():
+        if _within(band, counted.get(channel, -1.0)):
             counted[channel] = min(counted[channel], judge)
     return counted
 
@@ -273,61 +277,6 @@ def _agreed(policy: Policy, said: ChannelSignals, signal: Signal) -> float:
         default=0.0,
     )
     return float(signal.score ** (1 + (policy.image.alone - 1) * (1 - min(1.0, support / SUPPORT))))
-
-
-SHORT = 3, 1.4
-"""So many unread lines of at least this aspect are a text of short lines, though none alone is surely one."""
-
-
-SENTENCE = 6
-"""A line that is at least so many times longer than high, about twelve letters, may be a sentence and is no sign."""
-FIGURES = (0.55, 0.78), (0.85, 0.5)
-"""A line is figures if they are so much of its letters, read with at least that confidence."""
-
-
-def unreadable_text(policy: Policy, lines: Sequence[TextLine]) -> list[NotInspected]:
-    """Frames in which text that was found but not read covers at least the area floor; `minor` if it is
-    not large, and short and part of a scene, which has no even ground, or of a receipt or table.
-
-    What is hardly longer than high is a button, a wheel or a pupil more often than a line of text: it counts only in
-    company. What a closer look did not find again does not count.
-
-    Args:
-        policy: with the floors.
-        lines: everything that the OCR found, each with its `share`.
-    """
-    unread: dict[int, list[TextLine]] = {}
-    for line in lines:
-        if _unread(policy.text, line):
-            unread.setdefault(line.frame, []).append(line)
-    missed = []
-    for frame, of_frame in unread.items():
-        record = is_record(" ".join(line.text for line in lines if line.frame == frame))
-        several = sum(_aspect(line) >= SHORT[1] for line in of_frame) >= SHORT[0]
-        least = SHORT[1] if several else policy.text.aspect
-        counted = [line for line in of_frame if _aspect(line) >= least]
-        share = sum(1.0 if line.share is None else line.share for line in counted)
-        if share and share >= policy.text.area:
-            reason = f"text on {min(1.0, share):.1%} of the frame could not be read"
-            sign = not any(line.even_ground or _aspect(line) >= SENTENCE for line in counted)
-            minor = share < policy.text.large and (sign or record)
-            missed.append(NotInspected(part="text", reason=reason, cause="unread", frame=frame, minor=minor))
-    return missed
-
-
-def _unread(floors: TextRules, line: TextLine) -> bool:
-    """Whether less of a line was read than would fit in, or without confidence. Figures, such as the time at the top of
-    a screen, need less of it."""
-    letters = sum(not character.isspace() for character in line.text)
-    share = sum(map(str.isdigit, line.text)) / max(1, letters)
-    figures = letters >= 3 and any(share >= least and line.confidence >= sure for least, sure in FIGURES)
-    sure = figures or line.confidence >= floors.read
-    return line.confirmed and not (sure and letters >= _aspect(line) / 2)
-
-
-def _aspect(line: TextLine) -> float:
-    sides = sorted((line.box.x1 - line.box.x0, line.box.y1 - line.box.y0))
-    return line.aspect or sides[1] / max(1, sides[0])
 
 
 def _not_inspected(inspection: Inspection, policy: Policy) -> list[NotInspected]:

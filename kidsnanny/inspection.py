@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field
 
 from kidsnanny.records import ModelId, ModelKind, NotInspected, Record, Signal, TextLine, VisualFindings
-from kidsnanny.taxonomy import Category
+from kidsnanny.taxonomy import CATEGORIES, Category
 
 MIN_CONFIDENCE = 0.4
 """An OCR line with a lower confidence is no text: a row of coins, a cat's whiskers."""
@@ -53,6 +53,8 @@ class JudgeOpinion(Record):
     """sha256 of everything that the judge was given to read: ages, findings and lines."""
     scores: dict[Category, float] = Field(default_factory=dict)
     """P(unsafe) per category, 0..1; empty if there is no answer."""
+    lowers: tuple[Category, ...] = CATEGORIES
+    """The categories of which a low score means something, so that it may lower another's, as the policy allows."""
     error: str | None = None
     """Why there is no answer."""
     explained: tuple[Category, ...] = ()

@@ -94,7 +94,11 @@ class JudgeRules(Record):
     """What the judge may change. `asymmetric`: it may raise any score, and lower one only inside the grey bands below,
     and never when the text looks like it was written for a model. `judge`, for research: its score is the score."""
     escalation: Literal["always", "auto", "never"]
-    """When the judge is asked. `auto`: when there is text, or when a score is in one of the grey bands below."""
+    """When the judge is asked. `auto`: when there is text and its highest score is in `text_asked`, or when a score is
+    in one of the grey bands."""
+    text_asked: Band
+    """The highest scores of the text model, 0..1, for which `auto` asks the judge about a text; all by default.
+    `kidsnanny llm bands` finds those for which a judge is worth its time."""
     image_grey: Band
     """The scores of the picture, 0..1, that the judge may lower, from the first number to below the second."""
     text_grey: Band

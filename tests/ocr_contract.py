@@ -11,10 +11,10 @@ from conftest import page
 from PIL import Image
 
 from kidsnanny.budget import Budget
-from kidsnanny.decision import unreadable_text
 from kidsnanny.policy import Policy
 from kidsnanny.records import ModelId
 from kidsnanny.stage2.ocr.ocr import Ocr, prove
+from kidsnanny.unread_text import unreadable_text
 
 LONG = " ".join(f"{n} {word}" for n in range(25) for word in ("apple", "river", "stone", "cloud"))
 PICTURES = Path(__file__).with_name("pictures")

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kidsnanny.decision import combine, decide, flagged, fuse, judge_wanted, unreadable_text
+from kidsnanny.decision import combine, decide, flagged, fuse, judge_wanted
 from kidsnanny.errors import PolicyError
 from kidsnanny.inspection import ChannelSignals, Inspection, JudgeOpinion
 from kidsnanny.policy import BUILT_IN, ImageRules, Policy
 from kidsnanny.records import Box, Channel, ModelId, ModelKind, NotInspected, Signal, TextLine
 from kidsnanny.taxonomy import CATEGORIES, Category
+from kidsnanny.unread_text import unreadable_text
 from kidsnanny.verdict import Verdict
 
 PRETEEN = Policy.load("preteen")
@@ -488,3 +489,45 @@ def test_the_judge_brings_nothing_about_an_ignored_category_into_the_reasons() -
     assert [(reason.category, reason.lowered) for reason in verdict.reasons] == [("gore", 0.4)]
     assert (verdict.label, verdict.explanation, verdict.scores["scam"]) == ("safe", None, 0.9)
     assert decide(inspection, PRETEEN).explanation == "It asks for a code."
+
+
+GREY = Inspection(
+    source="x.png", image_signals=said("image", ("sexual", 0.6), ("gore", 0.6)), judge=ModelId(name="judge")
+)
+
+
+@pytest.mark.parametrize("authority", ["asymmetric", "judge"])
+@pytest.mark.parametrize(
+    ("lowers", "label"), [(CATEGORIES, "safe"), (("sexual",), "review"), (("sexual", "gore"), "safe"), ((), "review")]
+)
+def test_a_judge_whose_low_scores_mean_nothing_lowers_nothing(
+    lowers: tuple[Category, ...], label: str, authority: str
+) -> None:
+    policy = Policy.model_validate(
+        PRETEEN.model_dump() | {"judge": PRETEEN.judge.model_dump() | {"authority": authority}}
+    )
+    low = JudgeOpinion(
+        model=ModelId(name="judge"),
+        ages=policy.ages,
+        question=GREY.question(policy.ages),
+        scores=dict.fromkeys(CATEGORIES, 0.1),
+        lowers=lowers,
+    )
+    verdict = decide(GREY.with_opinion(low), policy)
+    assert verdict.label == label
+    assert {reason.category for reason in verdict.reasons if reason.lowered} == {"sexual", "gore"} & set(lowers)
+    high = low.model_copy(update={"scores": low.scores | {"scam": 0.95}})
+    assert decide(GREY.with_opinion(high), policy).label == "unsafe", "it raises whatever it may lower"
+
+
+@pytest.mark.parametrize(
+    ("band", "asked"), [((0, 1), True), ((0, 0.95), False), ((0.9, 1), True), ((0.95, 0.96), True), ((0, 0), False)]
+)
+def test_a_text_is_asked_about_if_its_highest_score_is_in_the_band(band: tuple[float, float], asked: bool) -> None:
+    rules = PRETEEN.judge.model_copy(update={"text_asked": band})
+    policy = PRETEEN.model_copy(update={"judge": rules})
+    judged = SCAM.model_copy(update={"judge": ModelId(name="judge")})
+    assert judge_wanted(judged, policy) == asked
+    assert not judge_wanted(judged.model_copy(update={"text": ()}), policy)
+    sure = judged.model_copy(update={"text_signals": said("text", ("scam", 1.0))})
+    assert judge_wanted(sure, policy) == (band[1] == 1), "a band that ends at 1 holds it"

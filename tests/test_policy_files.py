@@ -32,6 +32,7 @@ policies = st.fixed_dictionaries(
                 "escalation": st.sampled_from(["always", "never"]),
                 "image_grey": bands,
                 "text_grey": bands,
+                "text_asked": bands,
             }
         ),
     },

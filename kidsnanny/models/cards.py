@@ -197,9 +197,12 @@ class JudgeCard(Card):
     formats: ClassVar[tuple[str, ...]] = (".gguf",)
     role: Literal["judge"]
     prompt: str = ""
-    """The version of the prompt that `letters` were measured with; with another they are not applied."""
+    """The version of the prompt that `letters` and `lowers` were measured with; with another they do not count."""
     letters: dict[Category, LetterCalibration] = Field(default_factory=dict)
     """What is not here counts as the model says it."""
+    lowers: tuple[Category, ...] = ()
+    """The categories of which it has been measured that a low score means harmless: of these alone it may lower what
+    another model scored, as far as the policy allows. In the others it only raises."""
 
 
 AnyCard = Annotated[

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from kidsnanny.records import ModelId, Record
 from kidsnanny.stage2.judge.prompt import Question
-from kidsnanny.taxonomy import Category
+from kidsnanny.taxonomy import CATEGORIES, Category
 
 
 class Opinion(Record):
@@ -14,6 +14,8 @@ class Opinion(Record):
     scores: dict[Category, float]
     """P(unsafe), 0..1, calibrated where the model's card says how; 0.0 or 1.0 from a server that gives no
     probabilities."""
+    lowers: tuple[Category, ...] = CATEGORIES
+    """The categories of which a low score means something; the card of a model that was measured says which."""
 
 
 class Explanation(Record):

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from kidsnanny.errors import JudgeError
-from kidsnanny.models.cards import LetterCalibration
 from kidsnanny.records import ModelId
 from kidsnanny.stage2.judge.answer_forms import (
     FORMS,
@@ -31,7 +30,7 @@ from kidsnanny.stage2.judge.answer_forms import (
 from kidsnanny.stage2.judge.chat_client import ChatClient, UnusableAnswerError
 from kidsnanny.stage2.judge.connection import Connection
 from kidsnanny.stage2.judge.judge import Explanation, Opinion
-from kidsnanny.stage2.judge.letter_calibration import calibrated, letters_of
+from kidsnanny.stage2.judge.letter_calibration import as_measured, has_letters
 from kidsnanny.stage2.judge.prompt import (
     HARMLESS,
     Prompt,
@@ -107,7 +106,7 @@ class OpenAIJudge:
     def model_id(self) -> ModelId:
         """Model, prompt and form of the answer; the model and form are known from the first answer on."""
         form = self._form.name if self._form else "not asked yet"
-        if self._form and self._chat.model and letters_of(self._chat.model, self._version) and self._form is FORMS[0]:
+        if self._form and self._chat.model and has_letters(self._chat.model, self._version) and self._form is FORMS[0]:
             form += ", calibrated"
         return ModelId(name=self._chat.model or "unknown model", revision=f"{self._version}; {form}")
 
@@ -253,8 +252,4 @@ class OpenAIJudge:
             raise self._chat.no_answer(str(error), kind) from error
         except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
             raise self._chat.no_answer("its probabilities cannot be read") from error
-        return Opinion(scores=calibrated(scores, self._letters(form)))
-
-    def _letters(self, form: Form) -> Mapping[Category, LetterCalibration]:
-        """They are measured in the form that is tried first."""
-        return letters_of(self._chat.served(), self._version) if form is FORMS[0] else {}
+        return as_measured(scores, self._chat.served(), self._version, form_measured=form is FORMS[0])

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kidsnanny.models.cards import JudgeCard, LetterCalibration, cards, make_card
-from kidsnanny.stage2.judge.letter_calibration import calibrated, letters_of
+from kidsnanny.stage2.judge.letter_calibration import as_measured, calibrated
+from kidsnanny.taxonomy import CATEGORIES, Category
 
 SHARES = st.floats(0, 1)
 
@@ -38,16 +39,38 @@ def test_it_stays_a_probability_and_keeps_the_order(low: float, high: float, tem
     assert -1e-12 <= found[0] <= found[1] + 1e-12 <= 1 + 1e-9
 
 
+RAW: dict[Category, float] = {"hate": 0.2, "scam": 0.2}
+NAMED = ("hate",)
+
+
 @pytest.mark.parametrize(
-    ("model", "prompt", "applied"),
-    [("mine", "prompt 7", True), ("mine", "prompt 8", False), ("another", "prompt 7", False)],
+    ("model", "prompt", "form_measured", "applied", "lowers"),
+    [
+        ("mine", "prompt 7", True, True, NAMED),
+        ("mine", "prompt 8", True, False, ()),
+        ("mine", "prompt 7", False, False, ()),
+        ("another", "prompt 7", True, False, CATEGORIES),
+        ("nudenet-320n", "prompt 7", True, False, CATEGORIES),
+    ],
 )
-def test_only_the_model_and_the_prompt_that_were_measured(
-    monkeypatch: pytest.MonkeyPatch, model: str, prompt: str, applied: bool
+def test_a_card_counts_for_what_was_measured_and_otherwise_its_model_lowers_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    prompt: str,
+    form_measured: bool,
+    applied: bool,
+    lowers: tuple[Category, ...],
 ) -> None:
-    fields = {"role": "judge", "what": "x", "licence": "x", "path": "m.gguf", "prompt": "prompt 7"}
+    fields = {"role": "judge", "what": "x", "licence": "x", "path": "m.gguf", "prompt": "prompt 7", "lowers": NAMED}
     fields |= {"files": {"m.gguf": {}}, "letters": {"hate": {"temperature": 2.0, "bias": 1.0}}}
     mine = make_card("mine", fields)
-    assert isinstance(mine, JudgeCard)
     monkeypatch.setitem(cards(), "mine", mine)
-    assert bool(letters_of(model, prompt)) == applied
+    found = as_measured(RAW, model, prompt, form_measured=form_measured)
+    assert (found.scores != RAW) == applied
+    assert found.lowers == lowers
+
+
+def test_the_judge_that_is_shipped_lowers_nothing() -> None:
+    shipped = [card for card in cards().values() if isinstance(card, JudgeCard)]
+    assert shipped
+    assert not any(card.lowers for card in shipped), "only a model of which it was measured may"
