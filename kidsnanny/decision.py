@@ -122,16 +122,24 @@ def judge_wanted(inspection: Inspection, policy: Policy) -> bool:
     rules = policy.judge
     if rules.escalation != "auto":
         return rules.escalation == "always"
+    text = highest_text_score(inspection, policy)
+    if text is not None and within(rules.text_asked, text):
+        return True
     counted = [by for category, by in scores.items() if category not in policy.ignored]
-    if inspection.text_signals and inspection.lines:
-        highest = max((by.get("text", 0.0) for by in counted), default=0.0)
-        if _within(rules.text_asked, highest):
-            return True
     bands: dict[Channel, Band] = {"image": rules.image_grey, "text": rules.text_grey}
-    return any(_within(band, by[channel]) for by in counted for channel, band in bands.items() if channel in by)
+    return any(within(band, by[channel]) for by in counted for channel, band in bands.items() if channel in by)
 
 
-def _within(band: Band, score: float) -> bool:
+def highest_text_score(inspection: Inspection, policy: Policy) -> float | None:
+    """The text's highest score, 0..1, of the categories that the policy does not ignore; None if nothing was read."""
+    if not (inspection.text_signals and inspection.lines):
+        return None
+    scores = channel_scores(inspection, policy)
+    return max((by.get("text", 0.0) for category, by in scores.items() if category not in policy.ignored), default=0.0)
+
+
+def within(band: Band, score: float) -> bool:
+    """Whether a score lies in a band: from its first number to below its second, which 1 is still part of."""
     low, below = band
     return low <= score < below or score == below == 1
 
@@ -228,7 +236,7 @@ def _after_judge(rules: JudgeRules, by_channel: Mapping[Channel, float], *, may_
         return {"judge": judge}
     bands: dict[Channel, Band] = {"image": rules.image_grey, "text": rules.text_grey}
     for channel, band in bands.items():
-        if _within(band, counted.get(channel, -1.0)):
+        if within(band, counted.get(channel, -1.0)):
             counted[channel] = min(counted[channel], judge)
     return counted
 

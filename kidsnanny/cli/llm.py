@@ -3,11 +3,15 @@
 import json
 import shlex
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from kidsnanny.cli.console import Exit, exit_on_error, fail, say, stderr, utf8_output
+from kidsnanny.cli.console import Exit, exit_on_error, exit_without_extra, fail, say, stderr, utf8_output
+from kidsnanny.errors import DataError
+from kidsnanny.policy import DEFAULT, Policy
+from kidsnanny.policy_files import toml
 from kidsnanny.stage2.judge import serving
 from kidsnanny.stage2.judge.openai_judge import URL
 from kidsnanny.stage2.judge.serving import CONTEXT, ENVIRONMENT, MODEL, command, is_loopback
@@ -139,3 +143,45 @@ def check_server(
         utf8_output()
         print(json.dumps({"url": judge.url, "well": well, "findings": rows}, indent=1, ensure_ascii=False))
     raise typer.Exit(Exit.CLEAR if well else Exit.COMPONENT)
+
+
+@llm_app.command()
+def bands(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run of `kidsnanny eval` with a judge.")],
+    system: Annotated[str, typer.Option(metavar="NAME", help="Which of the run's systems has the judge.")],
+    policy: Annotated[str, typer.Option(metavar="NAME|FILE", help="Whose thresholds, ages and grey band count.")] = (
+        DEFAULT
+    ),
+    most: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the pictures about which the judge may be asked.")
+    ] = 0.1,
+) -> None:
+    """Find for which scores the judge is worth its time, and print them as a policy has them.
+
+    Evaluate a profile with a judge on labelled pictures like yours, which you report nothing on: an evaluation asks the
+    judge about every one of them. From the answers this takes the bands of scores in which the judge puts most
+    pictures right, less those that it puts wrong, while it is asked about no larger share than you allow.
+
+    Example: kidsnanny llm bands run-validation --system standard --most 0.05
+    """
+    with exit_on_error(), exit_without_extra("This", "eval"):
+        from kidsnanny.evaluation.judge_bands import choose_bands
+        from kidsnanny.evaluation.run_folder import inspections, read
+
+        seen, rules = inspections(run, system), Policy.load(policy)
+        rows = [lines for name, lines in read(run).predictions.items() if name.partition(":")[0] == system]
+        labels = {line.id: line.unsafe for lines in rows for line in lines}
+        if not labels.keys() & seen.keys():
+            raise DataError(f"{run}: no system of ours is called {system} there; --system takes one that has a judge.")
+        found = choose_bands([(labels[one], seen[one]) for one in seen if one in labels], rules, most)
+    share = found.asked / found.pictures
+    say(f"# On {found.pictures} pictures the judge is asked about {found.asked} ({share:.1%}).")
+    say(f"# Because of it {found.found} more harmful ones are held back and {found.missed} fewer,")
+    say(f"# and {found.freed} more harmless ones are safe and {found.held} fewer.")
+    if found.gain <= 0:
+        say("# It puts no more right than wrong, so it is not worth asking.")
+    say("[judge]")
+    say(f'escalation = "{"auto" if found.gain > 0 else "never"}"')
+    if found.gain > 0:
+        say(f"image_grey = {toml(found.image_grey)}")
+        say(f"text_asked = {toml(found.text_asked)}")

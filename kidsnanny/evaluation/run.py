@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
@@ -133,7 +133,8 @@ def evaluate(
                     continue
                 _known(name, system.rows, options)
                 meta = _noted(out, meta, systems={name: system.rows})
-                _look(name, system, dataset, contents.pictures, out, extras, console)
+                with closing(system) if hasattr(system, "close") else nullcontext():  # type: ignore[type-var]
+                    _look(name, system, dataset, contents.pictures, out, extras, console)
                 del system  # the next one may need the memory
     except OSError as error:
         raise DataError(f"{out}: the run cannot be written ({error.strerror}); choose another --out.") from error

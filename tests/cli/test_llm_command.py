@@ -6,6 +6,7 @@ import os
 import re
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from conftest import page
 from typer.testing import CliRunner
 
 from kidsnanny.cli.app import app
@@ -395,3 +397,34 @@ def test_the_command_holds_no_secret_and_no_picture() -> None:
     arguments = command()
     assert arguments[arguments.index("--limit-mm-per-prompt") + 1] == '{"image":0,"video":0,"audio":0}'
     assert "--api-key" not in arguments
+
+
+# ------------------------------------------------------------------ bands
+
+
+def test_bands_are_learnt_from_a_run_and_a_judge_that_changes_nothing_is_not_asked(url: str, tmp_path: Path) -> None:
+    for label in ("safe", "unsafe"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for n in range(2):
+            encoded = page("Our picnic is on Sunday", size=(400, 200 + n))
+            encoded.save(tmp_path / "data" / label / f"{label}{n}.png")
+    (tmp_path / "judged.toml").write_text(
+        f"""name = "judged"
+        stage1 = [{{ model = "nudenet-320n", device = "cpu" }}]
+        ocr = {{ engine = "ppocr" }}
+        text_model = {{ engine = "encoder" }}
+        judge = {{ engine = "openai", url = "{url}" }}
+        """
+    )
+    out = tmp_path / "run"
+    where = ("--data", tmp_path / "data", "--out", out, "--profile", tmp_path / "judged.toml", "--limit", "4")
+    done = runner.invoke(app, ["eval", *map(str, where)])
+    assert done.exit_code == 0, done.output
+    found = runner.invoke(app, ["llm", "bands", str(out), "--system", "judged", "--most", "0.5"])
+    assert found.exit_code == 0, found.output
+    assert "On 4 pictures the judge is asked about 0 (0.0%)" in found.stdout
+    assert tomllib.loads(found.stdout) == {"judge": {"escalation": "never"}}
+    for system, says in (("embedded", "the judge was not asked about it"), ("nobody", "no system of ours is called")):
+        refused = runner.invoke(app, ["llm", "bands", str(out), "--system", system])
+        assert refused.exit_code == 2
+        assert says in " ".join(refused.stderr.split())

@@ -64,6 +64,11 @@ class PipelineSystem:
             example = waiting.popleft()
             yield tuple(self._prediction(example, row, verdict.inspection) for row in self.rows)
 
+    def close(self) -> None:
+        """Close what the pipelines hold, such as the connections to a judge's server."""
+        for pipeline in (self._pipeline, *self._timed.values()):
+            pipeline.close()
+
     def timed_calls(self) -> dict[str, Callable[[Example], object]]:
         """See `System`. Rows that are decided from the same inspection have one time, under the first one's name."""
         regimes = {row.regime: row.name for row in reversed(self.rows)}

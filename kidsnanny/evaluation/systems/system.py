@@ -59,7 +59,7 @@ class Options(NamedTuple):
 
 
 class System(Protocol):
-    """What the harness asks of a system."""
+    """What the harness asks of a system. One that holds connections or processes also has a `close`."""
 
     rows: tuple[SystemDescription, ...]
     """What it says about itself, one for each prediction that it makes of an example."""
