@@ -199,7 +199,7 @@ class JudgeCard(Card):
     prompt: str = ""
     """The version of the prompt that `letters` and `lowers` were measured with; with another they do not count."""
     letters: dict[Category, LetterCalibration] = Field(default_factory=dict)
-    """What is not here counts as the model says it."""
+    """A category that is not here raises nothing; if none is, the model counts as it answers."""
     lowers: tuple[Category, ...] = ()
     """The categories of which it has been measured that a low score means harmless: of these alone it may lower what
     another model scored, as far as the policy allows. In the others it only raises."""

@@ -41,10 +41,12 @@ def has_letters(model: str, prompt: str) -> bool:
 def calibrated(
     scores: Mapping[Category, float], letters: Mapping[Category, LetterCalibration]
 ) -> dict[Category, float]:
-    """P(unsafe), 0..1: sigmoid(logit(raw) / temperature + bias) of the categories that have been measured, the raw
-    score of the others. (Platt scaling, of the letter's logit.)"""
+    """P(unsafe), 0..1: sigmoid(logit(raw) / temperature + bias) of the categories that have been measured (Platt
+    scaling, of the letter's logit); 0 of the others, whose letters have no meaning. Without letters the raw scores."""
+    if not letters:
+        return dict(scores)
     return {
-        category: _platt(raw, letters[category]) if category in letters else raw for category, raw in scores.items()
+        category: _platt(raw, letters[category]) if category in letters else 0.0 for category, raw in scores.items()
     }
 
 

@@ -29,7 +29,8 @@ def test_a_letter_is_stretched_and_moved(raw: float, temperature: float, bias: f
     letters = {"hate": LetterCalibration(temperature=temperature, bias=bias)}
     found = calibrated({"hate": raw, "scam": raw}, letters)
     assert found["hate"] == pytest.approx(expected)
-    assert found["scam"] == raw, "a category that was not measured"
+    assert found["scam"] == 0, "a letter that was not measured raises nothing"
+    assert calibrated({"scam": raw}, {}) == {"scam": raw}, "a card without letters"
 
 
 @given(low=SHARES, high=SHARES, temperature=st.floats(0.01, 100), bias=st.floats(-20, 20))
